@@ -1,0 +1,42 @@
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static int64_t system_mono_ms(void *self) {
+	(void) self;
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int64_t system_wall_s(void *self) {
+	(void) self;
+	return (int64_t) time(NULL);
+}
+
+static void system_sleep_ms(void *self, int64_t ms) {
+	(void) self;
+	struct timespec wait = {.tv_sec = ms / 1000, .tv_nsec = (ms % 1000) * 1000000};
+	nanosleep(&wait, NULL);
+}
+
+const struct clock clock_system = {system_mono_ms, system_wall_s, system_sleep_ms, NULL};
+
+const char *clock_text(int64_t wall_s, char out[CLOCK_TEXT_MAX]) {
+	time_t seconds = (time_t) wall_s;
+	struct tm parts;
+	if (!gmtime_r(&seconds, &parts) || strftime(out, CLOCK_TEXT_MAX, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
+		snprintf(out, CLOCK_TEXT_MAX, "1970-01-01T00:00:00Z");
+	return out;
+}
+
+int clock_parse(const char *text, int64_t *wall_s) {
+	struct tm parts = {0};
+	const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+	if (!end || *end != '\0')
+		return -1;
+	*wall_s = (int64_t) timegm(&parts);
+	return 0;
+}

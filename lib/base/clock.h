@@ -1,0 +1,25 @@
+/* Time is handed in. Only mono_ms decides anything; wall_s is recorded and shown, never compared. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct clock {
+	int64_t (*mono_ms)(void *self);
+	int64_t (*wall_s)(void *self);           /* seconds since 1970, UTC */
+	void (*sleep_ms)(void *self, int64_t ms); /* only for whoever has no network step to wait in */
+	void *self;
+};
+extern const struct clock clock_system;
+
+static inline int64_t clock_mono_ms(const struct clock *clock) {
+	return clock->mono_ms(clock->self);
+}
+static inline int64_t clock_wall_s(const struct clock *clock) {
+	return clock->wall_s(clock->self);
+}
+
+/* "2026-11-21T10:02:11Z" (RFC 3339, UTC), and back. clock_parse returns -1 when it is no such text. */
+#define CLOCK_TEXT_MAX 32
+const char *clock_text(int64_t wall_s, char out[CLOCK_TEXT_MAX]);
+int clock_parse(const char *text, int64_t *wall_s);
