@@ -1,0 +1,99 @@
+/* The seam to the network, asynchronous: many requests at once on one thread. Bodies stream both ways by callback; an answer may
+ * never end (watch, logs). Timers and signals wake the same step, so a lease is renewed in the middle of a 1 GiB PUT.
+ *
+ * This layer never follows a redirect, never retries, never adds a credential: rest.h does, and is the only caller of http_start()
+ * besides streams that own their protocol (oci/registry's blobs). http_curl.c implements it; tests/fakes/ has a scripted one. */
+#pragma once
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/secret.h"
+
+struct http_header {
+	const char *name;
+	const char *value;           /* one of the two; a secret is never traced */
+	const struct secret *secret; /* sent as prefix + secret */
+	const char *prefix;          /* "Bearer " before the secret; NULL: none */
+};
+
+/* Fills `bytes` from `offset` of the body (offset lets a body be sent again); *got 0 only at its end. */
+typedef int (*http_read_fn)(void *self, int64_t offset, void *bytes, size_t len, size_t *got, struct err *err);
+typedef int (*http_write_fn)(void *self, const void *bytes, size_t len, struct err *err);
+typedef void (*http_sent_fn)(void *self, int64_t sent_bytes); /* progress of the upload */
+
+struct http_request {
+	const char *method, *url;    /* http, https; nothing else */
+	const char *unix_socket;     /* connect here instead of to the URL's host */
+	const struct http_header *headers;
+	size_t header_count;
+	struct str body;             /* a body in memory, lent until the request is done; or: */
+	http_read_fn read;           /* a streamed body of exactly body_bytes */
+	void *read_self;
+	int64_t body_bytes;
+	http_sent_fn sent;           /* NULL: nobody watches */
+	void *sent_self;
+	http_write_fn write;         /* streamed answer for status 2xx; NULL: collected */
+	void *write_self;
+	size_t answer_bytes_max;     /* of a collected answer and of every error body; 0: 1 MiB */
+	int64_t timeout_ms;          /* whole request; 0: no end (watch) */
+	int64_t connect_timeout_ms;  /* 0: 10 s */
+	int64_t stall_timeout_ms;    /* no byte either way for so long: ERR_TIMEOUT; 0: 60 s */
+	const char *ca_file;         /* NULL: the system's */
+	bool is_unverified;          /* TLS without a check: only where the user named the host */
+};
+
+struct http_answer {
+	int status;                  /* 0: none arrived; then `failure` says why */
+	char *headers;               /* owned: "name: value\n" lines, names in lower case */
+	char *body;                  /* owned, NUL-terminated; collected answers and error bodies */
+	size_t body_len;
+	int64_t sent_bytes;          /* of the body that went out; 0 and !was_sent: the server saw nothing */
+	bool was_sent;               /* at least one byte of the request may have reached the server */
+	int64_t ms;
+	struct err failure;          /* ERR_NETWORK, ERR_TIMEOUT, or what a callback said */
+};
+void http_answer_clear(struct http_answer *answer);
+/* First value of a header (lower-case name); empty when missing. */
+struct str http_header_of(const struct http_answer *answer, const char *name);
+
+enum http_happened {
+	HTTP_DONE,   /* request `id` ended: answer filled, id is free again */
+	HTTP_TIMER,  /* `until` came */
+	HTTP_SIGNAL, /* a signal was asked for (SIGINT, SIGTERM): see `signal` */
+	HTTP_IDLE,   /* nothing under way and no `until` */
+};
+struct http_event {
+	enum http_happened what;
+	int64_t id;
+	int signal;
+	struct http_answer answer; /* HTTP_DONE: the caller's to clear */
+};
+
+struct http {
+	int (*start)(struct http *http, const struct http_request *request, int64_t *id, struct err *err);
+	/* Runs until something happened; until_ms on the clock given to http, INT64_MAX: no timer. */
+	int (*step)(struct http *http, int64_t until_ms, struct http_event *event, struct err *err);
+	void (*cancel)(struct http *http, int64_t id);
+	void (*close)(struct http *http);
+	const struct clock *clock;
+	const struct log *log;
+};
+/* Everything of the request but the callbacks, body and read_self is copied. */
+static inline int http_start(struct http *http, const struct http_request *request, int64_t *id, struct err *err) {
+	return http->start(http, request, id, err);
+}
+static inline int http_step(struct http *http, int64_t until_ms, struct http_event *event, struct err *err) {
+	return http->step(http, until_ms, event, err);
+}
+static inline void http_cancel(struct http *http, int64_t id) {
+	http->cancel(http, id);
+}
+static inline void http_close(struct http *http) {
+	if (http)
+		http->close(http);
+}
+
+/* libcurl. proxy settings come from env (https_proxy, http_proxy, no_proxy, all_proxy). signal_fd: a signalfd that wakes the step, or -1. libcurl is
+ * initialised here and not before. */
+struct env;
+struct http *http_curl_new(const struct clock *clock, const struct env *env, int signal_fd, const struct log *log, struct err *err);

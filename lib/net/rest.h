@@ -1,0 +1,58 @@
+/* The deep module of remote calls: sign, send, one new try after 401, retries with back-off and Retry-After under one deadline, redirects
+ * by hand (same origin with credentials; other origins without; at most 5), error bodies decoded and redacted.
+ *
+ * GET, HEAD, PUT and DELETE are retried on refused, reset, 408, 429, 5xx. A POST only with is_repeatable or when nothing was sent.
+ * A write whose reply was lost (sent, then cut) is ERR_UNCLEAR: the caller reads before it tries again. */
+#pragma once
+
+#include "data/value.h"
+#include "net/auth.h"
+
+struct rest {
+	struct http *http;
+	struct auth *auth;                /* NULL: anonymous */
+	const char *ca_file;
+	bool is_unverified;
+	const struct redactor *redact;
+	int tries_max;                    /* 0: 5 */
+	int64_t deadline_ms;              /* for the whole call, on the clock's mono; 0: 60 s from its start */
+	/* The error body's shape: fills `out` with the server's own words. NULL: {"error": ..}, {"message": ..}, {"errors":[{code,message}]} are tried. */
+	int (*decode_error)(const struct http_answer *answer, struct buf *out);
+};
+
+struct rest_call {
+	const char *method, *url;
+	const struct http_header *headers;
+	size_t header_count;
+	struct str body;
+	const char *content_type, *accept; /* NULL: none */
+	bool is_repeatable;
+	const char *unix_socket;
+	http_write_fn write;               /* streamed 2xx answers */
+	void *write_self;
+	size_t answer_bytes_max;
+	const int *expect;                 /* statuses that are no error besides 2xx, 0-terminated: {404, 0}; NULL: none */
+	int64_t timeout_ms;                /* of one try; 0: 30 s */
+};
+/* 0 with the answer when the status is 2xx or expected. Otherwise an error: 401/403 ERR_AUTH, 404 ERR_NOT_FOUND, 409/412 ERR_CONFLICT, 429/5xx after
+ * the last try ERR_NETWORK, others ERR_FAILED; message: method, redacted URL, status, the server's words. A signal meanwhile: ERR_INTERRUPTED. */
+int rest_call(const struct rest *rest, const struct rest_call *call, struct http_answer *answer, struct err *err);
+
+/* Pure: how long to wait before try number `n` (1 = first retry), or -1 when this outcome is not worth another. */
+int64_t retry_wait_ms(const char *method, bool is_repeatable, const struct http_answer *answer, int n, int64_t jitter_permille);
+
+/* URLs. */
+struct url {
+	struct str scheme, userinfo, host, path, query; /* views; host without brackets */
+	int port;                                       /* explicit or the scheme's */
+};
+int url_parse(struct str text, struct url *out, struct err *err); /* http, https only; userinfo is reported, callers refuse it */
+bool url_same_origin(const char *a, const char *b);
+/* RFC 3986 5.2 for Location. Owned by the caller. */
+int url_resolve(const char *base, struct str reference, char **out, struct err *err);
+void url_encode(struct str text, struct buf *out); /* everything but unreserved */
+/* Without userinfo and with every query value as "***". */
+void url_redact(const char *url, struct buf *out);
+bool url_host_is_loopback(struct str host);
+/* Loopback, link-local, IMDS (169.254.169.254, fd00:ec2::254), private ranges: never a place to send a credential to because somebody else said so. */
+bool url_host_is_inside(struct str host);
