@@ -32,9 +32,9 @@ static inline void mem_free_at_exit(void *pointer) {
 }
 #define AUTO_FREE __attribute__((cleanup(mem_free_at_exit)))
 
-/* Declares AUTO_<NAME> cleanup for a handle type `struct x *` freed by fn, or for a held struct cleared by fn. */
+/* Defines name_at_exit() for handles: CLEANUP_POINTER(thing, struct thing *, thing_free). */
 #define CLEANUP_POINTER(name, type, fn)                                                                                                    \
-	static inline void name##_at_exit(type **pointer) {                                                                                \
+	static inline void name##_at_exit(type *pointer) {                                                                                \
 		fn(*pointer);                                                                                                              \
 	}
 #define CLEANUP(fn) __attribute__((cleanup(fn)))

@@ -1,0 +1,130 @@
+/* A target is a constant table of small, repeatable verbs. None sleeps, retries or decides: release/ owns time, retries and judgement.
+ *
+ * Revision names come from content (image digest + settings digest), so a repeated `stage` finds itself. Every change carries the fence
+ * (the head's generation at which the lock was taken). A verb that lost its answer on the way fails with ERR_UNCLEAR: observe, then go on. */
+#pragma once
+
+#include "oci/store.h"
+
+#define TARGET_REPLICAS_MAX 64
+#define TARGET_HEAD_BYTES_MAX 8192
+#define REVISION_NAME_MAX 24 /* "v-" and 12 hex digits of sha256(image digest, settings digest) */
+#define BUCKETS_MAX 24
+
+enum target_caps {
+	TARGET_SPLIT = 1,  /* route() takes any weight, exactly */
+	TARGET_HOT = 2,    /* keeps the version before: rollback without the registry */
+};
+
+struct revision { /* one version of the service as the target knows it */
+	char name[REVISION_NAME_MAX];
+	struct digest image;    /* platform manifest */
+	struct digest settings; /* of everything else that is rendered */
+	int64_t release;        /* N, shown and put into build_info; 0: not known */
+};
+void revision_name(const struct digest *image, const struct digest *settings, char out[REVISION_NAME_MAX]);
+
+enum replica_state { REPLICA_STARTING, REPLICA_READY, REPLICA_FAILING, REPLICA_STUCK, REPLICA_GONE };
+struct replica {
+	char name[64];
+	enum replica_state state;
+	struct digest serving;  /* the image digest that the replica itself answered with; empty: has not answered */
+	char reason[256];       /* FAILING, STUCK: the cause in the platform's and our words: "exits with 4: model.onnx: ..." */
+	char fix[160];
+	int restarts;
+	int64_t since_s;        /* wall */
+};
+
+struct observed { /* what is true now for one revision */
+	bool exists;
+	double weight;                  /* share of the traffic that it is set to get, 0..100 */
+	int64_t desired;
+	size_t count;
+	struct replica replicas[TARGET_REPLICAS_MAX];
+};
+
+/* Counters of one replica since its start. Samples of other revisions are refused by the target. */
+struct sample {
+	char replica[64];
+	int64_t start_s;                /* process start, wall: a new one means the counters began again */
+	int64_t at_ms;                  /* mono, when it was read */
+	bool is_constant_clock;         /* the replica's own clock did not move since the last read: stale */
+	double requests, errors_5xx, errors_4xx, failed_handovers;
+	size_t bucket_count;
+	double bucket_le_s[BUCKETS_MAX]; /* the last is +Inf */
+	double bucket_total[BUCKETS_MAX]; /* cumulative */
+	struct texts errors;            /* distinct 5xx texts, "10x HTTP 500 output is NaN", at most 10 */
+};
+void sample_clear(struct sample *sample);
+
+struct target_request {
+	const char *method, *path, *body; /* body NULL: none */
+	int64_t timeout_ms;
+};
+struct target_answer {
+	int status;
+	char *body; /* owned */
+	size_t body_len;
+	int64_t us;
+};
+void target_answer_clear(struct target_answer *answer);
+
+struct target_context { /* handed in by cli; lent for the target's life */
+	const char *service, *env;
+	const struct value *settings;  /* merged settings tree (data/value.h) of the environment; NULL when only the head is needed */
+	const struct env *environment;
+	const struct clock *clock;
+	struct http *http;
+	struct redactor *redact;
+	const struct log *log;
+	const char *program;           /* absolute path of the running mlctl (the supervisor is this program) */
+};
+
+struct target {
+	const char *name;
+	unsigned caps;
+	size_t state_size;
+	int (*open)(void *state, const struct target_context *context, struct err *err);
+	void (*close)(void *state);
+
+	/* Can this deploy work at all? Permissions, ports, disk, secrets. Nothing is changed. `facts` gets short texts for the preflight line. */
+	int (*check)(void *state, const struct store *store, struct texts *facts, struct err *err);
+	/* Settings to objects, as one tree that is recorded in the release and given back to stage() even by an empty folder years later. Pure. */
+	int (*render)(void *state, const struct revision *revision, struct document *document, struct value **objects, struct err *err);
+
+	int (*observe)(void *state, const struct revision *revision, struct observed *out, struct err *err);
+	/* Makes the revision exist at zero traffic, with `replicas` copies (0: as the objects say). Fetches what it needs from the store unless it has it. */
+	int (*stage)(void *state, int64_t fence, const struct revision *revision, const struct value *objects, int64_t replicas, struct store *store,
+		struct err *err);
+	/* Looks once: fills observed; never waits. */
+	int (*poll)(void *state, const struct revision *revision, struct observed *out, struct err *err);
+	/* Sends `weight` percent to `revision`, the rest stays with `stable` (may be NULL: first release). 100: promote - full replica count, and the
+	 * front door moves without losing a request; repeat until observe says all replicas of `revision` are ready and weight is 100. The weight
+	 * between 0 and 100 falls back to 0 after ttl_s unless called again. */
+	int (*route)(void *state, int64_t fence, const struct revision *stable, const struct revision *revision, double weight, int64_t ttl_s, struct err *err);
+	/* Removes the revision. is_kept: its bytes and objects stay for a hot rollback. Never one that gets traffic (ERR_CONFLICT). */
+	int (*retire)(void *state, int64_t fence, const struct revision *revision, bool is_kept, struct err *err);
+	/* Everything of the service, labelled ours; the head goes last. */
+	int (*destroy)(void *state, int64_t fence, struct err *err);
+
+	/* Head: at most TARGET_HEAD_BYTES_MAX. get: *len 0 and version "" when there is none. put: version is what get said; ERR_CONFLICT when another wrote. */
+	int (*head_get)(void *state, char bytes[TARGET_HEAD_BYTES_MAX], size_t *len, char version[64], struct err *err);
+	int (*head_put)(void *state, const char *bytes, size_t len, const char *version, char new_version[64], struct err *err);
+	/* What a hot rollback needs, kept by release number: objects and record as one JSON text, gzip is the target's business. keep(NULL text) forgets. */
+	int (*keep_put)(void *state, int64_t release, const char *text, struct err *err);
+	int (*keep_get)(void *state, int64_t release, char **text, struct err *err); /* ERR_NOT_FOUND */
+
+	/* Counters of every replica of the revision; those that did not answer are missing. At most TARGET_REPLICAS_MAX. */
+	int (*sample)(void *state, const struct revision *revision, struct sample *samples, size_t *count, struct err *err);
+	/* One request straight at that revision, never through the split; NULL revision: through the front door. */
+	int (*call)(void *state, const struct revision *revision, const struct target_request *request, struct target_answer *answer, struct err *err);
+	/* The last `lines` log lines of each replica ("replica: line"); follow: from `cursor`, which is moved. */
+	int (*logs)(void *state, const struct revision *revision, int lines, struct texts *out, char cursor[64], struct err *err);
+	int (*events)(void *state, struct texts *out, struct err *err);
+	/* Where a client reaches the service: "http://127.0.0.1:8080". */
+	int (*address)(void *state, char out[256], struct err *err);
+};
+
+/* targets.def, one line each. NULL: no such target (or one that is not built yet). */
+const struct target *target_find(const char *name);
+size_t target_names(const char *const **names);
