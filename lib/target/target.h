@@ -4,6 +4,7 @@
  * (the head's generation at which the lock was taken). A verb that lost its answer on the way fails with ERR_UNCLEAR: observe, then go on. */
 #pragma once
 
+#include "data/value.h"
 #include "oci/store.h"
 
 #define TARGET_REPLICAS_MAX 64
