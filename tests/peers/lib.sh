@@ -1,0 +1,175 @@
+# shellcheck shell=bash
+# What the peers tests and the bench stand on: TAP, registries that are started and ended here, a folder with a model.
+#
+# A test sources this file, calls check, same, skip, and ends with finish. Everything it starts is ended when it ends, by process id;
+# everything it writes is below $WORK, HOME included, so that nobody's own credentials are read and nothing is left behind.
+# MLCTL, ROOT and SHARED come from tests/run and have defaults, so that a test also runs by itself.
+
+ROOT=${ROOT:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
+MLCTL=${MLCTL:-$ROOT/build/mlctl}
+SHARED=${SHARED:-$ROOT/../shared}
+PEERS=$ROOT/tests/peers
+PEERS_BIN=${PEERS_BIN:-$("$PEERS/deps.sh" path)}
+PATH=$PEERS_BIN:$PATH
+START_SECONDS=15
+
+WORK=$(mktemp -d "${TMPDIR:-/tmp}/mlctl-peers.XXXXXX") || exit 2
+export HOME=$WORK/home XDG_RUNTIME_DIR=$WORK/run
+mkdir -p "$HOME" "$XDG_RUNTIME_DIR" && chmod 700 "$XDG_RUNTIME_DIR"
+unset DOCKER_CONFIG REGISTRY_AUTH_FILE XDG_CACHE_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CONFIG_HOME http_proxy https_proxy HTTP_PROXY HTTPS_PROXY
+
+tap_count=0 tap_failed=0
+started=()
+
+end_all() {
+	local pid
+	for pid in "${started[@]}"; do kill "$pid" 2>/dev/null; done
+	for pid in "${started[@]}"; do wait "$pid" 2>/dev/null; done
+	started=()
+	# Layers unpacked by others may hold folders without write permission.
+	chmod -R u+rwX "$WORK" 2>/dev/null
+	rm -rf "$WORK"
+}
+trap end_all EXIT
+trap 'exit 143' TERM INT HUP
+
+ok() { tap_count=$((tap_count + 1)); printf 'ok %d - %s\n' "$tap_count" "$1"; }
+not_ok() {
+	tap_count=$((tap_count + 1)) tap_failed=$((tap_failed + 1))
+	printf 'not ok %d - %s\n' "$tap_count" "$1"
+	[ -z "${2:-}" ] || printf '%s\n' "$2" | head -40 | sed 's/^/# /'
+}
+skip() { tap_count=$((tap_count + 1)); printf 'ok %d - %s # SKIP %s\n' "$tap_count" "$1" "$2"; }
+finish() { printf '1..%d\n' "$tap_count"; exit $((tap_failed > 0)); }
+
+# check "what is claimed" command...: the command succeeds. What it said stays in $WORK/said (stdout) and $WORK/said.err.
+check() {
+	local what=$1
+	shift
+	if "$@" >"$WORK/said" 2>"$WORK/said.err"; then ok "$what"; return 0; fi
+	not_ok "$what" "exit $?: $*
+$(tail -30 "$WORK/said.err")
+$(tail -10 "$WORK/said")"
+	return 1
+}
+# refuses "what is claimed" STATUS command...: the command ends with exactly that status.
+refuses() {
+	local what=$1 status=$2 got
+	shift 2
+	"$@" >"$WORK/said" 2>"$WORK/said.err"
+	got=$?
+	if [ "$got" = "$status" ]; then ok "$what"; else not_ok "$what" "exit $got, not $status: $*
+$(tail -30 "$WORK/said.err")"; fi
+}
+same() { if [ "$2" = "$3" ] && [ -n "$2" ]; then ok "$1"; else not_ok "$1" "this:  $2
+other: $3"; fi; }
+at_most() { if [ -n "$2" ] && [ "$2" -le "$3" ]; then ok "$1 ($2 <= $3)"; else not_ok "$1" "${2:-nothing} is more than $3"; fi; }
+at_least() { if [ -n "$2" ] && [ "$2" -ge "$3" ]; then ok "$1 ($2 >= $3)"; else not_ok "$1" "${2:-nothing} is less than $3"; fi; }
+has() { type -P "$1" >/dev/null; }
+
+# until_true SECONDS command...: asks again every 20 ms until the command succeeds or the time is over.
+until_true() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.02
+	done
+}
+
+end_one() {
+	local pid kept=()
+	for pid in "${started[@]}"; do [ "$pid" = "$1" ] || kept+=("$pid"); done
+	started=("${kept[@]}")
+	kill "${2:--TERM}" "$1" 2>/dev/null
+	wait "$1" 2>/dev/null
+}
+
+# A CA of our own and a certificate for 127.0.0.1 and localhost: $WORK/tls/{ca.crt,server.crt,server.key}.
+make_tls() {
+	[ -f "$WORK/tls/server.crt" ] && return 0
+	mkdir -p "$WORK/tls" && (
+		cd "$WORK/tls" &&
+			openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=mlctl test CA" -keyout ca.key -out ca.crt \
+				-addext "basicConstraints=critical,CA:TRUE" &&
+			openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=localhost" -keyout server.key -out server.csr &&
+			printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n' >ext &&
+			openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out server.crt
+	) >"$WORK/tls.log" 2>&1
+}
+
+answers_v2() { curl -sk -m 2 -o /dev/null "$1/v2/"; }
+
+# start_registry NAME [password] [tls] [port=N]: Debian's docker-registry over $WORK/NAME. A restart with the port it had keeps its
+# blobs. Sets REGISTRY (host:port), REGISTRY_PID. With `password` the user is "peer" and the password "s3cret:word".
+PEER_USER=peer PEER_PASSWORD=s3cret:word
+start_registry() {
+	local name=$1 scheme=http port=0 option log=$WORK/$1.log
+	shift
+	mkdir -p "$WORK/$name"
+	{
+		printf 'version: 0.1\nlog: {level: info, accesslog: {disabled: true}}\nstorage:\n  filesystem: {rootdirectory: %s}\n' "$WORK/$name"
+		printf '  delete: {enabled: true}\n'
+		for option in "$@"; do
+			case $option in
+			password)
+				htpasswd -Bbn -C 4 "$PEER_USER" "$PEER_PASSWORD" >"$WORK/$name.htpasswd" 2>/dev/null
+				printf 'auth: {htpasswd: {realm: peers, path: %s}}\n' "$WORK/$name.htpasswd"
+				;;
+			port=*) port=${option#port=} ;;
+			esac
+		done
+		printf 'http:\n  addr: 127.0.0.1:%s\n' "$port"
+		case " $* " in *" tls "*) printf '  tls: {certificate: %s, key: %s}\n' "$WORK/tls/server.crt" "$WORK/tls/server.key" ;; esac
+	} >"$WORK/$name.yml"
+	case " $* " in *" tls "*) scheme=https && make_tls ;; esac
+	: >"$log"
+	docker-registry serve "$WORK/$name.yml" >"$log" 2>&1 &
+	REGISTRY_PID=$!
+	started+=("$REGISTRY_PID")
+	until_true $START_SECONDS grep -q 'listening on' "$log" || { not_ok "docker-registry starts" "$(tail -5 "$log")"; return 1; }
+	port=$(sed -n 's/.*listening on 127\.0\.0\.1:\([0-9]*\).*/\1/p' "$log" | head -1)
+	REGISTRY=127.0.0.1:$port
+	until_true $START_SECONDS answers_v2 "$scheme://$REGISTRY" || { not_ok "docker-registry answers" "$(tail -5 "$log")"; return 1; }
+}
+
+# start_crane NAME: `crane registry serve`, the other make of registry. It knows neither passwords nor TLS: start_door adds them.
+start_crane() {
+	local log=$WORK/$1.log
+	mkdir -p "$WORK/$1"
+	: >"$log"
+	crane registry serve --address 127.0.0.1:0 --disk "$WORK/$1" >"$log" 2>&1 &
+	REGISTRY_PID=$!
+	started+=("$REGISTRY_PID")
+	until_true $START_SECONDS grep -qE 'port [0-9]+' "$log" || { not_ok "crane registry serve starts" "$(tail -5 "$log")"; return 1; }
+	REGISTRY=127.0.0.1:$(grep -oE 'port [0-9]+' "$log" | head -1 | cut -d' ' -f2)
+	until_true $START_SECONDS answers_v2 "http://$REGISTRY" || { not_ok "crane registry serve answers" "$(tail -5 "$log")"; return 1; }
+}
+
+# start_door NAME REGISTRY [cutproxy.py's options]: sets DOOR (host:port), DOOR_PID, DOOR_LOG (one JSON line per request).
+start_door() {
+	DOOR_LOG=$WORK/$1.jsonl
+	local port=$WORK/$1.port behind=$2
+	shift 2
+	: >"$DOOR_LOG"
+	: >"$port"
+	"$PEERS/cutproxy.py" --to "$behind" --log "$DOOR_LOG" "$@" >"$port" 2>"$DOOR_LOG.err" &
+	DOOR_PID=$!
+	started+=("$DOOR_PID")
+	until_true $START_SECONDS test -s "$port" || { not_ok "the door opens" "$(tail -5 "$DOOR_LOG.err")"; return 1; }
+	DOOR=127.0.0.1:$(cat "$port")
+}
+# door_says FILTER: what jq makes of the whole log, read as one array.
+door_says() { jq -rs "$1" "$DOOR_LOG"; }
+
+# filler FILE BYTES SEED: bytes that no one can compress, the same for the same seed, at a gigabyte a second.
+filler() {
+	head -c "$2" /dev/zero | openssl enc -aes-256-ctr -nosalt -K "$(printf '%064x' "$3")" -iv "$(printf '%032x' 0)" >"$1"
+}
+
+# docker_config FOLDER HOST: a config.json with the password for the host.
+docker_config() {
+	mkdir -p "$1"
+	printf '{"auths":{"%s":{"auth":"%s"}}}\n' "$2" "$(printf '%s:%s' "$PEER_USER" "$PEER_PASSWORD" | base64 -w0)" >"$1/config.json"
+	chmod 600 "$1/config.json"
+}
