@@ -1,0 +1,109 @@
+/* mlctl.yaml: a project is a folder with that file; settings are what it says for one environment, typed, with every default filled in.
+ *
+ * An environment is a merge patch (RFC 7386) over the top level. Whatever is wrong is ERR_CONFIG with err->at = "mlctl.yaml:LINE:COLUMN"; a
+ * key that is unknown or whose feature is not built yet is refused, never ignored. No environment variable is read here. A project and
+ * its settings lend their texts until they are freed; settings do not need the project any more. */
+#pragma once
+
+#include "data/digest.h"
+#include "data/value.h"
+
+#define PROJECT_FILE "mlctl.yaml"
+#define PROJECT_BYTES_MAX ((size_t) 1024 * 1024)
+#define PROJECT_NAME_MAX 47        /* a Kubernetes Service's name (RFC 1035 label, 63) with room for "-canary-" and a revision */
+#define PROJECT_ENVIRONMENT_MAX 32 /* the same grammar; it stands in the tag "mlctl.<environment>.r<N>" */
+
+struct project {
+	char *folder;               /* absolute, no symlink in it */
+	char *path;                 /* the file's absolute path */
+	struct document *document;  /* the file as written; its name is the file's, for messages */
+	struct texts environments;  /* names in the order of the file; without any, one: "local" */
+	bool has_environments;      /* false: that one is implied */
+};
+
+/* The canary's settings; what "none" in the file leaves is is_on = false. */
+struct settings_canary {
+	bool is_on;
+	double weight;        /* 0 < weight < 1 */
+	int64_t for_ms;       /* how long a passing canary is watched at least */
+	int64_t requests_min; /* evidence before PASS */
+	int64_t max_ms;       /* undecided until here: undone */
+};
+
+struct settings_rollback {
+	double error_rate; /* 0..1 */
+	int64_t latency_p99_ms;
+	int64_t health_failures; /* more than this many */
+};
+
+struct settings {
+	const char *name;        /* the service's */
+	const char *environment; /* "local", "prod", ... */
+	const char *target;      /* an entry of the target table: "local" */
+	const char *image;       /* the repository, no tag, no digest; NULL: the layout folder that stands in for a registry */
+	const char *base;        /* "scratch" or REF@sha256:... */
+	struct {
+		const char *path;   /* file or folder, relative, beneath the project's folder */
+		const char *golden; /* the same for the example requests; NULL: none */
+		const char *name;   /* as requests name it: set, or the path's last part without its extension */
+	} model;
+	struct {
+		int64_t port;
+		int64_t timeout_ms; /* of one request */
+	} serve;
+	struct {
+		int64_t cpu_millicores; /* 0: no limit */
+		int64_t memory_bytes;   /* 0: no limit */
+	} resources;
+	struct {
+		int64_t min, max; /* replicas; equal: fixed */
+		double cpu;       /* the share that autoscaling keeps */
+	} scale;
+	struct {
+		struct settings_canary canary;
+		struct settings_rollback rollback;
+	} rollout;
+	struct {
+		bool is_insecure;    /* plain http, or a certificate nobody knows */
+		const char *ca_file; /* NULL: the system's */
+	} registry;
+
+	struct document *document;     /* owns every text above; document->root is the merged tree as written, without defaults */
+	char *file;                    /* "mlctl.yaml" */
+	struct digest settings_digest; /* of the canonical JSON of what decides how it runs: not image, base, registry, golden or rollout,
+					* so that a changed threshold is no new revision; a default written out changes nothing either */
+};
+
+/* Looks for mlctl.yaml: `where` is that file, its folder, or a folder beneath it (NULL: the working folder). The search goes up and stops at
+ * the root of a git work tree or of the file system. Reads the file and checks that environments are named properly; what they say is
+ * checked by project_env. ERR_NOT_FOUND names where it looked. */
+int project_load(const char *where, struct project **out, struct err *err);
+/* The same from bytes, for tests: `folder` is taken as it is. */
+int project_read(const char *folder, const char *file, struct str text, struct project **out, struct err *err);
+void project_free(struct project *project);
+CLEANUP_POINTER(project, struct project *, project_free)
+#define AUTO_PROJECT __attribute__((cleanup(project_at_exit)))
+
+/* The settings of an environment. NULL: the only one; several: ERR_USAGE with their names. An unknown name: ERR_USAGE with a suggestion. */
+int project_env(const struct project *project, const char *name, struct settings **out, struct err *err);
+void settings_free(struct settings *settings);
+CLEANUP_POINTER(settings, struct settings *, settings_free)
+#define AUTO_SETTINGS __attribute__((cleanup(settings_at_exit)))
+
+/* Every environment; the problems found (owned by the caller, at most problems_max), each as project_env would have given it. Returns how many. */
+#define PROJECT_PROBLEMS_MAX 20
+size_t project_check(const struct project *project, struct err problems[PROJECT_PROBLEMS_MAX]);
+
+/* The absolute path of a path that mlctl.yaml names. Owned by the caller. */
+char *project_path(const struct project *project, const char *relative) __attribute__((warn_unused_result));
+
+/* Which line set a value: "mlctl.yaml:21" for "resources.memory"; when it is a default, the line where it would go is not known: false. */
+#define SETTINGS_WHERE_MAX 300
+bool settings_where(const struct settings *settings, const char *path, char out[SETTINGS_WHERE_MAX]);
+
+/* The typed settings as a tree with every default filled in (records, diffs, `render`): durations as "2s", shares as "10%". */
+struct value *settings_tree(const struct settings *settings, struct document *into);
+
+/* JSON Schema (draft 2020-12) of mlctl.yaml for editors, and the same as text for people. Owned by the caller. */
+int project_schema(char **json, struct err *err);
+int project_reference(char **text, struct err *err);
