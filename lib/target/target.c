@@ -1,0 +1,48 @@
+#include "target/target.h"
+
+#define TARGET(name) extern const struct target target_##name;
+#include "target/targets.def"
+#undef TARGET
+
+static const struct target *const targets[] = {
+#define TARGET(name) &target_##name,
+#include "target/targets.def"
+#undef TARGET
+	NULL, /* so that a table without a line still compiles */
+};
+static const char *const names[] = {
+#define TARGET(name) #name,
+#include "target/targets.def"
+#undef TARGET
+	NULL,
+};
+
+const struct target *target_find(const char *name) {
+	for (size_t i = 0; targets[i]; i++)
+		if (strcmp(names[i], name) == 0)
+			return targets[i];
+	return NULL;
+}
+
+size_t target_names(const char *const **out) {
+	*out = names;
+	return sizeof(names) / sizeof(names[0]) - 1;
+}
+
+void revision_name(const struct digest *image, const struct digest *settings, char out[REVISION_NAME_MAX]) {
+	AUTO_BUF struct buf text = BUF(2 * DIGEST_TEXT_MAX);
+	buf_format(&text, "%s\n%s\n", image->text, settings->text);
+	struct digest name;
+	digest_of(buf_view(&text), &name);
+	snprintf(out, REVISION_NAME_MAX, "v-%.12s", digest_hex(&name));
+}
+
+void sample_clear(struct sample *sample) {
+	texts_clear(&sample->errors);
+	*sample = (struct sample) {0};
+}
+
+void target_answer_clear(struct target_answer *answer) {
+	free(answer->body);
+	*answer = (struct target_answer) {0};
+}
