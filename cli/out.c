@@ -1,0 +1,195 @@
+#include "out.h"
+
+#include <stdarg.h>
+
+#define LINE_BYTES_MAX ((size_t) 1024 * 1024)
+
+/* Redacted and without raw control bytes; escapes of our own are added after this. */
+static void write_clean(struct cli *cli, FILE *out, struct str text) {
+	AUTO_BUF struct buf clean = BUF(LINE_BYTES_MAX);
+	AUTO_BUF struct buf shown = BUF(LINE_BYTES_MAX);
+	redactor_apply(cli->redact, text, &clean);
+	for (size_t i = 0; i < clean.len; i++) {
+		unsigned char c = (unsigned char) clean.ptr[i];
+		bool is_ours = c == 0x1b && i + 1 < clean.len && clean.ptr[i + 1] == '[';
+		if ((c < 0x20 && c != '\n' && c != '\t' && !is_ours) || c == 0x7f)
+			buf_format(&shown, "\\x%02x", c);
+		else
+			buf_char(&shown, (char) c);
+	}
+	fwrite(shown.ptr ? shown.ptr : "", 1, shown.len, out);
+}
+
+static void write_format(struct cli *cli, FILE *out, const char *format, va_list args) {
+	va_list again;
+	va_copy(again, args);
+	int n = vsnprintf(NULL, 0, format, again);
+	va_end(again);
+	if (n < 0)
+		return;
+	AUTO_FREE char *text = mem_zero((size_t) n + 1, 1);
+	vsnprintf(text, (size_t) n + 1, format, args);
+	write_clean(cli, out, (struct str) {text, (size_t) n});
+}
+
+static void erase_progress(struct cli *cli) {
+	if (cli->has_progress_line)
+		fputs("\r\033[K", cli->err);
+	cli->has_progress_line = false;
+}
+
+const char *out_colour(bool is_coloured, enum colour colour, const char *word, char out[96]) {
+	static const char *const codes[] = {"", "1", "2", "32", "33", "31"};
+	if (is_coloured && colour != COLOUR_NONE)
+		snprintf(out, 96, "\033[%sm%s\033[0m", codes[colour], word);
+	else
+		snprintf(out, 96, "%s", word);
+	return out;
+}
+
+void out_line(struct cli *cli, const char *format, ...) {
+	if (cli->is_json)
+		return;
+	erase_progress(cli);
+	va_list args;
+	va_start(args, format);
+	write_format(cli, cli->out, format, args);
+	va_end(args);
+	fputc('\n', cli->out);
+}
+
+#define NAME_WIDTH 10
+
+void out_fact(struct cli *cli, const char *name, const char *format, ...) {
+	if (cli->is_json)
+		return;
+	erase_progress(cli);
+	char shown[96], padded[64];
+	snprintf(padded, sizeof(padded), "%-*s", NAME_WIDTH, name);
+	fprintf(cli->out, "  %s  ", out_colour(cli->is_out_coloured, COLOUR_DIM, padded, shown));
+	va_list args;
+	va_start(args, format);
+	write_format(cli, cli->out, format, args);
+	va_end(args);
+	fputc('\n', cli->out);
+}
+
+void out_event(struct cli *cli, struct document *document) {
+	if (!cli->events)
+		return;
+	struct err ignored = {0};
+	AUTO_FREE char *text = NULL;
+	if (json_write(document->root, JSON_COMPACT, &text, &ignored) != 0)
+		return;
+	write_clean(cli, cli->err, str_of(text));
+	fputc('\n', cli->err);
+	fflush(cli->err);
+}
+
+static void event_line(struct cli *cli, const char *kind, const char *name, const char *text) {
+	AUTO_DOCUMENT struct document *document = document_new("event");
+	struct value *root = value_root_object(document);
+	value_add_text(document, root, "event", kind);
+	value_add_text(document, root, "name", name);
+	value_add_text(document, root, "text", text);
+	value_add_int(document, root, "elapsed_ms", clock_mono_ms(cli->clock) - cli->start_ms);
+	out_event(cli, document);
+}
+
+static void step_line(struct cli *cli, const char *name, enum colour colour, const char *text) {
+	erase_progress(cli);
+	char shown[96], padded[64];
+	snprintf(padded, sizeof(padded), "%-*s", NAME_WIDTH, name);
+	fprintf(cli->err, "  %s  ", out_colour(cli->is_coloured, colour, padded, shown));
+	write_clean(cli, cli->err, str_of(text));
+	fputc('\n', cli->err);
+	fflush(cli->err);
+}
+
+void out_step(struct cli *cli, const char *name, const char *format, ...) {
+	va_list args;
+	va_start(args, format);
+	char text[4096];
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (cli->events)
+		event_line(cli, "step", name, text);
+	else if (!cli->is_quiet)
+		step_line(cli, name, COLOUR_DIM, text);
+}
+
+void out_progress(struct cli *cli, const char *format, ...) {
+	if (!cli->is_terminal || cli->is_quiet || cli->events)
+		return;
+	erase_progress(cli);
+	va_list args;
+	va_start(args, format);
+	write_format(cli, cli->err, format, args);
+	va_end(args);
+	fflush(cli->err);
+	cli->has_progress_line = true;
+}
+
+void out_warn(struct cli *cli, const char *format, ...) {
+	va_list args;
+	va_start(args, format);
+	char text[4096];
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (cli->events)
+		event_line(cli, "warning", "warning", text);
+	else
+		step_line(cli, "warning", COLOUR_YELLOW, text);
+}
+
+struct document *out_document(struct cli *cli) {
+	struct document *document = document_new("answer");
+	struct value *root = value_root_object(document);
+	char schema[64];
+	snprintf(schema, sizeof(schema), "mlctl.%s/1", cli->command ? cli->command->name : "mlctl");
+	value_add_text(document, root, "schema", schema);
+	return document;
+}
+
+int out_json(struct cli *cli, const struct document *document, struct err *err) {
+	AUTO_FREE char *text = NULL;
+	if (json_write(document->root, JSON_PRETTY, &text, err) != 0)
+		return -1;
+	erase_progress(cli);
+	write_clean(cli, cli->out, str_of(text));
+	fputc('\n', cli->out);
+	return fflush(cli->out) == 0 ? 0 : err_sys(err, "writing the answer");
+}
+
+static void json_error(struct cli *cli, const struct err *err, int exit_code) {
+	AUTO_DOCUMENT struct document *document = document_new("error");
+	struct value *root = value_root_object(document);
+	value_add_text(document, root, "schema", "mlctl.error/1");
+	value_add_int(document, root, "code", exit_code);
+	value_add_text(document, root, "kind", err_kind(err->code));
+	value_add_text(document, root, "message", err->message);
+	value_add_text(document, root, "fix", err->fix[0] ? err->fix : NULL);
+	value_add_text(document, root, "at", err->at[0] ? err->at : NULL);
+	struct err scratch = {0};
+	best_effort(out_json(cli, document, &scratch)); /* there is nowhere left to say it */
+}
+
+void out_error(struct cli *cli, const struct err *err, int exit_code) {
+	erase_progress(cli);
+	if (cli->is_json)
+		json_error(cli, err, exit_code);
+	char shown[96];
+	fprintf(cli->err, "%s ", out_colour(cli->is_coloured, COLOUR_RED, "mlctl:", shown));
+	if (err->at[0]) {
+		write_clean(cli, cli->err, str_of(err->at));
+		fputs(": ", cli->err);
+	}
+	write_clean(cli, cli->err, str_of(err->message));
+	fputc('\n', cli->err);
+	if (err->fix[0]) {
+		fprintf(cli->err, "  %s ", out_colour(cli->is_coloured, COLOUR_GREEN, "fix:", shown));
+		write_clean(cli, cli->err, str_of(err->fix));
+		fputc('\n', cli->err);
+	}
+	fflush(cli->err);
+}
