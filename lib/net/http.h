@@ -43,7 +43,7 @@ struct http_request {
 };
 
 struct http_answer {
-	int status;                  /* 0: none arrived; then `failure` says why */
+	int status;                  /* of a whole answer; 0: none arrived or it was cut, then `failure` says why */
 	char *headers;               /* owned: "name: value\n" lines, names in lower case */
 	char *body;                  /* owned, NUL-terminated; collected answers and error bodies */
 	size_t body_len;
@@ -77,21 +77,18 @@ struct http {
 	void (*close)(struct http *http);
 	const struct clock *clock;
 	const struct log *log;
+	struct http_event *kept; /* what http_keep() put aside, oldest first */
+	size_t kept_count;
 };
 /* Everything of the request but the callbacks, body and read_self is copied. */
-static inline int http_start(struct http *http, const struct http_request *request, int64_t *id, struct err *err) {
-	return http->start(http, request, id, err);
-}
-static inline int http_step(struct http *http, int64_t until_ms, struct http_event *event, struct err *err) {
-	return http->step(http, until_ms, event, err);
-}
-static inline void http_cancel(struct http *http, int64_t id) {
-	http->cancel(http, id);
-}
-static inline void http_close(struct http *http) {
-	if (http)
-		http->close(http);
-}
+int http_start(struct http *http, const struct http_request *request, int64_t *id, struct err *err);
+int http_step(struct http *http, int64_t until_ms, struct http_event *event, struct err *err);
+void http_cancel(struct http *http, int64_t id); /* its event never comes, not even one that was kept */
+void http_close(struct http *http);              /* NULL is fine */
+/* For whoever steps on behalf of one request and meets another's event: the next http_step() hands it out first. Takes the answer. */
+void http_keep(struct http *http, struct http_event *event);
+/* A kept signal, taken out; 0: none. */
+int http_kept_signal(struct http *http);
 
 /* libcurl. proxy settings come from env (https_proxy, http_proxy, no_proxy, all_proxy). signal_fd: a signalfd that wakes the step, or -1. libcurl is
  * initialised here and not before. */

@@ -54,5 +54,7 @@ void url_encode(struct str text, struct buf *out); /* everything but unreserved 
 /* Without userinfo and with every query value as "***". */
 void url_redact(const char *url, struct buf *out);
 bool url_host_is_loopback(struct str host);
+/* 169.254.0.0/16, fe80::/10, the clouds' metadata services by address or name, and numbers that only a resolver would read as an address. */
+bool url_host_is_link_local(struct str host);
 /* Loopback, link-local, IMDS (169.254.169.254, fd00:ec2::254), private ranges: never a place to send a credential to because somebody else said so. */
 bool url_host_is_inside(struct str host);
