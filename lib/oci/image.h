@@ -37,6 +37,8 @@ struct image {
 };
 void image_clear(struct image *image);
 void blob_of_text(struct blob *blob, const char *media_type, const char *title, char *owned_text);
+/* Either source through one door; *got < len only at the blob's end. */
+int blob_read(const struct blob *blob, int64_t offset, void *out, size_t len, size_t *got, struct err *err);
 /* Appends {"mediaType","digest","size"} members of the blob to a tree. */
 struct document;
 struct value;
