@@ -18,7 +18,7 @@ APT_BUILD = gcc libc6-dev pkg-config libcurl4-openssl-dev libcjson-dev libyaml-d
 APT_TEST  = libcmocka-dev libasan8 libubsan1 curl procps
 
 B     := build/$(FLAVOUR)
-ROOMS := base os data embed net tmpl vcs oci kube cloud project build target release
+ROOMS := base os data embed net tmpl vcs oci kube cloud project build supervise target release
 WARN  := -Wall -Wextra -Wconversion -Wno-sign-conversion -Wvla -Werror -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wundef
 HARD  := -fstack-protector-strong -fstack-clash-protection -fno-common -fno-strict-aliasing -ffunction-sections -fdata-sections
 SAME  := -ffile-prefix-map=$(CURDIR)/=
