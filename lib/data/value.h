@@ -43,8 +43,9 @@ struct value_limits {
 /* Strict RFC 8259: one value and nothing else, UTF-8 only, no duplicate keys, no lone surrogates, no raw control characters. Fails
  * with ERR_INVALID, err->at = "name:line:column". Pass ERR_CONFIG etc. on by wrapping if another code fits. */
 int json_read(const char *name, struct str text, struct value_limits limits, struct document **out, struct err *err);
-/* YAML 1.2 core schema, one document: no anchors, aliases, tags, merge keys, duplicate keys; "yes", "0o7", "1_000" are strings.
- * Flow depth is capped by a scan before libyaml sees the text. Only in libmlctl.a, never in the runner. */
+/* YAML 1.2 core schema, one document: no anchors, aliases, tags, directives, merge keys, duplicate keys; "yes" and "1_000" are strings, a
+ * file without a value is null. Cost is linear: libyaml's quadratic nesting ends at depth_max plus the 1,024 characters it looks ahead.
+ * Only in libmlctl.a, never in the runner. */
 int yaml_read(const char *name, struct str text, struct value_limits limits, struct document **out, struct err *err);
 
 /* Reading. A path is "a.b.c" for messages: find does not parse it; value_get takes one member name. */

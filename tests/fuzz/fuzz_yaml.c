@@ -1,0 +1,21 @@
+/* The YAML reader: whatever it accepts is a tree that JSON can carry. */
+#include "data/value.h"
+
+#include <assert.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
+	struct err err = {0}, ignored = {0};
+	AUTO_DOCUMENT struct document *document = NULL, *again = NULL;
+	AUTO_FREE char *text = NULL;
+	if (yaml_read("fuzz", (struct str){(const char *) bytes, len}, VALUE_LIMITS_CONFIG, &document, &err) != 0) {
+		assert(err.code != ERR_NONE && !document);
+		return 0;
+	}
+	if (json_write(document->root, JSON_COMPACT, &text, &ignored) != 0)
+		return 0;
+	assert(json_read("again", str_of(text), VALUE_LIMITS_WIRE, &again, &err) == 0);
+	assert(value_equal(document->root, again->root));
+	return 0;
+}
