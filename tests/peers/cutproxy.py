@@ -9,6 +9,7 @@ uploads are counted from 1 in the order in which they arrive.
   --cut 2@8388608     resets (RST) upload 2 after 8 MiB, towards both sides; may be given several times
   --stall 1@4194304   holds upload 1 after 4 MiB, logs it, and goes on at SIGUSR1
   --answer PUT:3=503  answers the third PUT itself, with Retry-After: 1 (429 and 5xx); the registry never sees it
+  --lose manifests:1  hands the first PUT below /manifests/ (or /blobs/) on, and resets instead of passing the answer back
   --basic USER:PASS   asks for a password
   --bearer USER:PASS  asks for a token, given out at /token for the password
   --token-uses 5      a token is good for so many requests, then it has expired
@@ -131,6 +132,8 @@ class Door:
         self.go_on = threading.Event()
         self.cuts = dict(map(int, one.split("@")) for one in options.cut)
         self.stalls = dict(map(int, one.split("@")) for one in options.stall)
+        self.lost = set(options.lose)
+        self.puts = {"manifests": 0, "blobs": 0}
         self.answers = {}
         for one in options.answer:
             method, number, code = re.fullmatch(r"([A-Z]+):(\d+)=(\d+)", one).groups()
@@ -288,6 +291,14 @@ class Door:
             raise Cut
         status = int(answer.split(b" ", 2)[1])
         back = headers_of(answer)
+        kind = "manifests" if "/manifests/" in path else "blobs"
+        if method == "PUT":
+            with self.lock:
+                self.puts[kind] += 1
+                is_lost = f"{kind}:{self.puts[kind]}" in self.lost
+            if is_lost:
+                note(status=status, lost=True)
+                raise Cut
         note(status=status)
         client.sendall(answer)
         if method != "HEAD" and status not in (204, 304):
@@ -331,6 +342,7 @@ def main():
     parser.add_argument("--cut", action="append", default=[])
     parser.add_argument("--stall", action="append", default=[])
     parser.add_argument("--answer", action="append", default=[])
+    parser.add_argument("--lose", action="append", default=[])
     parser.add_argument("--basic")
     parser.add_argument("--bearer")
     parser.add_argument("--token-uses", type=int, default=1 << 30)

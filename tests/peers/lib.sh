@@ -173,3 +173,39 @@ docker_config() {
 	printf '{"auths":{"%s":{"auth":"%s"}}}\n' "$2" "$(printf '%s:%s' "$PEER_USER" "$PEER_PASSWORD" | base64 -w0)" >"$1/config.json"
 	chmod 600 "$1/config.json"
 }
+
+# project FOLDER IMAGE: a clean repository with the breast-cancer example, to be pushed to IMAGE ("" for none).
+project() {
+	mkdir -p "$1" && cp "$ROOT/examples/breast-cancer/model.onnx" "$ROOT/examples/breast-cancer/golden.jsonl" "$1/" || return 1
+	{ cat "$ROOT/examples/breast-cancer/mlctl.yaml"; [ -z "$2" ] || printf '\nimage: %s\n' "$2"; } >"$1/mlctl.yaml"
+	commit "$1"
+}
+# The same commit id for the same content, whenever and wherever it is made.
+commit() {
+	[ -d "$1/.git" ] || git -C "$1" init -q -b main
+	git -C "$1" add -A &&
+		GIT_AUTHOR_DATE=2024-01-01T00:00:00Z GIT_COMMITTER_DATE=2024-01-01T00:00:00Z \
+			git -C "$1" -c user.name=peer -c user.email=peer@example.com commit -q -m "a model"
+}
+
+# platform_of LAYOUT: the digest of the one platform manifest an OCI layout holds, through an index if there is one.
+platform_of() {
+	local digest type
+	read -r type digest < <(jq -r '.manifests[0] | "\(.mediaType) \(.digest)"' "$1/index.json")
+	case $type in
+	*index*) jq -r '[.manifests[] | select(.platform.os == "linux")][0].digest' "$1/blobs/sha256/${digest#sha256:}" ;;
+	*) printf '%s\n' "$digest" ;;
+	esac
+}
+
+# mlctl_in FOLDER arguments...: as a user would call it there.
+mlctl_in() { (cd "$1" && shift && exec "$MLCTL" "$@"); }
+# pushed_ref FILE REPOSITORY: the tagged reference that `push --json` told in FILE.
+pushed_ref() { printf '%s:%s\n' "$2" "$(jq -r '.tags[0]' "$1")"; }
+
+# big_project FOLDER IMAGE COUNT BYTES: the project with COUNT files of BYTES random bytes each beside the model.
+big_project() {
+	local number
+	mkdir -p "$1" && printf 'weights-*.bin\n' >"$1/.gitignore" && project "$1" "$2" || return 1
+	for number in $(seq "$3"); do filler "$1/weights-$number.bin" "$4" "$number" || return 1; done
+}
