@@ -206,9 +206,11 @@ class Door:
         if server is not None:
             server.sock.close()
 
-    def say(self, client, status, extra, body, close):
+    @staticmethod
+    def say(client, method, status, extra, body, close):
         client.sendall(f"HTTP/1.1 {status}\r\n{extra}Content-Length: {len(body)}\r\n".encode()
-                       + (b"Connection: close\r\n" if close else b"") + b"\r\n" + body)
+                       + (b"Connection: close\r\n" if close else b"") + b"\r\n"
+                       + (b"" if method == "HEAD" else body))
 
     def one(self, number, client, reader, head, server):
         """One request and its answer. Returns the connection to the registry, or None when this one is to be closed."""
@@ -239,7 +241,7 @@ class Door:
                 for _, count in body_pieces(reader, headers):
                     entry["body"] += count
             note(status=int(refused[0][:3]), own=True)
-            self.say(client, *refused, close)
+            self.say(client, method, *refused, close)
             return server if server is not None and not close else (None if close else self.behind())
 
         upload = 0

@@ -108,6 +108,9 @@ fi
 check "umoci stats the layout" bash -c 'umoci ls --layout "$1"' - "$WORK/layout"
 
 mkdir -p "$WORK/podman"
+# Its locks would stay behind in shared memory.
+printf '[engine]\nlock_type = "file"\n' >"$WORK/podman/containers.conf"
+export CONTAINERS_CONF=$WORK/podman/containers.conf
 podman=(podman --storage-driver vfs --root "$WORK/podman/root" --runroot "$WORK/podman/run" --tmpdir "$WORK/podman/tmp" --events-backend none)
 for file in docker oci; do
 	if ! "${podman[@]}" info >/dev/null 2>"$WORK/said.err"; then
@@ -118,7 +121,7 @@ for file in docker oci; do
 	id=$("${podman[@]}" images -q --no-trunc | head -1)
 	check "podman sees the $file archive's image" "${podman[@]}" image inspect "$id"
 	same "podman sees a user that is not root ($file)" "$(jq -r '.[0].Config.User | test("^(0|root)?(:|$)") | not' "$WORK/said")" true
-	container=$("${podman[@]}" create "$id" 2>/dev/null)
+	container=$("${podman[@]}" create "$id" x 2>/dev/null)
 	same "podman holds the model's bytes ($file)" "$("${podman[@]}" export "$container" 2>/dev/null | tar -xO --wildcards '*/model.onnx' 2>/dev/null | sha256sum | cut -d' ' -f1)" \
 		"$(sha256sum <"$model" | cut -d' ' -f1)"
 	"${podman[@]}" rm -af >/dev/null 2>&1

@@ -44,10 +44,12 @@ finish() { printf '1..%d\n' "$tap_count"; exit $((tap_failed > 0)); }
 
 # check "what is claimed" command...: the command succeeds. What it said stays in $WORK/said (stdout) and $WORK/said.err.
 check() {
-	local what=$1
+	local what=$1 got
 	shift
-	if "$@" >"$WORK/said" 2>"$WORK/said.err"; then ok "$what"; return 0; fi
-	not_ok "$what" "exit $?: $*
+	"$@" >"$WORK/said" 2>"$WORK/said.err"
+	got=$?
+	if [ $got = 0 ]; then ok "$what"; return 0; fi
+	not_ok "$what" "exit $got: $*
 $(tail -30 "$WORK/said.err")
 $(tail -10 "$WORK/said")"
 	return 1

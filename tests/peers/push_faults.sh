@@ -55,7 +55,7 @@ whole "all four" faults/four
 through killed faults/killed --stall 2@$half
 (cd "$WORK/project" && exec "$MLCTL" push --json) >"$WORK/said" 2>"$WORK/said.err" &
 killed=$!
-others_through() { [ "$(door_says 'map(select(.upload and .status == 201)) | length')" -ge $((files - 1)) ] && [ "$(door_says 'map(select(.stalled)) | length')" = 1 ]; }
+others_through() { [ "$(door_says 'map(select(.upload and (.status == 201 or .status == 202))) | length')" -ge $((files - 1)) ] && [ "$(door_says 'map(select(.stalled)) | length')" = 1 ]; }
 if until_true 30 others_through; then
 	kill -9 $killed
 	wait $killed 2>/dev/null
