@@ -158,7 +158,7 @@ static int send_once(struct work *work, struct err *err) {
 		.ca_file = work->rest->ca_file,
 		.is_unverified = work->rest->is_unverified && !work->is_foreign,
 	};
-	request.stall_timeout_ms = request.timeout_ms;
+	request.stall_timeout_ms = call->stall_timeout_ms ? call->stall_timeout_ms : request.timeout_ms;
 	http_answer_clear(&work->answer);
 	int64_t id;
 	if (http_start(http, &request, &id, err) != 0)
@@ -348,6 +348,14 @@ static int explain(const struct work *work, int tries, struct err *err) {
 	words_of(work, &words);
 	return err_set(err, code_of(answer->status), "%s %s: %d %s%s%s%s", work->method, url.ptr, answer->status, phrase(answer->status),
 		words.len ? ": " : "", words.len ? words.ptr : "", again);
+}
+
+int rest_failure(const struct rest *rest, const char *method, const char *url, const struct http_answer *answer, int tries, struct err *err) {
+	const struct rest_call call = {.method = method};
+	/* Lent for the length of the call, so nothing here is cleared. */
+	struct work work = {.rest = rest, .call = &call, .method = (char *) method, .url = (char *) url, .answer = *answer};
+	work.is_lost = answer->failure.code && answer->was_sent;
+	return explain(&work, tries, err);
 }
 
 static bool is_expected(const struct rest_call *call, const struct http_answer *answer) {

@@ -33,10 +33,14 @@ struct rest_call {
 	size_t answer_bytes_max;
 	const int *expect;                 /* statuses that are no error besides 2xx, 0-terminated: {404, 0}; NULL: none */
 	int64_t timeout_ms;                /* of one try; 0: 30 s */
+	int64_t stall_timeout_ms;          /* no byte either way for so long ends a try; 0: timeout_ms */
 };
 /* 0 with the answer when the status is 2xx or expected. Otherwise an error: 401/403 ERR_AUTH, 404 ERR_NOT_FOUND, 409/412 ERR_CONFLICT, 429/5xx after
  * the last try ERR_NETWORK, others ERR_FAILED; message: method, redacted URL, status, the server's words. A signal meanwhile: ERR_INTERRUPTED. */
 int rest_call(const struct rest *rest, const struct rest_call *call, struct http_answer *answer, struct err *err);
+
+/* The same sentence and code for an answer that somebody got from http_step() himself: what went wrong after `tries` tries. */
+int rest_failure(const struct rest *rest, const char *method, const char *url, const struct http_answer *answer, int tries, struct err *err);
 
 /* Pure: how long to wait before try number `n` (1 = first retry), or -1 when this outcome is not worth another. */
 int64_t retry_wait_ms(const char *method, bool is_repeatable, const struct http_answer *answer, int n, int64_t jitter_permille);

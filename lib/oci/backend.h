@@ -11,7 +11,7 @@ struct store_ops {
 		struct push_result *result, struct err *err);
 	/* Under its digest; `may_exist` asks first. */
 	int (*put_manifest)(struct store *store, const struct blob *manifest, bool may_exist, struct err *err);
-	/* Moves the tag; the manifest is there already. */
+	/* Moves the tag, which store_may_tag() allowed just before; the manifest is there already. */
 	int (*tag)(struct store *store, const struct blob *manifest, const char *tag, struct err *err);
 	int (*get_manifest)(struct store *store, const char *tag_or_digest, struct manifest *out, struct err *err);
 	int (*has_manifest)(struct store *store, const char *tag_or_digest, struct digest *digest, bool *has, struct err *err);
@@ -29,7 +29,7 @@ struct store {
 int layout_open(const char *folder, const struct store_options *options, struct store **out, struct err *err);
 int registry_open(const char *name, const struct store_options *options, struct store **out, struct err *err);
 
-/* ERR_CONFLICT when `tag` begins with "git-" and names another digest than `wanted`. */
+/* Does the tag name `wanted` already? ERR_CONFLICT when it begins with "git-" and names another. */
 int store_may_tag(struct store *store, const char *tag, const struct digest *wanted, bool *is_there, struct err *err);
 /* The digest of what was read is the one asked for, or ERR_REGISTRY naming both. */
 int store_verify(const struct digest *wanted, struct str bytes, const char *what, struct err *err);

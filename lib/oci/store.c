@@ -69,20 +69,19 @@ int manifest_media_type(struct str bytes, const char **media_type, struct err *e
 	return 0;
 }
 
+static bool tag_is_fixed(const char *tag) {
+	return strncmp(tag, "git-", 4) == 0;
+}
+
 int store_may_tag(struct store *store, const char *tag, const struct digest *wanted, bool *is_there, struct err *err) {
 	struct digest found = {0};
-	*is_there = false;
-	if (strncmp(tag, "git-", 4) != 0)
-		return 0;
 	bool has = false;
+	*is_there = false;
 	if (store->ops->has_manifest(store, tag, &found, &has, err) != 0)
 		return err_wrap(err, "reading tag %s", tag);
-	if (!has)
+	*is_there = has && digest_equal(wanted, &found);
+	if (!has || *is_there || !tag_is_fixed(tag))
 		return 0;
-	if (digest_equal(wanted, &found)) {
-		*is_there = true;
-		return 0;
-	}
 	err_set(err, ERR_CONFLICT, "tag %s of %s already names %s, and this image is %s: a commit's tag never moves", tag, store->name, found.text,
 		wanted->text);
 	return err_fix(err, "commit what changed and build again, or deploy what is there: --image %s@%s", store->name, found.text);
@@ -123,7 +122,7 @@ static int push(struct store *store, const struct image *image, const char *cons
 		return err_set(err, ERR_LIMIT, "%zu layers, at most %d", image->layer_count, IMAGE_LAYERS_MAX);
 	for (size_t i = 0; i < tag_count; i++) {
 		bool is_there;
-		if (store_may_tag(store, tags[i], &top->digest, &is_there, err) != 0)
+		if (tag_is_fixed(tags[i]) && store_may_tag(store, tags[i], &top->digest, &is_there, err) != 0)
 			return -1; /* before the first byte goes out */
 	}
 	const struct blob *blobs[IMAGE_LAYERS_MAX + 1];
