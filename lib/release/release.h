@@ -63,7 +63,7 @@ struct deploy_request {
 	const char *golden;             /* golden.jsonl's text for smoke test and low traffic; NULL: none */
 	bool is_refused_allowed, is_first_canary_skipped, is_forced;
 	int64_t lock_wait_ms;
-	int64_t ready_timeout_ms;
+	int64_t ready_timeout_ms;       /* 0: 2 minutes */
 	const char *reason;
 };
 struct release_result {
@@ -75,12 +75,35 @@ struct release_result {
 	char fix[512];
 	char serving[DIGEST_TEXT_MAX];
 };
+/* 0: *result says how it ended (REFUSED and LOCKED too, with cause and fix). -1: it failed before anything was changed, *err says why. */
 int release_deploy(const struct release_context *context, const struct deploy_request *request, struct release_result *result, struct err *err);
 
+/* What release_deploy() would do now; nothing is changed. For `plan`, `deploy --dry-run`. */
+enum plan_kind {
+	PLAN_UNCHANGED,
+	PLAN_FIRST,   /* nothing serves yet: all at once */
+	PLAN_CANARY,
+	PLAN_DIRECT,  /* canary none: all at once, the old version is kept until the smoke test passed */
+	PLAN_REPAIR,  /* the same release, but it does not serve as it should */
+	PLAN_RESUME,  /* an earlier deploy of the same image stopped half way */
+	PLAN_UNDO,    /* rollback: the candidate in flight goes, the good release stays */
+	PLAN_BACK,    /* rollback to release `to` */
+	PLAN_REFUSED, /* frozen, refused digest, nothing to go back to */
+};
+struct release_plan {
+	enum plan_kind kind;
+	int64_t n;        /* the number it would get */
+	int64_t from, to; /* serving now; a rollback's goal */
+	char text[400];   /* one line for people, or why it is refused */
+	char fix[200];
+};
+int release_plan(const struct release_context *context, const struct deploy_request *request, struct release_plan *out, struct err *err);
+
 struct rollback_request {
-	int64_t to;           /* 0: the good release before */
+	int64_t to;           /* 0: undo what is in flight; else the good release before */
 	const char *reason;
-	int64_t ready_timeout_ms;
+	int64_t ready_timeout_ms; /* 0: 2 minutes */
+	int64_t lock_wait_ms;
 };
 int release_rollback(const struct release_context *context, const struct rollback_request *request, struct release_result *result, struct err *err);
 int release_destroy(const struct release_context *context, bool is_forced, struct release_result *result, struct err *err);

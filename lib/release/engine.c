@@ -1,0 +1,220 @@
+#include "release/engine.h"
+
+#include "release/lock.h"
+#include "release/plan.h"
+
+#include <inttypes.h>
+
+const struct engine_row engine_table[] = {
+	{PHASE_LOCKED, EVENT_CANARY, PHASE_CANARY_APPLY, effect_stage},
+	{PHASE_LOCKED, EVENT_DIRECT, PHASE_PROMOTE, effect_promote},
+	{PHASE_LOCKED, EVENT_UNDO, PHASE_ROLLBACK, effect_undo},
+	{PHASE_LOCKED, EVENT_DESTROY, PHASE_DESTROY, effect_destroy},
+	{PHASE_LOCKED, EVENT_LOST, PHASE_END, effect_lost},
+
+	{PHASE_CANARY_APPLY, EVENT_DONE, PHASE_BAKE, effect_bake},
+	{PHASE_CANARY_APPLY, EVENT_BAD, PHASE_ROLLBACK, effect_undo},
+	{PHASE_CANARY_APPLY, EVENT_INTERRUPTED, PHASE_END, effect_park},
+	{PHASE_CANARY_APPLY, EVENT_LOST, PHASE_END, effect_lost},
+
+	{PHASE_BAKE, EVENT_DONE, PHASE_PROMOTE, effect_promote},
+	{PHASE_BAKE, EVENT_BAD, PHASE_ROLLBACK, effect_undo},
+	{PHASE_BAKE, EVENT_UNDECIDED, PHASE_ROLLBACK, effect_undo},
+	{PHASE_BAKE, EVENT_INTERRUPTED, PHASE_END, effect_park},
+	{PHASE_BAKE, EVENT_LOST, PHASE_END, effect_lost},
+
+	{PHASE_PROMOTE, EVENT_DONE, PHASE_SMOKE, effect_smoke},
+	{PHASE_PROMOTE, EVENT_BAD, PHASE_ROLLBACK, effect_undo},
+	{PHASE_PROMOTE, EVENT_INTERRUPTED, PHASE_END, effect_park},
+	{PHASE_PROMOTE, EVENT_LOST, PHASE_END, effect_lost},
+
+	{PHASE_SMOKE, EVENT_DONE, PHASE_COMMIT, effect_commit},
+	{PHASE_SMOKE, EVENT_BAD, PHASE_ROLLBACK, effect_undo},
+	{PHASE_SMOKE, EVENT_INTERRUPTED, PHASE_END, effect_park},
+	{PHASE_SMOKE, EVENT_LOST, PHASE_END, effect_lost},
+
+	{PHASE_COMMIT, EVENT_DONE, PHASE_END, effect_finish},
+	{PHASE_COMMIT, EVENT_BAD, PHASE_ROLLBACK, effect_undo},
+	{PHASE_COMMIT, EVENT_INTERRUPTED, PHASE_END, effect_park},
+	{PHASE_COMMIT, EVENT_LOST, PHASE_END, effect_lost},
+
+	{PHASE_ROLLBACK, EVENT_DONE, PHASE_END, effect_finish},
+	{PHASE_ROLLBACK, EVENT_BAD, PHASE_END, effect_end},
+	{PHASE_ROLLBACK, EVENT_LOST, PHASE_END, effect_lost},
+
+	{PHASE_DESTROY, EVENT_DONE, PHASE_END, effect_end},
+	{PHASE_DESTROY, EVENT_BAD, PHASE_END, effect_end},
+	{PHASE_DESTROY, EVENT_INTERRUPTED, PHASE_END, effect_end},
+	{PHASE_DESTROY, EVENT_LOST, PHASE_END, effect_lost},
+	{0},
+};
+
+static const struct engine_row *find_row(const struct engine_row *table, enum phase phase, enum event event) {
+	for (const struct engine_row *row = table; row->effect; row++)
+		if (row->phase == phase && row->event == event)
+			return row;
+	return NULL;
+}
+
+enum event engine_event_of(struct run *run, const struct err *err) {
+	run_cause(run, err);
+	if (err->code == ERR_LOCKED)
+		return EVENT_LOST;
+	if (err->code == ERR_INTERRUPTED || (run_signal(run) && !run->is_undoing))
+		return EVENT_INTERRUPTED;
+	return EVENT_BAD;
+}
+
+/* The phase goes into the head before its effect. false: it could not be written, and *event is what that means. */
+static bool journal(struct run *run, const struct engine_row *row, enum event *event) {
+	struct err err = {0};
+	run->head.candidate.phase = row->next;
+	run->head.candidate.is_undecided |= row->event == EVENT_UNDECIDED;
+	run->is_undoing = row->next == PHASE_ROLLBACK;
+	if (run->is_undoing)
+		run->failed_phase = row->phase;
+	if (head_save(run, &err) == 0)
+		return true;
+	*event = engine_event_of(run, &err);
+	if (!run->was_touched && *event != EVENT_LOST)
+		run->failure = err;
+	return false;
+}
+
+void engine_run(struct run *run, enum event entry) {
+	enum phase phase = PHASE_LOCKED;
+	enum event event = entry;
+	while (phase != PHASE_END) {
+		const struct engine_row *row = find_row(run->table, phase, event);
+		if (!row) { /* a table without the row: end where we are, the head says where that is */
+			run->outcome = OUTCOME_ROLLBACK_FAILED;
+			return;
+		}
+		if (row->next != PHASE_END && !journal(run, row, &event)) {
+			if (run->failure.code)
+				return;
+			if (row->next == PHASE_ROLLBACK && event != EVENT_LOST) {
+				run->outcome = OUTCOME_ROLLBACK_FAILED;
+				return;
+			}
+			continue; /* from the phase that the head still names */
+		}
+		if (row->next != PHASE_END)
+			run->was_touched = true;
+		phase = row->next;
+		event = row->effect(run);
+	}
+}
+
+int engine_stage(struct run *run, const struct revision *revision, const struct value *objects, int64_t replicas, struct err *err) {
+	const struct release_context *context = run->context;
+	struct remote remote = remote_begin(run);
+	int rc;
+	do {
+		rc = lock_keep(run, err);
+		if (rc == 0)
+			rc = context->target->stage(context->target_state, run->head.lock.fence, revision, objects, replicas, context->store, err);
+	} while (rc != 0 && remote_again(&remote, err));
+	return rc;
+}
+
+int engine_route(struct run *run, const struct revision *stable, const struct revision *revision, double weight, struct err *err) {
+	const struct release_context *context = run->context;
+	struct remote remote = remote_begin(run);
+	int64_t ttl_s = weight > 0 && weight < 100 ? WEIGHT_TTL_S : 0;
+	int rc;
+	do {
+		rc = lock_keep(run, err);
+		if (rc == 0)
+			rc = context->target->route(context->target_state, run->head.lock.fence, stable, revision, weight, ttl_s, err);
+	} while (rc != 0 && remote_again(&remote, err));
+	return rc;
+}
+
+int engine_retire(struct run *run, const struct revision *revision, bool is_kept, struct err *err) {
+	const struct release_context *context = run->context;
+	struct remote remote = remote_begin(run);
+	int rc;
+	do {
+		rc = lock_keep(run, err);
+		if (rc == 0)
+			rc = context->target->retire(context->target_state, run->head.lock.fence, revision, is_kept, err);
+	} while (rc != 0 && remote_again(&remote, err));
+	return rc;
+}
+
+int engine_observe(struct run *run, const struct revision *revision, struct observed *out, struct err *err) {
+	const struct release_context *context = run->context;
+	struct remote remote = remote_begin(run);
+	int rc;
+	do {
+		rc = context->target->observe(context->target_state, revision, out, err);
+	} while (rc != 0 && remote_again(&remote, err));
+	return rc;
+}
+
+/* Quick at first, so that what is fast is fast; then patient. */
+static int64_t cadence_ms(int64_t elapsed_ms) {
+	return elapsed_ms < 3000 ? 50 : elapsed_ms < 20000 ? 200 : 1000;
+}
+
+static bool is_ready(const struct observed *seen, const struct revision *revision) {
+	struct observed all = *seen;
+	all.weight = 100;
+	return plan_is_serving(&all, revision);
+}
+
+static int stuck(const struct observed *seen, const struct revision *revision, struct err *err) {
+	for (size_t i = 0; i < seen->count; i++) {
+		const struct replica *replica = &seen->replicas[i];
+		if (replica->state != REPLICA_STUCK)
+			continue;
+		err_set(err, ERR_FAILED, "%s cannot recover: replica %s: %s", revision->name, replica->name, replica->reason);
+		return replica->fix[0] ? err_fix(err, "%s", replica->fix) : -1;
+	}
+	return 0;
+}
+
+static int too_late(const struct observed *seen, const struct wait_wish *wish, struct err *err) {
+	size_t ready = 0;
+	const struct replica *worst = NULL;
+	for (size_t i = 0; i < seen->count; i++) {
+		bool is_right = seen->replicas[i].state == REPLICA_READY && digest_equal(&seen->replicas[i].serving, &wish->revision->image);
+		ready += is_right;
+		if (!is_right)
+			worst = &seen->replicas[i];
+	}
+	char human[NUM_HUMAN_MAX];
+	int64_t wanted = seen->desired > (int64_t) seen->count ? seen->desired : (int64_t) seen->count;
+	const char *why = !worst ? (ready ? "its share of the traffic is not 100 %" : "no replica exists")
+		: worst->reason[0] ? worst->reason
+		: worst->state == REPLICA_READY ? "it answers with another digest" : "it is still starting";
+	err_set(err, ERR_TIMEOUT, "%s: %zu/%" PRId64 " replicas ready after %s%s%s: %s", wish->revision->name, ready, wanted,
+		num_human_ms(wish->timeout_ms, human), worst ? "; " : "", worst ? worst->name : "", why);
+	return worst && worst->fix[0] ? err_fix(err, "%s", worst->fix) : -1;
+}
+
+int engine_await(struct run *run, const struct wait_wish *wish, struct observed *out, struct err *err) {
+	const struct release_context *context = run->context;
+	int64_t began_ms = run_now(run);
+	for (;;) {
+		if (wish->is_routing && engine_route(run, wish->stable, wish->revision, 100, err) != 0)
+			return -1;
+		struct remote remote = remote_begin(run);
+		int rc;
+		do {
+			rc = context->target->poll(context->target_state, wish->revision, out, err);
+		} while (rc != 0 && remote_again(&remote, err));
+		if (rc != 0 || stuck(out, wish->revision, err) != 0)
+			return -1;
+		if (wish->is_routing ? plan_is_serving(out, wish->revision) : is_ready(out, wish->revision))
+			return 0;
+		int64_t elapsed_ms = run_now(run) - began_ms;
+		if (elapsed_ms >= wish->timeout_ms)
+			return too_late(out, wish, err);
+		if (run_wait(run, cadence_ms(elapsed_ms), err) != 0)
+			return -1;
+		if (run_signal(run) && !run->is_undoing)
+			return err_set(err, ERR_INTERRUPTED, "interrupted while waiting for %s", wish->revision->name);
+	}
+}

@@ -1,0 +1,59 @@
+/* The engine: one const table of {phase, event, next, effect}. Entering a phase writes its name into the head first, then does its effect,
+ * whose end is the next event. What the table does not list does not exist. Internal to release/ and its tests. */
+#pragma once
+
+#include "release/run.h"
+
+enum event {
+	EVENT_CANARY,      /* begin with a canary */
+	EVENT_DIRECT,      /* begin, or go on, at once with everything */
+	EVENT_UNDO,        /* begin with undoing */
+	EVENT_DESTROY,
+	EVENT_DONE,
+	EVENT_BAD,         /* the candidate, or the way to it, failed */
+	EVENT_UNDECIDED,
+	EVENT_INTERRUPTED,
+	EVENT_LOST,        /* the lock is another's: write nothing more */
+};
+typedef enum event (*effect_fn)(struct run *run);
+struct engine_row {
+	enum phase phase;
+	enum event event;
+	enum phase next;
+	effect_fn effect;
+};
+extern const struct engine_row engine_table[];
+#define ENGINE_ROWS_MAX 40
+
+/* From PHASE_LOCKED with run->subject and the head's candidate set, until the table says END. run->outcome says how. */
+void engine_run(struct run *run, enum event entry);
+
+/* The effects, for the table (rollout.c, undo.c). */
+enum event effect_stage(struct run *run);
+enum event effect_bake(struct run *run);
+enum event effect_promote(struct run *run);
+enum event effect_smoke(struct run *run);
+enum event effect_commit(struct run *run);
+enum event effect_undo(struct run *run);
+enum event effect_destroy(struct run *run);
+enum event effect_finish(struct run *run); /* retires what is owed, best effort */
+enum event effect_end(struct run *run);    /* nothing more to do */
+enum event effect_park(struct run *run);   /* interrupted: weight 0, candidate kept */
+enum event effect_lost(struct run *run);
+
+/* What an error of an effect means for the table; remembers the cause. */
+enum event engine_event_of(struct run *run, const struct err *err);
+
+/* Steps that rollout.c and undo.c share. Each is tried again while it is worth it, under a lease that was just looked at. */
+int engine_stage(struct run *run, const struct revision *revision, const struct value *objects, int64_t replicas, struct err *err);
+int engine_route(struct run *run, const struct revision *stable, const struct revision *revision, double weight, struct err *err);
+int engine_retire(struct run *run, const struct revision *revision, bool is_kept, struct err *err);
+int engine_observe(struct run *run, const struct revision *revision, struct observed *out, struct err *err);
+/* Until every replica is ready and answers with the digest. routed_from: also routes everything to it and waits for that (its `stable` may be
+ * an empty name: none). ERR_TIMEOUT, ERR_FAILED when it can't recover; ERR_INTERRUPTED. */
+struct wait_wish {
+	const struct revision *revision, *stable;
+	bool is_routing;
+	int64_t timeout_ms;
+};
+int engine_await(struct run *run, const struct wait_wish *wish, struct observed *out, struct err *err);

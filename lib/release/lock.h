@@ -1,0 +1,26 @@
+/* The head read and written at the target, and the lease that says who may write. Internal to release/.
+ *
+ * Expiry is judged by a renew counter that stood still for the lease's time on the observer's own monotonic clock; wall clocks are never
+ * compared. The fence is the generation at which the lock was taken. */
+#pragma once
+
+#include "release/run.h"
+
+/* Reads the head into run->head. Tried again while it is worth it. */
+int head_load(struct run *run, struct err *err);
+/* Writes run->head, as the next generation, by compare-and-swap. While the lock is held: what others may change meanwhile (frozen) is taken
+ * over and the write goes on; ERR_LOCKED when the lock is somebody else's now. Without it: ERR_CONFLICT when another wrote. A lost
+ * answer is resolved by reading. */
+int head_save(struct run *run, struct err *err);
+
+struct lock_wish {
+	const char *verb;        /* "deploy" "rollback" "destroy" */
+	int64_t to;              /* a rollback's goal: a second rollback there waits and is the same one */
+	int64_t wait_ms;         /* 0: give up at the first renewal seen */
+	bool is_preempting;      /* takes the lock from a deploy whose candidate does not serve yet */
+};
+int lock_take(struct run *run, const struct lock_wish *wish, struct err *err);
+/* Renews when it is time; called before each effect and while waiting. ERR_LOCKED: lost, or not renewed for too long: write nothing more. */
+int lock_keep(struct run *run, struct err *err);
+/* Frees it with one more write of the head. */
+int lock_free(struct run *run, struct err *err);

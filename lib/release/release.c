@@ -1,0 +1,181 @@
+#include "release/release.h"
+
+#include "release/engine.h"
+#include "release/lock.h"
+#include "release/plan.h"
+#include "release/session.h"
+#include "release/record.h"
+
+#include <inttypes.h>
+
+static int64_t first_number(const struct release_context *context) {
+	AUTO_TEXTS struct texts tags = {0};
+	int64_t highest = 0;
+	/* Numbers of a service that was destroyed are not given again while its tags are there. */
+	if (!context->store || store_tags(context->store, &tags, &(struct err) {0}) != 0)
+		return 1;
+	for (size_t i = 0; i < tags.count; i++) {
+		int64_t n = record_tag_number(tags.items[i], context->env);
+		highest = n > highest ? n : highest;
+	}
+	return highest + 1;
+}
+
+static int look_live(struct run *run, const struct revision *revision, struct observed *live, struct err *err) {
+	*live = (struct observed) {0};
+	return run->head.good.n ? engine_observe(run, revision, live, err) : 0;
+}
+
+static int preflight(struct run *run, const struct deploy_request *request, struct err *err) {
+	const struct release_context *context = run->context;
+	AUTO_TEXTS struct texts facts = {0};
+	if (context->store) {
+		struct digest digest;
+		bool has = false;
+		if (store_has_manifest(context->store, request->revision.image.text, &digest, &has, err) != 0)
+			return -1;
+		if (!has) {
+			err_set(err, ERR_REGISTRY, "the image %s is not in %s", request->revision.image.text, store_name(context->store));
+			return err_fix(err, "mlctl push");
+		}
+	}
+	struct remote remote = remote_begin(run);
+	int rc;
+	do {
+		rc = context->target->check(context->target_state, context->store, &facts, err);
+	} while (rc != 0 && remote_again(&remote, err));
+	if (rc != 0)
+		return err_wrap(err, "preflight");
+	AUTO_BUF struct buf text = BUF(512);
+	for (size_t i = 0; i < facts.count; i++)
+		buf_format(&text, "%s%s", i ? " · " : "", facts.items[i]);
+	run_tell(run, "preflight", "%s", buf_view(&text).ptr);
+	return 0;
+}
+
+static void set_up(struct run *run, const struct deploy_request *request) {
+	run->canary = request->canary;
+	run->reason = request->reason;
+	if (request->ready_timeout_ms > 0)
+		run->ready_timeout_ms = request->ready_timeout_ms;
+}
+
+static int begin_deploy(struct run *run, const struct deploy_request *request, const struct release_plan *plan, struct err *err) {
+	const struct release_context *context = run->context;
+	struct subject *subject = &run->subject;
+	struct head_entry *entry = &subject->entry;
+	*entry = (struct head_entry) {.n = plan->n, .image = request->revision.image, .settings = request->revision.settings,
+		.since_s = clock_wall_s(context->clock)};
+	if (!run->head.exists && entry->n == 1)
+		entry->n = first_number(context);
+	session_copy_commit(request->facts, entry->commit);
+	snprintf(entry->actor, sizeof(entry->actor), "%s", context->actor ? context->actor : "");
+	head_entry_revision(entry, &subject->revision);
+	subject->objects = request->objects;
+	subject->golden = request->golden;
+	subject->is_same = head_entry_is(&run->head.good, &subject->revision);
+	struct record_input input = {.n = entry->n, .image_size = request->image_manifest_size, .revision = &subject->revision,
+		.image_index = &request->image_index, .objects = request->objects, .settings = request->settings, .facts = request->facts,
+		.golden = request->golden, .reason = request->reason, .canary = &request->canary, .before = &run->head.good,
+		.back = &run->head.good};
+	run->back = run->head.good;
+	return session_open_release(run, &input, err);
+}
+
+static enum event entry_of(const struct run *run, const struct release_plan *plan, enum phase left_in, const struct deploy_request *request) {
+	bool has_split = (run->context->target->caps & TARGET_SPLIT) != 0;
+	bool is_canary = run->head.good.n && !run->subject.is_same && !request->canary.is_none && !request->is_first_canary_skipped && has_split;
+	if (plan->kind == PLAN_RESUME && left_in >= PHASE_PROMOTE)
+		return EVENT_DIRECT;
+	return is_canary ? EVENT_CANARY : EVENT_DIRECT;
+}
+
+/* Under the lock. */
+static int deploy_locked(struct run *run, const struct deploy_request *request, struct release_result *result, struct err *err) {
+	struct release_plan plan;
+	struct observed live;
+	session_push_owed(run);
+	for (int tries = 0;; tries++) {
+		if (look_live(run, &request->revision, &live, err) != 0)
+			return session_back_out(run, result, err);
+		plan_deploy(&run->head, &live, request, &plan);
+		if (!run->head.candidate.is.n || plan.kind == PLAN_RESUME || tries > 0)
+			break;
+		if (session_settle_leftover(run, false, err) != 0) {
+			if (err->code == ERR_NONE && run->failure.code == ERR_NONE) {
+				session_fill_result(run, result);
+				return 0;
+			}
+			if (err->code == ERR_NONE)
+				*err = run->failure;
+			return session_failed_early(run, result, err);
+		}
+	}
+	if (plan.kind == PLAN_REFUSED || plan.kind == PLAN_UNCHANGED) {
+		run->outcome = OUTCOME_UNCHANGED;
+		run->serving = request->revision.image;
+		return plan.kind == PLAN_REFUSED ? session_refused(run, &plan, result) : (session_fill_result(run, result), 0);
+	}
+	enum phase left_in = run->head.candidate.phase;
+	run->outcome = OUTCOME_DONE;
+	run->was_touched = plan.kind == PLAN_RESUME;
+	run_tell(run, "plan", "%s", plan.text);
+	if (begin_deploy(run, request, &plan, err) != 0)
+		return run->was_touched ? session_failed_early(run, result, err) : session_back_out(run, result, err);
+	engine_run(run, entry_of(run, &plan, left_in, request));
+	if (run->failure.code) {
+		*err = run->failure;
+		return session_back_out(run, result, err);
+	}
+	session_forget_old(run);
+	session_fill_result(run, result);
+	if (run->outcome != OUTCOME_DONE && run->outcome != OUTCOME_INTERRUPTED && run->outcome != OUTCOME_LOCKED)
+		result->undone = run->subject.entry.n;
+	return 0;
+}
+
+int release_deploy_with(const struct release_context *context, const struct deploy_request *request, const struct engine_row *table,
+	struct release_result *result, struct err *err) {
+	struct run run __attribute__((cleanup(run_clear)));
+	struct release_plan plan;
+	struct observed live;
+	*result = (struct release_result) {0};
+	run_init(&run, context, table);
+	set_up(&run, request);
+	if (head_load(&run, err) != 0 || look_live(&run, &request->revision, &live, err) != 0)
+		return session_failed_early(&run, result, err);
+	plan_deploy(&run.head, &live, request, &plan);
+	if (plan.kind == PLAN_UNCHANGED) {
+		run.outcome = OUTCOME_UNCHANGED;
+		run.serving = request->revision.image;
+		run_tell(&run, "unchanged", "%s. Nothing to do", plan.text);
+		session_fill_result(&run, result);
+		return 0;
+	}
+	if (plan.kind == PLAN_REFUSED)
+		return session_refused(&run, &plan, result);
+	struct lock_wish wish = {.verb = "deploy", .wait_ms = request->lock_wait_ms};
+	if (preflight(&run, request, err) != 0 || lock_take(&run, &wish, err) != 0)
+		return session_failed_early(&run, result, err);
+	int rc = deploy_locked(&run, request, result, err);
+	if (run.is_holding)
+		session_let_go(&run);
+	result->elapsed_ms = run_now(&run) - run.started_ms;
+	if (rc == 0 && result->outcome == OUTCOME_DONE)
+		run_tell(&run, "done", "r%" PRId64 " live and good", result->release);
+	return rc;
+}
+
+int release_deploy(const struct release_context *context, const struct deploy_request *request, struct release_result *result, struct err *err) {
+	return release_deploy_with(context, request, engine_table, result, err);
+}
+
+int release_plan(const struct release_context *context, const struct deploy_request *request, struct release_plan *out, struct err *err) {
+	struct run run __attribute__((cleanup(run_clear)));
+	struct observed live;
+	run_init(&run, context, engine_table);
+	if (head_load(&run, err) != 0 || look_live(&run, &request->revision, &live, err) != 0)
+		return -1;
+	plan_deploy(&run.head, &live, request, out);
+	return 0;
+}
