@@ -10,24 +10,24 @@
 
 #define PROJECT_FILE "mlctl.yaml"
 #define PROJECT_BYTES_MAX ((size_t) 1024 * 1024)
-#define PROJECT_NAME_MAX 47        /* a Kubernetes Service's name (RFC 1035 label, 63) with room for "-canary-" and a revision */
+#define PROJECT_NAME_MAX 47	   /* a Kubernetes Service's name (RFC 1035 label, 63) with room for "-canary-" and a revision */
 #define PROJECT_ENVIRONMENT_MAX 32 /* the same grammar; it stands in the tag "mlctl.<environment>.r<N>" */
 
 struct project {
-	char *folder;               /* absolute, no symlink in it */
-	char *path;                 /* the file's absolute path */
-	struct document *document;  /* the file as written; its name is the file's, for messages */
-	struct texts environments;  /* names in the order of the file; without any, one: "local" */
-	bool has_environments;      /* false: that one is implied */
+	char *folder;		   /* absolute, no symlink in it */
+	char *path;		   /* the file's absolute path */
+	struct document *document; /* the file as written; its name is the file's, for messages */
+	struct texts environments; /* names in the order of the file; without any, one: "local" */
+	bool has_environments;	   /* false: that one is implied */
 };
 
 /* The canary's settings; what "none" in the file leaves is is_on = false. */
 struct settings_canary {
 	bool is_on;
-	double weight;        /* 0 < weight < 1 */
-	int64_t for_ms;       /* how long a passing canary is watched at least */
+	double weight;	      /* 0 < weight < 1 */
+	int64_t for_ms;	      /* how long a passing canary is watched at least */
 	int64_t requests_min; /* evidence before PASS */
-	int64_t max_ms;       /* undecided until here: undone */
+	int64_t max_ms;	      /* undecided until here: undone */
 };
 
 struct settings_rollback {
@@ -37,11 +37,11 @@ struct settings_rollback {
 };
 
 struct settings {
-	const char *name;        /* the service's */
+	const char *name;	 /* the service's */
 	const char *environment; /* "local", "prod", ... */
-	const char *target;      /* an entry of the target table: "local" */
-	const char *image;       /* the repository, no tag, no digest; NULL: the layout folder that stands in for a registry */
-	const char *base;        /* "scratch" or REF@sha256:... */
+	const char *target;	 /* an entry of the target table: "local" */
+	const char *image;	 /* the repository, no tag, no digest; NULL: the layout folder that stands in for a registry */
+	const char *base;	 /* "scratch" or REF@sha256:... */
 	struct {
 		const char *path;   /* file or folder, relative, beneath the project's folder */
 		const char *golden; /* the same for the example requests; NULL: none */
@@ -53,11 +53,11 @@ struct settings {
 	} serve;
 	struct {
 		int64_t cpu_millicores; /* 0: no limit */
-		int64_t memory_bytes;   /* 0: no limit */
+		int64_t memory_bytes;	/* 0: no limit */
 	} resources;
 	struct {
 		int64_t min, max; /* replicas; equal: fixed */
-		double cpu;       /* the share that autoscaling keeps */
+		double cpu;	  /* the share that autoscaling keeps */
 	} scale;
 	struct {
 		struct settings_canary canary;
@@ -69,13 +69,13 @@ struct settings {
 	} registry;
 
 	struct document *document;     /* owns every text above; document->root is the merged tree as written, without defaults */
-	char *file;                    /* "mlctl.yaml" */
+	char *file;		       /* "mlctl.yaml" */
 	struct digest settings_digest; /* of the canonical JSON of what decides how it runs: not image, base, registry, golden or rollout,
 					* so that a changed threshold is no new revision; a default written out changes nothing either */
 };
 
-/* Looks for mlctl.yaml: `where` is that file, its folder, or a folder beneath it (NULL: the working folder). The search goes up and stops at
- * the root of a git work tree or of the file system. Reads the file and checks that environments are named properly; what they say is
+/* Looks for mlctl.yaml: `where` is that file, its folder, or a folder beneath it (NULL: the working folder). The search goes up and stops
+ * at the root of a git work tree or of the file system. Reads the file and checks that environments are named properly; what they say is
  * checked by project_env. ERR_NOT_FOUND names where it looked. */
 int project_load(const char *where, struct project **out, struct err *err);
 /* The same from bytes, for tests: `folder` is taken as it is. */
@@ -90,7 +90,8 @@ void settings_free(struct settings *settings);
 CLEANUP_POINTER(settings, struct settings *, settings_free)
 #define AUTO_SETTINGS __attribute__((cleanup(settings_at_exit)))
 
-/* Every environment; the problems found (owned by the caller, at most problems_max), each as project_env would have given it. Returns how many. */
+/* Every environment; the problems found (owned by the caller, at most problems_max), each as project_env would have given it. Returns how
+ * many. */
 #define PROJECT_PROBLEMS_MAX 20
 size_t project_check(const struct project *project, struct err problems[PROJECT_PROBLEMS_MAX]);
 
