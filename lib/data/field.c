@@ -252,7 +252,7 @@ static int read_list(struct reader *r, const struct field *field, const struct v
 	size_t n = 0;
 	for (const struct value *item = items ? list->first : NULL; item; item = item->next, n++) {
 		char below[PATH_MAX_BYTES];
-		snprintf(below, sizeof(below), "%s[%zu]", path, n);
+		snprintf(below, sizeof(below), "%.*s[%zu]", PATH_MAX_BYTES - 30, path, n);
 		if (item->kind != VALUE_OBJECT)
 			rc = refuse(r, field, item, below, "a mapping");
 		else if (read_fields(r, field->table, item, item->at, below, items + n * size) != 0)

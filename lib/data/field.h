@@ -3,7 +3,7 @@
  *
  * Offsets of nested mappings count from the same outer struct; only the items of a FIELD_LIST are structs of their own. Texts that are read
  * lend from the arena. Every failure is ERR_CONFIG with err->at = "file:line:column" and names the path, the value and what would be right.
- */
+ * node of "properties". */
 #pragma once
 
 #include "data/value.h"
@@ -52,7 +52,7 @@ struct field {
 	const char *const *choices;				 /* FIELD_ENUM: NULL-terminated */
 	int (*check)(const char *text, char why[FIELD_WHY_MAX]); /* TEXT, SECRET, each of TEXTS: -1 and what would be right */
 	const char *pattern;					 /* the same as a regular expression, for the schema */
-	const struct field_table *table;			 /* STRUCT, LIST; MAP: of the values, for the schema only */
+	const struct field_table *table;			 /* STRUCT, LIST */
 };
 struct field_table {
 	const struct field *fields; /* ends with a NULL key */
@@ -84,7 +84,7 @@ struct field_problems {
 
 /* Fills `out` (a zeroed struct of the table) from a mapping (NULL or null: nothing is set). `path` stands before each name in messages, ""
  * at the top. Reads on after a failure, so that `problems` (NULL: only the first counts) gets them all. On failure `out` is not to be used.
- */
+ * node of "properties". */
 int field_read(const struct field_table *table, const struct value *mapping, const char *file, const char *path, struct arena *arena,
 	void *out, struct field_problems *problems, struct err *err);
 
@@ -94,8 +94,8 @@ enum field_tree { FIELD_TREE_ALL, FIELD_TREE_DEPLOYED };
 void field_tree(const struct field_table *table, const void *from, enum field_tree which, struct document *document, struct value *into);
 
 /* JSON Schema, draft 2020-12: the members of an object schema of this table. is_patch: nothing is needed and null is accepted everywhere.
- */
-void field_schema(const struct field_table *table, bool is_patch, struct document *document, struct value *into);
+ * Returns the node of "properties". */
+struct value *field_schema(const struct field_table *table, bool is_patch, struct document *document, struct value *into);
 /* A line or two per key, for people: path, what is right, the default, the sentence. */
 void field_text(const struct field_table *table, const char *path, struct buf *out);
 

@@ -201,10 +201,6 @@ static void add_shape(const struct field *field, bool is_patch, struct document 
 		return;
 	case FIELD_MAP:
 		add_type("object", NULL, is_patch, document, into);
-		list = value_add_object(document, into, "additionalProperties");
-		value_add_text(document, list, "type", "object");
-		if (field->table)
-			field_schema(field->table, true, document, list);
 		return;
 	case FIELD_LATER:
 		return;
@@ -220,7 +216,7 @@ static void add_schema(const struct field *field, bool is_patch, struct document
 }
 
 /* Goes as deep as the table. */
-void field_schema(const struct field_table *table, bool is_patch, struct document *document, struct value *into) {
+struct value *field_schema(const struct field_table *table, bool is_patch, struct document *document, struct value *into) {
 	struct value *properties = value_add_object(document, into, "properties"), *needed = NULL;
 	for (const struct field *field = table->fields; field->key; field++) {
 		if (field->kind == FIELD_LATER)
@@ -233,6 +229,7 @@ void field_schema(const struct field_table *table, bool is_patch, struct documen
 		value_add_text(document, needed, NULL, field->key);
 	}
 	value_add_bool(document, into, "additionalProperties", false);
+	return properties;
 }
 
 void field_text(const struct field_table *table, const char *path, struct buf *out) {

@@ -237,7 +237,7 @@ static int make_digest(struct settings *s, struct err *err) {
 	AUTO_DOCUMENT struct document *document = document_new("settings");
 	struct value *tree = value_root_object(document);
 	value_add_text(document, tree, "environment", s->environment);
-	field_tree(&table_environment, s, FIELD_TREE_DEPLOYED, document, tree);
+	field_tree(&table_settings, s, FIELD_TREE_DEPLOYED, document, tree);
 	AUTO_FREE char *text = NULL;
 	if (json_write(tree, JSON_CANONICAL, &text, err) != 0)
 		return -1;
@@ -253,7 +253,7 @@ static int read_env(
 	s->environment = arena_text_n(&s->document->memory, name, strlen(name));
 	const struct value *merged = merge(project, name, s->document);
 	if (check_target(project, s, err) != 0 ||
-		field_read(&table_environment, merged, s->file, "", &s->document->memory, s, problems, err) != 0)
+		field_read(&table_settings, merged, s->file, "", &s->document->memory, s, problems, err) != 0)
 		return -1;
 	if (!s->scale.max)
 		s->scale.max = s->scale.min;
@@ -268,7 +268,7 @@ static int read_env(
 }
 
 int project_env(const struct project *project, const char *name, struct settings **out, struct err *err) {
-	const char *chosen;
+	const char *chosen = NULL;
 	return choose(project, name, &chosen, err) != 0 ? -1 : read_env(project, chosen, NULL, out, err);
 }
 
@@ -315,9 +315,12 @@ bool settings_where(const struct settings *settings, const char *path, char out[
 
 struct value *settings_tree(const struct settings *settings, struct document *into) {
 	struct value *tree = value_root_object(into);
-	field_tree(&table_environment, settings, FIELD_TREE_ALL, into, tree);
+	field_tree(&table_settings, settings, FIELD_TREE_ALL, into, tree);
 	return tree;
 }
+
+static const char environments_help[] =
+	"Where it runs, by name; any key above may be set differently there (a list is replaced, null removes)";
 
 int project_schema(char **json, struct err *err) {
 	AUTO_DOCUMENT struct document *document = document_new("schema");
@@ -325,12 +328,20 @@ int project_schema(char **json, struct err *err) {
 	value_add_text(document, root, "$schema", "https://json-schema.org/draft/2020-12/schema");
 	value_add_text(document, root, "title", PROJECT_FILE);
 	value_add_text(document, root, "type", "object");
-	field_schema(&table_project, false, document, root);
+	struct value *properties = field_schema(&table_settings, false, document, root);
+	struct value *environments = value_add_object(document, properties, "environments");
+	value_add_text(document, environments, "description", environments_help);
+	value_add_text(document, environments, "type", "object");
+	value_add_text(document, value_add_object(document, environments, "propertyNames"), "pattern", NAMES_LABEL_PATTERN);
+	struct value *one = value_add_object(document, environments, "additionalProperties");
+	value_add_text(document, one, "type", "object");
+	field_schema(&table_settings, true, document, one);
 	return json_write(root, JSON_PRETTY, json, err);
 }
 
 int project_reference(char **text, struct err *err) {
 	AUTO_BUF struct buf out = BUF(PROJECT_BYTES_MAX);
-	field_text(&table_project, "", &out);
+	field_text(&table_settings, "", &out);
+	buf_format(&out, "%-30s a mapping of names; default {local: {target: local}}\n    %s\n", "environments", environments_help);
 	return buf_take(&out, text, err);
 }

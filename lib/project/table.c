@@ -91,31 +91,21 @@ static const struct field registry[] = {
 };
 static const struct field_table registry_table = {.fields = registry};
 
-#define ENVIRONMENT_FIELDS                                                                                                                 \
-	{"name", FIELD_AT_TEXT(struct settings, name), .is_needed = true, .is_deployed = true, .check = names_check_service,               \
-		.pattern = NAMES_LABEL_PATTERN, .example = "fraud", .help = "The service's name"},                                         \
-		{"image", FIELD_AT_TEXT(struct settings, image), .check = names_check_image, .example = "registry.example.com/team/fraud", \
-			.help = "The repository images are pushed to; without it a folder on this machine stands in for a registry"},      \
-		{"model", .kind = FIELD_STRUCT, .table = &model_table, .is_deployed = true, .help = "What is served"},                     \
-		{"serve", .kind = FIELD_STRUCT, .table = &serve_table, .is_deployed = true, .help = "How requests are answered"},          \
-		{"resources", .kind = FIELD_STRUCT, .table = &resources_table, .is_deployed = true, .help = "What one replica may use"},   \
-		{"scale", .kind = FIELD_STRUCT, .table = &scale_table, .is_deployed = true, .help = "How many replicas there are"},        \
-		{"rollout", .kind = FIELD_STRUCT, .table = &rollout_table, .help = "How a new version takes over"},                        \
-		{"registry", .kind = FIELD_STRUCT, .table = &registry_table, .help = "How the registry is reached"},                       \
-		{"base", FIELD_AT_TEXT(struct settings, base), .fallback = "scratch", .check = names_check_base, .example = "scratch",     \
-			.help = "The image below the runner: scratch, or one by its digest"},                                              \
-	{                                                                                                                                  \
-		"target", FIELD_AT_TEXT(struct settings, target), .is_deployed = true, .pattern = "^local$", .example = "local",           \
-								  .help = "Where it runs"                                                  \
-	}
-
-static const struct field environment[] = {ENVIRONMENT_FIELDS, {0}};
-const struct field_table table_environment = {.fields = environment, .size = sizeof(struct settings)};
-
-static const struct field project[] = {
-	ENVIRONMENT_FIELDS,
-	{"environments", .kind = FIELD_MAP, .table = &table_environment,
-		.help = "Where it runs, by name; any key above may be set differently there (a list is replaced, null removes)"},
+static const struct field top[] = {
+	{"name", FIELD_AT_TEXT(struct settings, name), .is_needed = true, .is_deployed = true, .check = names_check_service,
+		.pattern = NAMES_LABEL_PATTERN, .example = "fraud", .help = "The service's name"},
+	{"image", FIELD_AT_TEXT(struct settings, image), .check = names_check_image, .example = "registry.example.com/team/fraud",
+		.help = "The repository images are pushed to; without it a folder on this machine stands in for a registry"},
+	{"model", .kind = FIELD_STRUCT, .table = &model_table, .is_deployed = true, .help = "What is served"},
+	{"serve", .kind = FIELD_STRUCT, .table = &serve_table, .is_deployed = true, .help = "How requests are answered"},
+	{"resources", .kind = FIELD_STRUCT, .table = &resources_table, .is_deployed = true, .help = "What one replica may use"},
+	{"scale", .kind = FIELD_STRUCT, .table = &scale_table, .is_deployed = true, .help = "How many replicas there are"},
+	{"rollout", .kind = FIELD_STRUCT, .table = &rollout_table, .help = "How a new version takes over"},
+	{"registry", .kind = FIELD_STRUCT, .table = &registry_table, .help = "How the registry is reached"},
+	{"base", FIELD_AT_TEXT(struct settings, base), .fallback = "scratch", .check = names_check_base, .example = "scratch",
+		.help = "The image below the runner: scratch, or one by its digest"},
+	{"target", FIELD_AT_TEXT(struct settings, target), .is_deployed = true, .pattern = "^local$", .example = "local",
+		.help = "Where it runs"},
 	{0},
 };
-const struct field_table table_project = {.fields = project, .size = sizeof(struct settings)};
+const struct field_table table_settings = {.fields = top, .size = sizeof(struct settings)};

@@ -3,5 +3,5 @@
 
 #include "data/field.h"
 
-extern const struct field_table table_environment; /* what may stand under an environment, and so at the top */
-extern const struct field_table table_project;	   /* the same and `environments` */
+/* What may stand at the top and under each environment; `environments` itself is project.c's. */
+extern const struct field_table table_settings;
