@@ -49,7 +49,7 @@ int infer_reshape(struct op_load *load, struct err *err) {
 }
 
 int run_reshape(const struct op_call *call, struct err *err) {
-	const int64_t *is_zero_kept = call->state, *wanted;
+	const int64_t *is_zero_kept = call->state, *wanted = NULL;
 	const struct tensor *x = call->inputs[0];
 	struct shape shape = {0};
 	int free_dim = -1;
@@ -261,7 +261,7 @@ int infer_constant_of_shape(struct op_load *load, struct err *err) {
 int run_constant_of_shape(const struct op_call *call, struct err *err) {
 	const struct tensor *value = call->state;
 	struct shape shape = {0};
-	const int64_t *dims;
+	const int64_t *dims = NULL;
 	if (list_of(call->inputs[0], &dims, &shape.rank, err) != 0)
 		return -1;
 	memcpy(shape.dims, dims, (size_t) shape.rank * sizeof(*dims));
@@ -279,7 +279,7 @@ int run_expand(const struct op_call *call, struct err *err) {
 	const struct tensor *x = call->inputs[0];
 	struct shape wanted = {0};
 	struct broadcast plan;
-	const int64_t *dims;
+	const int64_t *dims = NULL;
 	if (list_of(call->inputs[1], &dims, &wanted.rank, err) != 0)
 		return -1;
 	memcpy(wanted.dims, dims, (size_t) wanted.rank * sizeof(*dims));
@@ -538,7 +538,7 @@ int run_slice(const struct op_call *call, struct err *err) {
 	bool seen[TENSOR_RANK_MAX] = {0};
 	for (int i = 0; i < plan.count; i++) {
 		int axis;
-		int64_t first;
+		int64_t first = 0;
 		if (op_axis(plan.axes[i], shape.rank, &axis, err) != 0)
 			return -1;
 		if (seen[axis])
