@@ -19,7 +19,7 @@ struct http_header {
 /* Fills `bytes` from `offset` of the body (offset lets a body be sent again); *got 0 only at its end. */
 typedef int (*http_read_fn)(void *self, int64_t offset, void *bytes, size_t len, size_t *got, struct err *err);
 typedef int (*http_write_fn)(void *self, const void *bytes, size_t len, struct err *err);
-typedef void (*http_sent_fn)(void *self, int64_t sent_bytes); /* progress of the upload */
+typedef void (*http_sent_fn)(void *self, int64_t sent_bytes); /* progress of the upload; falls back when the body is sent again */
 
 struct http_request {
 	const char *method, *url;    /* http, https; nothing else */

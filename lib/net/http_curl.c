@@ -12,6 +12,7 @@
 #define ANSWER_BYTES_MAX ((size_t) 1024 * 1024)
 #define UPLOAD_BUFFER_BYTES (512L * 1024)
 #define DOWNLOAD_BUFFER_BYTES (64L * 1024)
+#define EXPECT_BYTES_MIN (1024 * 1024)
 #define CONNECTIONS_KEPT_MAX 16L
 #define CONNECT_TIMEOUT_MS 10000
 #define STALL_TIMEOUT_MS 60000
@@ -206,8 +207,8 @@ static int add_headers(struct transfer *transfer, const struct http_request *req
 		take_out(transfer, "Content-Type:");
 	if (!has_agent)
 		take_out(transfer, "User-Agent: mlctl/" MLCTL_VERSION);
-	/* A long streamed body asks first (libcurl does so above 1 MiB), so that a 401 does not cost a gigabyte; nothing else does. */
-	if (!request->read)
+	/* A long streamed body asks first, so that a 401 does not cost a gigabyte; nothing else does. */
+	if (!request->read || request->body_bytes < EXPECT_BYTES_MIN)
 		take_out(transfer, "Expect:");
 	curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->lines);
 	return 0;
@@ -454,6 +455,8 @@ static bool take_done(struct curl_http *self, struct http_event *event) {
 			explain(transfer, code, &failure);
 		else if (failure.code == ERR_NONE && transfer->status == 0)
 			err_set(&failure, ERR_NETWORK, "%s: what answers there does not speak HTTP", transfer->host);
+		else if (failure.code == ERR_NONE && !transfer->is_head_done) /* libcurl is content with half a head */
+			err_set(&failure, ERR_NETWORK, "%s: connection cut in the middle of the answer's headers", transfer->host);
 		finish(self, transfer, &failure, event);
 		return true;
 	}

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -119,8 +120,9 @@ static bool take_turn(struct connection *c, const struct loopback_turn *turn, si
 		alive = send_all(c->fd, turn->answer);
 	while (alive && turn->then == LOOPBACK_ENDLESS)
 		alive = send_all(c->fd, turn->answer_more);
-	while (alive && turn->then == LOOPBACK_HANG)
-		alive = fill(c);
+	struct pollfd gone = {.fd = c->fd, .events = POLLRDHUP};
+	if (alive && turn->then == LOOPBACK_HANG)
+		poll(&gone, 1, -1);
 	if (turn->then == LOOPBACK_RESET)
 		reset_on_close(c->fd);
 	return alive && turn->then == LOOPBACK_KEEP;
