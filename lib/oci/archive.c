@@ -84,6 +84,10 @@ static int put_blob(struct archive *archive, const char *name, const struct blob
 	return put_padding(archive, tar_padding(blob->size), err);
 }
 
+static char *whole_name(const struct ref *name) {
+	return mem_format("%s/%s:%s", name->host, name->repository, name->tag[0] ? name->tag : "latest");
+}
+
 /* --- an OCI layout inside a tar */
 
 static int put_oci_index(struct archive *archive, const struct image *image, const struct ref *name, struct err *err) {
@@ -93,8 +97,13 @@ static int put_oci_index(struct archive *archive, const struct image *image, con
 	value_add_text(document, root, "mediaType", MEDIA_INDEX);
 	struct value *top = value_add_object(document, value_add_array(document, root, "manifests"), NULL);
 	blob_describe(document, top, image->index.size ? &image->index : &image->manifest);
-	if (name && name->tag[0])
-		value_add_text(document, value_add_object(document, top, "annotations"), REF_NAME, name->tag);
+	if (name) {
+		/* The whole reference, as podman writes and reads it: with the tag alone it would load as "localhost/<tag>:latest". */
+		AUTO_FREE char *text = whole_name(name);
+		struct value *annotations = value_add_object(document, top, "annotations");
+		value_add_text(document, annotations, "io.containerd.image.name", text);
+		value_add_text(document, annotations, REF_NAME, text);
+	}
 	AUTO_FREE char *text = NULL;
 	if (json_write(root, JSON_COMPACT, &text, err) != 0)
 		return -1;
@@ -131,7 +140,7 @@ static int put_docker_manifest(struct archive *archive, const struct image *imag
 	value_add_text(document, one, "Config", config);
 	struct value *tags = value_add_array(document, one, "RepoTags");
 	if (name) {
-		AUTO_FREE char *text = mem_format("%s/%s:%s", name->host, name->repository, name->tag[0] ? name->tag : "latest");
+		AUTO_FREE char *text = whole_name(name);
 		value_add_text(document, tags, NULL, text);
 	}
 	struct value *layers = value_add_array(document, one, "Layers");
