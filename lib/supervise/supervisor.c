@@ -17,7 +17,7 @@
 #define HAND_OVER_BYTES_MAX ((size_t) 256 * 1024)
 
 /* What epoll's data.ptr says when it is no process. */
-static char is_control, is_signal;
+static const char is_control, is_signal;
 
 static int set_up(struct supervisor *s, struct err *err) {
 	s->folder_fd = open(s->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -267,9 +267,9 @@ int supervisor_run(const char *folder, int resume_fd, const struct env *env, con
 	if (rc == 0)
 		rc = resume_fd >= 0 ? resume(s, resume_fd, err) : begin(s, err);
 	if (rc == 0)
-		rc = watch(s, s->control_fd, &is_control, err);
+		rc = watch(s, s->control_fd, (void *) &is_control, err);
 	if (rc == 0)
-		rc = watch(s, s->signal_fd, &is_signal, err);
+		rc = watch(s, s->signal_fd, (void *) &is_signal, err);
 	if (rc == 0)
 		rc = loop(s, err);
 	if (s->folder_fd >= 0 && s->lock_fd >= 0) {
