@@ -1,0 +1,37 @@
+/* mlctl.yaml: every environment is read, or refused with a place; what is read is written out and read back as the same. */
+#include "project/project.h"
+
+#include <assert.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
+
+static void check_settings(const struct project *project, const char *name) {
+	struct err err = {0};
+	AUTO_SETTINGS struct settings *settings = NULL, *again = NULL;
+	if (project_env(project, name, &settings, &err) != 0) {
+		assert(err.code == ERR_CONFIG && err.at[0]);
+		return;
+	}
+	AUTO_DOCUMENT struct document *document = document_new("tree");
+	settings_tree(settings, document);
+	AUTO_FREE char *text = NULL;
+	assert(json_write(document->root, JSON_COMPACT, &text, &err) == 0);
+	AUTO_PROJECT struct project *copy = NULL;
+	assert(project_read("/p", "copy", str_of(text), &copy, &err) == 0);
+	assert(strcmp(settings->target, "local") == 0 && settings->scale.min > 0 && settings->serve.port > 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
+	struct err err = {0}, problems[PROJECT_PROBLEMS_MAX] = {0};
+	AUTO_PROJECT struct project *project = NULL;
+	if (project_read("/p", PROJECT_FILE, (struct str){(const char *) bytes, len}, &project, &err) != 0) {
+		assert(err.code == ERR_CONFIG && !project);
+		return 0;
+	}
+	size_t count = project_check(project, problems);
+	for (size_t i = 0; i < count; i++)
+		assert(problems[i].code == ERR_CONFIG && problems[i].message[0]);
+	for (size_t i = 0; i < project->environments.count; i++)
+		check_settings(project, project->environments.items[i]);
+	return 0;
+}
