@@ -36,6 +36,12 @@ void gate_wilson(double hits, double total, double *low, double *high) {
 	*high = fmin(1, (middle + spread) / (1 + z2 / total));
 }
 
+double gate_requests_needed(const struct canary_settings *settings) {
+	/* The upper bound of 0 errors in n is z2 / (n + z2). */
+	double limit = settings->error_rate_max, by_bound = limit > 0 ? WILSON_Z * WILSON_Z * (1 - limit) / limit + 1 : 0;
+	return fmax((double) settings->requests_min, by_bound);
+}
+
 static bool is_count(double number) {
 	return isfinite(number) && number >= 0;
 }

@@ -53,4 +53,6 @@ struct verdict {
 void gate_verdict(const struct gate *gate, const struct canary_settings *settings, int64_t now_ms, struct verdict *out);
 /* The interval to sample at: as set, else a twentieth of the bake, 200 ms to 15 s. */
 int64_t gate_interval_ms(const struct canary_settings *settings);
+/* Answers without an error that it takes to PASS. */
+double gate_requests_needed(const struct canary_settings *settings);
 void gate_wilson(double hits, double total, double *low, double *high);

@@ -21,9 +21,11 @@ static int64_t first_number(const struct release_context *context) {
 	return highest + 1;
 }
 
-static int look_live(struct run *run, const struct revision *revision, struct observed *live, struct err *err) {
+static int look_live(struct run *run, const struct deploy_request *request, struct observed *live, struct err *err) {
+	struct revision revision = request->revision;
+	revision_name(&revision.image, &revision.settings, revision.name);
 	*live = (struct observed) {0};
-	return run->head.good.n ? engine_observe(run, revision, live, err) : 0;
+	return run->head.good.n ? engine_observe(run, &revision, live, err) : 0;
 }
 
 static int preflight(struct run *run, const struct deploy_request *request, struct err *err) {
@@ -96,7 +98,7 @@ static int deploy_locked(struct run *run, const struct deploy_request *request, 
 	struct observed live;
 	session_push_owed(run);
 	for (int tries = 0;; tries++) {
-		if (look_live(run, &request->revision, &live, err) != 0)
+		if (look_live(run, request, &live, err) != 0)
 			return session_back_out(run, result, err);
 		plan_deploy(&run->head, &live, request, &plan);
 		if (!run->head.candidate.is.n || plan.kind == PLAN_RESUME || tries > 0)
@@ -142,7 +144,7 @@ int release_deploy_with(const struct release_context *context, const struct depl
 	*result = (struct release_result) {0};
 	run_init(&run, context, table);
 	set_up(&run, request);
-	if (head_load(&run, err) != 0 || look_live(&run, &request->revision, &live, err) != 0)
+	if (head_load(&run, err) != 0 || look_live(&run, request, &live, err) != 0)
 		return session_failed_early(&run, result, err);
 	plan_deploy(&run.head, &live, request, &plan);
 	if (plan.kind == PLAN_UNCHANGED) {
@@ -174,7 +176,7 @@ int release_plan(const struct release_context *context, const struct deploy_requ
 	struct run run __attribute__((cleanup(run_clear)));
 	struct observed live;
 	run_init(&run, context, engine_table);
-	if (head_load(&run, err) != 0 || look_live(&run, &request->revision, &live, err) != 0)
+	if (head_load(&run, err) != 0 || look_live(&run, request, &live, err) != 0)
 		return -1;
 	plan_deploy(&run.head, &live, request, out);
 	return 0;

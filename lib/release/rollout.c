@@ -9,6 +9,7 @@
 
 #define GOLDEN_TIMEOUT_MS 10000
 #define GOLDEN_BURST_MAX 50
+#define GOLDEN_MORE 10
 #define LOW_TRAFFIC_RPS 1.0
 #define SMOKE_TRIES_MAX 5
 #define SMOKE_PAUSE_MS 200
@@ -107,13 +108,13 @@ static void replay_golden(struct run *run, struct bake *bake, const struct verdi
 	if (!bake->golden || !bake->golden->count)
 		return;
 	double organic = verdict->requests - run->gate.golden_sent;
-	if (elapsed_ms > 0 && organic / ((double) elapsed_ms / 1000) >= LOW_TRAFFIC_RPS)
+	if (elapsed_ms == 0 || organic / ((double) elapsed_ms / 1000) >= LOW_TRAFFIC_RPS)
 		return;
 	double share = run->canary.for_ms > 0 ? ((double) (elapsed_ms + run->gate.interval_ms)) / (double) run->canary.for_ms : 1;
-	double wanted = (double) run->canary.requests_min * (share > 1 ? 1 : share) * 1.1 + 1;
+	double wanted = gate_requests_needed(&run->canary) * (share > 1 ? 1 : share) * 1.1 + 1;
 	double have = verdict->requests > run->gate.golden_sent ? verdict->requests : run->gate.golden_sent;
-	if (verdict->errors > 0 && share > 1) /* more evidence than the minimum decides it one way or the other */
-		wanted = have + (double) bake->golden->count;
+	if (share > 1 && have >= wanted) /* more evidence than the minimum decides it one way or the other */
+		wanted = have + GOLDEN_MORE;
 	for (int burst = 0; burst < GOLDEN_BURST_MAX && have < wanted && !run_signal(run); burst++, have++)
 		replay_one(run, bake);
 }

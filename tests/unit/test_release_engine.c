@@ -1,0 +1,228 @@
+/* The engine in a fake world: deploys, canaries, undos, rollbacks, as one after another. Faults are test_release_faults.c's. */
+#include "fakes/fake_target.h"
+
+#include "release/head.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#define GOLDEN "{\"rows\":[[1]],\"predictions\":[{\"label\":1}],\"tolerance\":0.0001}\n"
+
+struct place_ {
+	struct fake_world world;
+	struct fake_client client;
+	struct document *objects;
+};
+
+static int set_up(void **state) {
+	struct place_ *p = NEW(struct place_);
+	fake_world_init(&p->world);
+	fake_client_init(&p->client, &p->world, 0);
+	p->objects = document_new("objects");
+	value_add_int(p->objects, value_root_object(p->objects), "replicas", 2);
+	*state = p;
+	return 0;
+}
+
+static int tear_down(void **state) {
+	struct place_ *p = *state;
+	if (p->world.violation_count)
+		print_message("# %s", p->world.violations);
+	int rc = p->world.violation_count ? -1 : 0;
+	fake_world_clear(&p->world);
+	document_free(p->objects);
+	free(p);
+	return rc;
+}
+
+static struct deploy_request request_for(struct place_ *p, char letter) {
+	struct deploy_request request = {.objects = p->objects->root, .golden = GOLDEN,
+		.canary = {.weight = 10, .for_ms = 10000, .max_ms = 60000, .requests_min = 50, .error_rate_max = 0.05, .latency_p99_ms = 2000,
+			.health_failures_max = 3}};
+	request.revision.image = fake_digest(letter);
+	request.revision.settings = fake_digest('S');
+	return request;
+}
+
+static struct release_result deploy(struct place_ *p, char letter) {
+	struct deploy_request request = request_for(p, letter);
+	struct release_result result;
+	struct err err = {0};
+	if (release_deploy(&p->client.context, &request, &result, &err) != 0)
+		fail_msg("deploy %c: %s", letter, err.message);
+	return result;
+}
+
+static void check(struct place_ *p, struct release_result result, enum outcome outcome, int64_t release, char serving) {
+	struct release_head head;
+	struct err err = {0};
+	if (result.outcome != outcome)
+		fail_msg("outcome %d, not %d: %s", (int) result.outcome, (int) outcome, result.cause);
+	assert_int_equal(release_head_read(&p->client.context, &head, &err), 0);
+	assert_int_equal(result.release, release);
+	assert_int_equal(head.good, release);
+	assert_string_equal(head.lock_holder, "");
+	assert_string_equal(fake_serving(&p->world).text, serving ? fake_digest(serving).text : "");
+}
+
+static void test_first(void **state) {
+	check(*state, deploy(*state, 'A'), OUTCOME_DONE, 1, 'A');
+}
+
+static void test_canary_and_unchanged(void **state) {
+	struct place_ *p = *state;
+	deploy(p, 'A');
+	int64_t began = p->world.mono_ms;
+	check(p, deploy(p, 'B'), OUTCOME_DONE, 2, 'B');
+	assert_true(p->world.mono_ms - began >= 10000);
+	assert_true(p->world.exposed > 5);
+	assert_false(fake_find(&p->world, &(struct digest) {0}));
+	struct digest a = fake_digest('A');
+	assert_false(fake_find(&p->world, &a)->exists);
+	assert_true(fake_find(&p->world, &a)->is_kept);
+	int64_t writes = p->world.writes;
+	check(p, deploy(p, 'B'), OUTCOME_UNCHANGED, 2, 'B');
+	assert_int_equal(p->world.writes, writes);
+}
+
+static void test_bad_canary(void **state) {
+	struct place_ *p = *state;
+	fake_model_add(&p->world, 'X')->error_rate = 0.2;
+	p->world.rps = 100;
+	deploy(p, 'A');
+	struct release_result result = deploy(p, 'X');
+	check(p, result, OUTCOME_ROLLED_BACK, 1, 'A');
+	assert_int_equal(result.undone, 2);
+	assert_string_equal(result.serving, fake_digest('A').text);
+	assert_non_null(strstr(result.cause, "errors"));
+	struct document *evidence = NULL;
+	struct err err = {0};
+	assert_int_equal(release_evidence_read(&p->client.context, 2, &evidence, &err), 0);
+	assert_non_null(value_find(evidence->root, "gate.arithmetic"));
+	document_free(evidence);
+	result = deploy(p, 'X');
+	assert_int_equal(result.outcome, OUTCOME_REFUSED);
+	assert_non_null(strstr(result.fix, "--allow-refused"));
+	struct deploy_request again = request_for(p, 'X');
+	again.is_refused_allowed = true;
+	assert_int_equal(release_deploy(&p->client.context, &again, &result, &err), 0);
+	check(p, result, OUTCOME_ROLLED_BACK, 1, 'A');
+}
+
+static void test_first_fails(void **state) {
+	struct place_ *p = *state;
+	fake_model_add(&p->world, 'X')->is_stuck = true;
+	struct release_result result = deploy(p, 'X');
+	check(p, result, OUTCOME_FAILED, 0, 0);
+	assert_non_null(strstr(result.cause, "can't be loaded"));
+	check(p, deploy(p, 'A'), OUTCOME_DONE, 2, 'A');
+}
+
+static void test_cannot_start(void **state) {
+	struct place_ *p = *state;
+	fake_model_add(&p->world, 'X')->is_stuck = true;
+	fake_model_add(&p->world, 'Y')->is_failing = true;
+	fake_model_add(&p->world, 'Z')->is_lying = true;
+	deploy(p, 'A');
+	int64_t began = p->world.mono_ms;
+	check(p, deploy(p, 'X'), OUTCOME_ROLLED_BACK, 1, 'A');
+	assert_true(p->world.mono_ms - began < 2000);
+	check(p, deploy(p, 'Y'), OUTCOME_ROLLED_BACK, 1, 'A');
+	check(p, deploy(p, 'Z'), OUTCOME_ROLLED_BACK, 1, 'A');
+}
+
+static void test_smoke_fails(void **state) {
+	struct place_ *p = *state;
+	fake_model_add(&p->world, 'X')->is_wrong = true;
+	deploy(p, 'A');
+	struct deploy_request request = request_for(p, 'X');
+	struct release_result result;
+	struct err err = {0};
+	request.canary.is_none = true;
+	assert_int_equal(release_deploy(&p->client.context, &request, &result, &err), 0);
+	check(p, result, OUTCOME_ROLLED_BACK, 1, 'A');
+	assert_non_null(strstr(result.cause, "golden example"));
+}
+
+static void test_low_traffic(void **state) {
+	struct place_ *p = *state;
+	p->world.rps = 0;
+	deploy(p, 'A');
+	check(p, deploy(p, 'B'), OUTCOME_DONE, 2, 'B');
+}
+
+static void test_undecided(void **state) {
+	struct place_ *p = *state;
+	for (enum fake_metrics mode = METRICS_MISSING; mode <= METRICS_FOREIGN; mode++) {
+		if (mode == METRICS_FALLING)
+			continue;
+		fake_model_add(&p->world, (char) ('M' + mode))->metrics = mode;
+		if (mode == METRICS_MISSING)
+			deploy(p, 'A');
+		struct release_result result = deploy(p, (char) ('M' + mode));
+		check(p, result, OUTCOME_UNDECIDED, 1, 'A');
+		result = deploy(p, (char) ('M' + mode));
+		assert_int_equal(result.outcome, OUTCOME_UNDECIDED); /* not refused */
+	}
+}
+
+static void test_rollback(void **state) {
+	struct place_ *p = *state;
+	struct release_result result;
+	struct err err = {0};
+	deploy(p, 'A');
+	deploy(p, 'B');
+	deploy(p, 'C');
+	assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request) {.reason = "wrong threshold"}, &result, &err), 0);
+	check(p, result, OUTCOME_DONE, 4, 'B');
+	assert_int_equal(result.undone, 3);
+	assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request) {0}, &result, &err), 0);
+	check(p, result, OUTCOME_DONE, 5, 'A'); /* never back to what was left */
+	assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request) {0}, &result, &err), 0);
+	assert_int_equal(result.outcome, OUTCOME_REFUSED);
+	assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request) {.to = 3}, &result, &err), 0);
+	check(p, result, OUTCOME_DONE, 6, 'C');
+	int64_t writes = p->world.writes;
+	assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request) {.to = 3}, &result, &err), 0);
+	check(p, result, OUTCOME_DONE, 6, 'C');
+	assert_int_equal(p->world.writes, writes);
+}
+
+static void test_freeze_and_destroy(void **state) {
+	struct place_ *p = *state;
+	struct release_result result;
+	struct err err = {0};
+	deploy(p, 'A');
+	assert_int_equal(release_freeze(&p->client.context, "holidays", &err), 0);
+	result = deploy(p, 'B');
+	assert_int_equal(result.outcome, OUTCOME_REFUSED);
+	assert_non_null(strstr(result.cause, "holidays"));
+	assert_int_equal(release_destroy(&p->client.context, false, &result, &err), 0);
+	assert_int_equal(result.outcome, OUTCOME_REFUSED);
+	assert_int_equal(release_freeze(&p->client.context, NULL, &err), 0);
+	check(p, deploy(p, 'B'), OUTCOME_DONE, 2, 'B');
+	assert_int_equal(release_destroy(&p->client.context, false, &result, &err), 0);
+	assert_int_equal(result.outcome, OUTCOME_DONE);
+	assert_int_equal(p->world.head_len, 0);
+	assert_int_equal(release_destroy(&p->client.context, false, &result, &err), 0);
+	assert_int_equal(result.outcome, OUTCOME_UNCHANGED);
+}
+
+int main(void) {
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		CASE(test_first),
+		CASE(test_canary_and_unchanged),
+		CASE(test_bad_canary),
+		CASE(test_first_fails),
+		CASE(test_cannot_start),
+		CASE(test_smoke_fails),
+		CASE(test_low_traffic),
+		CASE(test_undecided),
+		CASE(test_rollback),
+		CASE(test_freeze_and_destroy),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
