@@ -7,6 +7,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <openssl/rand.h>
+#include <signal.h>
 
 #define HEADERS_BYTES_MAX ((size_t) 64 * 1024)
 #define ANSWER_BYTES_MAX ((size_t) 1024 * 1024)
@@ -570,6 +571,8 @@ struct http *http_curl_new(const struct clock *clock, const struct env *env, int
 		err_set(err, ERR_FAILED, "the system gives no random numbers");
 		return NULL;
 	}
+	/* OpenSSL writes to sockets that the other side has closed, and under CURLOPT_NOSIGNAL libcurl leaves SIGPIPE to us. */
+	signal(SIGPIPE, SIG_IGN);
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
 		err_set(err, ERR_FAILED, "libcurl cannot start");
 		return NULL;
