@@ -113,7 +113,7 @@ static int from_entry(const struct search *search, const struct value *entry, st
 		value_opt_str(entry, "username", empty, &username, err) != 0 || value_opt_str(entry, "password", empty, &password, err) != 0)
 		return err_wrap(err, "%s: auths: %.*s", search->file, STR_ARGS(entry->key));
 	if (token.len) {
-		found(search, search->file, username, token, true);
+		found(search, search->file, username.len ? username : STR("<token>"), token, true);
 		return 1;
 	}
 	if (auth.len)
