@@ -54,6 +54,8 @@ class Reader:
             if not more:
                 return b""
             self.rest += more
+            if self.rest[0] == 0x16:
+                raise Cut  # a TLS greeting: whoever tries that first should not have to wait to learn that it is plain here
         head, self.rest = self.rest.split(b"\r\n\r\n", 1)
         return head + b"\r\n\r\n"
 

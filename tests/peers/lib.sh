@@ -211,3 +211,19 @@ big_project() {
 	mkdir -p "$1" && printf 'weights-*.bin\n' >"$1/.gitignore" && project "$1" "$2" || return 1
 	for number in $(seq "$3"); do filler "$1/weights-$number.bin" "$4" "$number" || return 1; done
 }
+
+# valid REFERENCE: crane finds the image well-formed, and each layer has the digest of its descriptor and of the config's diff_ids. The layers are
+# fetched here because `crane validate` without --fast unpacks every layer as gzip, which a plain tar layer (legal, and what mlctl makes) is not.
+valid() {
+	local reference=$1 repository=${1%:*} layer count=0 found
+	crane validate --fast --remote "$reference" || return 1
+	crane config --platform linux/amd64 "$reference" | jq -r '.rootfs.diff_ids[]' >"$WORK/diff_ids" || return 1
+	crane manifest --platform linux/amd64 "$reference" | jq -r '.layers[].digest' >"$WORK/layers" || return 1
+	cmp "$WORK/layers" "$WORK/diff_ids" || { echo "plain layers, yet digests and diff_ids differ" >&2; return 1; }
+	while read -r layer; do
+		found=sha256:$(crane blob "$repository@$layer" | openssl dgst -sha256 -r | cut -d' ' -f1)
+		[ "$found" = "$layer" ] || { echo "layer $layer: its bytes hash to $found" >&2; return 1; }
+		count=$((count + 1))
+	done <"$WORK/layers"
+	[ "$count" -gt 0 ]
+}

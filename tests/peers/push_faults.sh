@@ -24,7 +24,7 @@ push() { mlctl_in "$WORK/project" push --json "$@"; }
 sent() { door_says '[.[] | select(.path // "" | test("/blobs/uploads")) | .body] | add // 0'; }
 wasted() { door_says '[.[] | select((.cut or .gone) and (.upload // false)) | .body] | add // 0'; }
 whole() { # WHAT REPOSITORY
-	if has crane; then check "$1: the image is whole" crane validate --remote "$(pushed_ref "$WORK/push" "$store/$2")"
+	if has crane; then check "$1: the image is whole" valid "$(pushed_ref "$WORK/push" "$store/$2")"
 	else skip "$1: the image is whole" "crane is not built here"; fi
 }
 # pushes WHAT: the push just checked; its answer is kept for whole().
