@@ -231,7 +231,7 @@ static void streams_a_body(void **state) {
 	assert_int_equal(answer.status, 200);
 	assert_int_equal(answer.sent_bytes, 20000000);
 	assert_int_equal(loopback_body_bytes(server, 1), 20000000);
-	assert_true(large.reads <= 20000000 / (512 * 1024) + 2);
+	assert_true(large.reads <= 20000000 / (256 * 1024) + 2);
 	http_answer_clear(&answer);
 	http_close(http);
 	assert_int_equal(loopback_stop(server), 0);
