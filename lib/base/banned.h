@@ -6,4 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+/* A macro under clang with FORTIFY, and a macro cannot be poisoned. */
+#undef sprintf
+#undef vsprintf
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok atoi atol atof gets system popen gmtime localtime mktemp

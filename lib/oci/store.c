@@ -12,7 +12,7 @@ int store_open(const char *name, const struct store_options *options, struct sto
 void store_close(struct store *store) {
 	if (!store)
 		return;
-	AUTO_FREE char *name = take(&store->name);
+	free(take(&store->name));
 	store->ops->close(store);
 }
 

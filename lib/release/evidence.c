@@ -91,7 +91,6 @@ static int write_evidence(struct run *run, char **out, struct err *err) {
 
 void evidence_save(struct run *run) {
 	struct err err = {0};
-	struct kept kept __attribute__((cleanup(kept_clear))) = {0};
 	free(run->evidence);
 	run->evidence = NULL;
 	if (write_evidence(run, &run->evidence, &err) != 0)
