@@ -218,3 +218,13 @@ int engine_await(struct run *run, const struct wait_wish *wish, struct observed 
 			return err_set(err, ERR_INTERRUPTED, "interrupted while waiting for %s", wish->revision->name);
 	}
 }
+
+int engine_bring_up(struct run *run, const struct wait_wish *wish, const struct value *objects, struct err *err) {
+	struct observed seen;
+	if (engine_observe(run, wish->revision, &seen, err) != 0)
+		return -1;
+	int64_t size = seen.exists && seen.desired > 0 ? seen.desired : 1;
+	if (engine_stage(run, wish->revision, objects, size, err) != 0)
+		return -1;
+	return engine_await(run, wish, &seen, err);
+}

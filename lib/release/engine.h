@@ -57,3 +57,5 @@ struct wait_wish {
 	int64_t timeout_ms;
 };
 int engine_await(struct run *run, const struct wait_wish *wish, struct observed *out, struct err *err);
+/* Makes the revision exist, if need be, and waits until what exists of it is ready; at no less than the size it has. Its full size is route()'s. */
+int engine_bring_up(struct run *run, const struct wait_wish *wish, const struct value *objects, struct err *err);

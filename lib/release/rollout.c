@@ -222,12 +222,10 @@ enum event effect_promote(struct run *run) {
 	const struct revision *stable = stable_of(run, &memory);
 	struct wait_wish wish = {.revision = &subject->revision, .stable = stable, .timeout_ms = run->ready_timeout_ms};
 	run_tell(run, "promote", "r%" PRId64 " to full size, the old version stays meanwhile", subject->entry.n);
-	if (engine_stage(run, &subject->revision, subject->objects, 0, &err) != 0) {
-		err_wrap(&err, "bringing r%" PRId64 " to full size", subject->entry.n);
+	if (engine_bring_up(run, &wish, subject->objects, &err) != 0) {
+		err_wrap(&err, "starting r%" PRId64, subject->entry.n);
 		return engine_event_of(run, &err);
 	}
-	if (engine_await(run, &wish, &seen, &err) != 0)
-		return engine_event_of(run, &err);
 	wish.is_routing = true;
 	if (engine_await(run, &wish, &seen, &err) != 0)
 		return engine_event_of(run, &err);

@@ -23,7 +23,7 @@ static int restore(struct run *run, const struct revision *good, struct observed
 	const struct value *objects = value_get(document->root, "objects");
 	struct wait_wish wish = {.revision = good, .stable = &run->subject.revision};
 	wish.timeout_ms = run->ready_timeout_ms > UNDO_RETRY_MS ? run->ready_timeout_ms : UNDO_RETRY_MS;
-	if (engine_stage(run, good, objects, 0, err) != 0 || engine_await(run, &wish, seen, err) != 0)
+	if (engine_bring_up(run, &wish, objects, err) != 0)
 		return -1;
 	wish.is_routing = true;
 	return engine_await(run, &wish, seen, err);

@@ -671,7 +671,7 @@ static int64_t *log_offset(struct local *local, const char *name) {
 			return &local->log_offsets[i];
 	if (local->log_count == TARGET_REPLICAS_MAX)
 		return NULL;
-	snprintf(local->log_names[local->log_count], sizeof(local->log_names[0]), "%s", name);
+	snprintf(local->log_names[local->log_count], sizeof(local->log_names[0]), "%.*s", (int) sizeof(local->log_names[0]) - 1, name);
 	local->log_offsets[local->log_count] = -1;
 	return &local->log_offsets[local->log_count++];
 }
