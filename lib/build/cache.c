@@ -151,6 +151,25 @@ void cache_put(struct cache *cache, const struct cache_key *key, const char *hex
 	cache->is_changed = true;
 }
 
+int cache_hash_fd(struct cache *cache, const struct clock *clock, enum cache_kind kind, int fd, const char *name, const struct stat *info,
+	char hex[65], int64_t *read_bytes, struct err *err) {
+	static const enum digest_kind kinds[] = {[CACHE_RAW] = DIGEST_SHA256, [CACHE_GIT_BLOB] = DIGEST_SHA1, [CACHE_MD5] = DIGEST_MD5};
+	assert(kind != CACHE_LAYER);
+	struct cache_key key = cache_key_of_file(kind, "", info);
+	if (cache_get(cache, &key, hex))
+		return 0;
+	bool is_settled = cache_is_settled(info, clock);
+	/* git hashes "blob SIZE", a NUL, and the content. */
+	AUTO_FREE char *head = mem_format("blob %lld", (long long) info->st_size);
+	struct str before = kind == CACHE_GIT_BLOB ? (struct str){head, strlen(head) + 1} : STR("");
+	if (digest_hex_of_fd(fd, name, kinds[kind], before, hex, err) != 0)
+		return -1;
+	*read_bytes += (int64_t) info->st_size;
+	if (is_settled)
+		cache_put(cache, &key, hex);
+	return 0;
+}
+
 void cache_save(struct cache *cache) {
 	if (!cache->is_changed)
 		return;

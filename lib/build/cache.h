@@ -34,5 +34,8 @@ CLEANUP_POINTER(cache, struct cache *, cache_free)
 /* hex: 64, 40 or 32 lower-case digits. */
 bool cache_get(struct cache *cache, const struct cache_key *key, char hex[65]);
 void cache_put(struct cache *cache, const struct cache_key *key, const char *hex);
+/* The hash of an open file whose fstat is `info`: known, or read now and remembered; *read_bytes grows by what was read. */
+int cache_hash_fd(struct cache *cache, const struct clock *clock, enum cache_kind kind, int fd, const char *name, const struct stat *info,
+	char hex[65], int64_t *read_bytes, struct err *err);
 /* Writes when something was put since it was opened; what others wrote meanwhile is kept. */
 void cache_save(struct cache *cache);

@@ -328,7 +328,8 @@ static int hash_layer(struct work *work, struct layer_plan *layer, char *block, 
 	digest_finish(state, &layer->digest);
 	if (raw)
 		digest_finish(raw, &plan->model); /* one layer only holds it: no other thread is here */
-	atomic_fetch_add(&plan->read_bytes, (long long) layer->size);
+	if (layer->entries[0].file != RUNNER_FILE)
+		atomic_fetch_add(&plan->read_bytes, (long long) layer->size);
 	return 0;
 }
 
@@ -381,13 +382,21 @@ static int hash_layers(struct plan *plan, struct err *err) {
 	return 0;
 }
 
+/* The layer was known and the model's own digest was not, or the other way round. */
 static int find_model(struct plan *plan, struct err *err) {
 	const struct context *context = plan->options.context;
 	if (!context || plan->model.text[0])
 		return 0;
+	AUTO_CLOSE int fd = -1;
 	char hex[65];
-	if (plan_file_hash(plan, context->model, CACHE_RAW, hex, err) != 0)
+	int64_t read_bytes = 0;
+	const struct context_file *file = &context->files[context->model];
+	if (context_open(context, context->model, &fd, err) != 0 ||
+		cache_hash_fd(plan->options.cache, plan->options.clock, CACHE_RAW, fd, file->path, &file->info, hex, &read_bytes, err) !=
+			0 ||
+		context_verify(context, context->model, fd, err) != 0)
 		return -1;
+	atomic_fetch_add(&plan->read_bytes, (long long) read_bytes);
 	snprintf(plan->model.text, sizeof(plan->model.text), "sha256:%s", hex);
 	return 0;
 }
@@ -475,28 +484,4 @@ const struct digest *plan_model(const struct plan *plan) {
 
 int64_t plan_read_bytes(const struct plan *plan) {
 	return (int64_t) atomic_load(&plan->read_bytes);
-}
-
-int plan_file_hash(struct plan *plan, size_t file, enum cache_kind kind, char hex[65], struct err *err) {
-	const struct context *context = plan->options.context;
-	const struct context_file *seen = &context->files[file];
-	struct cache_key key = cache_key_of_file(kind, "", &seen->info);
-	if (kind == CACHE_RAW && file == context->model && plan->model.text[0]) {
-		memcpy(hex, digest_hex(&plan->model), 65);
-		return 0;
-	}
-	if (cache_get(plan->options.cache, &key, hex))
-		return 0;
-	AUTO_CLOSE int fd = -1;
-	AUTO_FREE char *head = mem_format("blob %lld", (long long) seen->size);
-	bool is_blob = kind == CACHE_GIT_BLOB;
-	enum digest_kind algorithm = is_blob ? DIGEST_SHA1 : kind == CACHE_MD5 ? DIGEST_MD5 : DIGEST_SHA256;
-	struct str before = is_blob ? (struct str){head, strlen(head) + 1} : STR("");
-	if (context_open(context, file, &fd, err) != 0 || digest_hex_of_fd(fd, seen->path, algorithm, before, hex, err) != 0 ||
-		context_verify(context, file, fd, err) != 0)
-		return -1;
-	atomic_fetch_add(&plan->read_bytes, (long long) seen->size);
-	if (cache_is_settled(&seen->info, plan->options.clock))
-		cache_put(plan->options.cache, &key, hex);
-	return 0;
 }

@@ -35,6 +35,3 @@ struct blob plan_blob(const struct plan *plan, size_t layer);
 const char *plan_history(const struct plan *plan, size_t layer); /* "runner", "model/model.onnx", "12 files" */
 const struct digest *plan_model(const struct plan *plan);	 /* SHA-256 of the model file itself */
 int64_t plan_read_bytes(const struct plan *plan);		 /* what had to be read to hash */
-
-/* A file's hash, from the cache where it knows it. */
-int plan_file_hash(struct plan *plan, size_t file, enum cache_kind kind, char hex[65], struct err *err);
