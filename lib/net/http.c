@@ -3,7 +3,7 @@
 void http_answer_clear(struct http_answer *answer) {
 	free(answer->headers);
 	free(answer->body);
-	*answer = (struct http_answer) {0};
+	*answer = (struct http_answer){0};
 }
 
 struct str http_header_of(const struct http_answer *answer, const char *name) {
@@ -14,7 +14,7 @@ struct str http_header_of(const struct http_answer *answer, const char *name) {
 		if (value.ptr && str_is(key, name))
 			return str_trim(value);
 	}
-	return (struct str) {"", 0};
+	return (struct str){"", 0};
 }
 
 int http_start(struct http *http, const struct http_request *request, int64_t *id, struct err *err) {

@@ -31,8 +31,8 @@ struct transfer {
 	struct buf headers, body;
 	int status;
 	bool is_head_done; /* the headers' empty line was seen: what follows are trailers */
-	bool is_cut;       /* an error body was longer than anybody wants to know */
-	int64_t offset;    /* of the body, where the next read begins */
+	bool is_cut;	   /* an error body was longer than anybody wants to know */
+	int64_t offset;	   /* of the body, where the next read begins */
 	int64_t started_ms, moved_ms, moved_bytes, told_bytes;
 	struct err failure; /* a callback's */
 };
@@ -108,7 +108,7 @@ static int status_of(struct str line) {
 	struct str rest;
 	str_cut(line, ' ', &rest);
 	int64_t status;
-	if (rest.len < 3 || num_int((struct str) {rest.ptr, 3}, 100, 599, &status) != 0)
+	if (rest.len < 3 || num_int((struct str){rest.ptr, 3}, 100, 599, &status) != 0)
 		return 0;
 	return (int) status;
 }
@@ -254,7 +254,8 @@ static void set_connection(const struct curl_http *self, struct transfer *transf
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a cancelled look-up of a name is not waited for */
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) (request->connect_timeout_ms ? request->connect_timeout_ms : CONNECT_TIMEOUT_MS));
+	curl_easy_setopt(
+		easy, CURLOPT_CONNECTTIMEOUT_MS, (long) (request->connect_timeout_ms ? request->connect_timeout_ms : CONNECT_TIMEOUT_MS));
 	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	curl_easy_setopt(easy, CURLOPT_PROXY, proxy_for(self, request, url)); /* always set: libcurl would look into the environment */
 	curl_easy_setopt(easy, CURLOPT_NOPROXY, self->no_proxy ? self->no_proxy : "");
@@ -415,13 +416,14 @@ static void trace(const struct curl_http *self, const struct transfer *transfer,
 	url_redact(transfer->url, &url);
 	curl_off_t got = 0;
 	curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_DOWNLOAD_T, &got);
-	log_debug(self->http.log, "%s %s -> %d, %lld ms, %lld bytes sent, %lld got%s%s", transfer->method, url.ptr ? url.ptr : "", answer->status,
-		(long long) answer->ms, (long long) answer->sent_bytes, (long long) got, answer->failure.code ? ": " : "", answer->failure.message);
+	log_debug(self->http.log, "%s %s -> %d, %lld ms, %lld bytes sent, %lld got%s%s", transfer->method, url.ptr ? url.ptr : "",
+		answer->status, (long long) answer->ms, (long long) answer->sent_bytes, (long long) got, answer->failure.code ? ": " : "",
+		answer->failure.message);
 }
 
 /* Fills the event from a transfer that ended and frees the transfer. `failure` is what ended it, empty when libcurl is content. */
 static void finish(struct curl_http *self, struct transfer *transfer, const struct err *failure, struct http_event *event) {
-	*event = (struct http_event) {.what = HTTP_DONE, .id = transfer->id};
+	*event = (struct http_event){.what = HTTP_DONE, .id = transfer->id};
 	struct http_answer *answer = &event->answer;
 	answer->failure = *failure;
 	answer->status = failure->code ? 0 : transfer->status;
@@ -486,8 +488,9 @@ static bool take_overdue(struct curl_http *self, int64_t now, int64_t *next_ms, 
 		struct err failure = {0};
 		char limit[NUM_HUMAN_MAX];
 		err_set(&failure, ERR_TIMEOUT, "%s: %s %s (%lld of %lld bytes sent, %lld received)", transfer->host,
-			end == over_at ? "not done within" : "no byte moved for", num_human_ms(end == over_at ? transfer->request.timeout_ms : stall, limit),
-			(long long) sent, (long long) body_bytes(transfer), (long long) got);
+			end == over_at ? "not done within" : "no byte moved for",
+			num_human_ms(end == over_at ? transfer->request.timeout_ms : stall, limit), (long long) sent,
+			(long long) body_bytes(transfer), (long long) got);
 		finish(self, transfer, &failure, event);
 		return true;
 	}
@@ -504,18 +507,18 @@ static int curl_step(struct http *http, int64_t until_ms, struct http_event *eve
 			return err_set(err, ERR_FAILED, "network: %s", curl_multi_strerror(code));
 		int signal = sig_take(self->signal_fd);
 		if (signal) {
-			*event = (struct http_event) {.what = HTTP_SIGNAL, .signal = signal};
+			*event = (struct http_event){.what = HTTP_SIGNAL, .signal = signal};
 			return 0;
 		}
 		int64_t now = clock_mono_ms(http->clock), next_ms = until_ms;
 		if (take_done(self, event) || take_overdue(self, now, &next_ms, event))
 			return 0;
 		if (now >= until_ms) {
-			*event = (struct http_event) {.what = HTTP_TIMER};
+			*event = (struct http_event){.what = HTTP_TIMER};
 			return 0;
 		}
 		if (!self->transfers && until_ms == INT64_MAX) {
-			*event = (struct http_event) {.what = HTTP_IDLE};
+			*event = (struct http_event){.what = HTTP_IDLE};
 			return 0;
 		}
 		int64_t wait = next_ms - now < WAIT_MS_MAX ? next_ms - now : WAIT_MS_MAX;
@@ -578,12 +581,13 @@ struct http *http_curl_new(const struct clock *clock, const struct env *env, int
 		return NULL;
 	}
 	struct curl_http *self = NEW(struct curl_http);
-	self->http = (struct http) {.start = curl_start, .step = curl_step, .cancel = curl_cancel, .close = curl_close, .clock = clock, .log = log};
+	self->http = (struct http){
+		.start = curl_start, .step = curl_step, .cancel = curl_cancel, .close = curl_close, .clock = clock, .log = log};
 	self->signal_fd = signal_fd;
-	self->http_proxy = first_of(env, (const char *const[]) {"http_proxy", "all_proxy", "ALL_PROXY", NULL});
-	self->https_proxy = first_of(env, (const char *const[]) {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", NULL});
-	self->no_proxy = first_of(env, (const char *const[]) {"no_proxy", "NO_PROXY", NULL});
-	self->ca_file = first_of(env, (const char *const[]) {"SSL_CERT_FILE", NULL});
+	self->http_proxy = first_of(env, (const char *const[]){"http_proxy", "all_proxy", "ALL_PROXY", NULL});
+	self->https_proxy = first_of(env, (const char *const[]){"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", NULL});
+	self->no_proxy = first_of(env, (const char *const[]){"no_proxy", "NO_PROXY", NULL});
+	self->ca_file = first_of(env, (const char *const[]){"SSL_CERT_FILE", NULL});
 	self->multi = curl_multi_init();
 	self->shared = curl_share_init();
 	if (!self->multi || !self->shared) {

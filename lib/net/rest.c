@@ -18,7 +18,7 @@ struct work {
 	bool has_body, is_foreign;
 	int64_t deadline_ms;
 	int64_t delivered_bytes; /* to call->write */
-	bool is_lost;            /* a try was sent, at least in part, and never answered */
+	bool is_lost;		 /* a try was sent, at least in part, and never answered */
 	struct http_answer answer;
 };
 
@@ -57,7 +57,8 @@ static void others_return(struct http *http, struct others *others) {
 
 /* Steps until request `id` is done (*answer filled), or with id 0 until `until_ms`. A signal ends a read or a pause at once; a write gets a
  * moment to hear its reply, and then the signal is kept for the next step, so that a change that was made is known to be made. */
-static int wait_in(struct http *http, int64_t id, int64_t until_ms, bool may_stop, struct http_answer *answer, struct others *others, struct err *err) {
+static int wait_in(struct http *http, int64_t id, int64_t until_ms, bool may_stop, struct http_answer *answer, struct others *others,
+	struct err *err) {
 	int signal = 0;
 	for (;;) {
 		struct http_event event;
@@ -69,7 +70,7 @@ static int wait_in(struct http *http, int64_t id, int64_t until_ms, bool may_sto
 		if (event.what == HTTP_DONE && event.id == id) {
 			*answer = event.answer;
 			if (signal)
-				others_add(others, &(struct http_event) {.what = HTTP_SIGNAL, .signal = signal});
+				others_add(others, &(struct http_event){.what = HTTP_SIGNAL, .signal = signal});
 			return 0;
 		}
 		if (event.what == HTTP_DONE) {
@@ -120,9 +121,9 @@ static int headers_of(struct work *work, struct http_header *out, size_t *count,
 		if (!work->is_foreign || (!call->headers[i].secret && may_cross(call->headers[i].name)))
 			out[n++] = call->headers[i];
 	if (call->accept)
-		out[n++] = (struct http_header) {.name = "Accept", .value = call->accept};
+		out[n++] = (struct http_header){.name = "Accept", .value = call->accept};
 	if (call->content_type && work->has_body)
-		out[n++] = (struct http_header) {.name = "Content-Type", .value = call->content_type};
+		out[n++] = (struct http_header){.name = "Content-Type", .value = call->content_type};
 	struct auth *auth = work->rest->auth;
 	if (auth && !work->is_foreign) {
 		size_t more = 0;
@@ -150,7 +151,7 @@ static int send_once(struct work *work, struct err *err) {
 		.unix_socket = work->is_foreign ? NULL : call->unix_socket,
 		.headers = headers,
 		.header_count = count,
-		.body = work->has_body ? call->body : (struct str) {0},
+		.body = work->has_body ? call->body : (struct str){0},
 		.write = call->write ? on_answer : NULL,
 		.write_self = work,
 		.answer_bytes_max = call->answer_bytes_max,
@@ -227,7 +228,8 @@ static int try_once(struct work *work, struct err *err) {
 		if (send_once(work, err) != 0)
 			return -1;
 		if (work->answer.status == 401 && auth && auth->refused && !work->is_foreign && !was_refused) {
-			struct auth_challenge challenge = {.url = work->url, .www_authenticate = http_header_of(&work->answer, "www-authenticate")};
+			struct auth_challenge challenge = {
+				.url = work->url, .www_authenticate = http_header_of(&work->answer, "www-authenticate")};
 			was_refused = true;
 			if (auth->refused(auth, &challenge))
 				continue;
@@ -287,7 +289,7 @@ static void words_of(const struct work *work, struct buf *out) {
 			decode_json(document->root, &words);
 	}
 	if (!words.len && body.len && body.ptr[0] != '<' && body.ptr[0] != '{' && utf8_is_valid(body.ptr, body.len))
-		buf_str(&words, (struct str) {body.ptr, body.len < WORDS_BYTES_MAX ? body.len : WORDS_BYTES_MAX});
+		buf_str(&words, (struct str){body.ptr, body.len < WORDS_BYTES_MAX ? body.len : WORDS_BYTES_MAX});
 	AUTO_BUF struct buf safe = BUF((size_t) 256 * 1024);
 	redactor_apply(work->rest->redact, buf_view(&words), &safe);
 	size_t len = safe.len < WORDS_BYTES_MAX ? safe.len : WORDS_BYTES_MAX;
@@ -304,9 +306,22 @@ static const char *phrase(int status) {
 		int status;
 		const char *phrase;
 	} phrases[] = {
-		{400, "bad request"}, {401, "not authenticated"}, {403, "forbidden"}, {404, "not found"}, {405, "method not allowed"}, {408, "timeout"},
-		{409, "conflict"}, {412, "precondition failed"}, {413, "too large"}, {422, "unprocessable"}, {429, "too many requests"},
-		{500, "internal error"}, {501, "not implemented"}, {502, "bad gateway"}, {503, "unavailable"}, {504, "gateway timeout"},
+		{400, "bad request"},
+		{401, "not authenticated"},
+		{403, "forbidden"},
+		{404, "not found"},
+		{405, "method not allowed"},
+		{408, "timeout"},
+		{409, "conflict"},
+		{412, "precondition failed"},
+		{413, "too large"},
+		{422, "unprocessable"},
+		{429, "too many requests"},
+		{500, "internal error"},
+		{501, "not implemented"},
+		{502, "bad gateway"},
+		{503, "unavailable"},
+		{504, "gateway timeout"},
 	};
 	for (size_t i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++)
 		if (phrases[i].status == status)
@@ -350,7 +365,8 @@ static int explain(const struct work *work, int tries, struct err *err) {
 		words.len ? ": " : "", words.len ? words.ptr : "", again);
 }
 
-int rest_failure(const struct rest *rest, const char *method, const char *url, const struct http_answer *answer, int tries, struct err *err) {
+int rest_failure(
+	const struct rest *rest, const char *method, const char *url, const struct http_answer *answer, int tries, struct err *err) {
 	const struct rest_call call = {.method = method};
 	/* Lent for the length of the call, so nothing here is cleared. */
 	struct work work = {.rest = rest, .call = &call, .method = (char *) method, .url = (char *) url, .answer = *answer};
@@ -389,7 +405,8 @@ static int call_until_done(struct work *work, struct err *err) {
 		if (is_expected(work->call, &work->answer))
 			return 0;
 		int64_t now_ms = clock_mono_ms(rest->http->clock);
-		int64_t wait_ms = retry_wait_ms(work->call->method, work->call->is_repeatable, &work->answer, tries, jitter_permille(now_ms, tries));
+		int64_t wait_ms =
+			retry_wait_ms(work->call->method, work->call->is_repeatable, &work->answer, tries, jitter_permille(now_ms, tries));
 		/* What was handed to the caller cannot be taken back, so an answer that was cut halfway is not asked for again here. */
 		if (wait_ms < 0 || tries >= tries_max || now_ms + wait_ms >= work->deadline_ms || work->delivered_bytes)
 			return explain(work, tries, err);

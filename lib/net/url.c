@@ -7,7 +7,7 @@
 
 static int refused(struct str text, const char *why, struct err *err) {
 	AUTO_BUF struct buf shown = BUF(URL_BYTES_MAX);
-	AUTO_FREE char *copy = str_dup((struct str) {text.ptr, text.len < 200 ? text.len : 200});
+	AUTO_FREE char *copy = str_dup((struct str){text.ptr, text.len < 200 ? text.len : 200});
 	url_redact(copy, &shown);
 	return err_set(err, ERR_FAILED, "URL \"%s\": %s", shown.ptr ? shown.ptr : "", why);
 }
@@ -33,7 +33,7 @@ static bool host_is_valid(struct str host, bool is_bracketed) {
 
 static int parse_authority(struct str text, struct str authority, struct url *url, struct err *err) {
 	struct str host = authority, after;
-	url->userinfo = (struct str) {"", 0};
+	url->userinfo = (struct str){"", 0};
 	struct str before = str_cut_last(authority, '@', &after);
 	if (after.ptr) {
 		url->userinfo = before;
@@ -44,11 +44,11 @@ static int parse_authority(struct str text, struct str authority, struct url *ur
 	struct str port = {0};
 	bool is_bracketed = str_starts(host, "[");
 	if (is_bracketed) {
-		struct str inner = str_cut((struct str) {host.ptr + 1, host.len - 1}, ']', &port);
+		struct str inner = str_cut((struct str){host.ptr + 1, host.len - 1}, ']', &port);
 		if (!port.ptr || (port.len && port.ptr[0] != ':'))
 			return refused(text, "a host in brackets must be an IPv6 address", err);
 		host = inner;
-		port = port.len ? (struct str) {port.ptr + 1, port.len - 1} : (struct str) {0};
+		port = port.len ? (struct str){port.ptr + 1, port.len - 1} : (struct str){0};
 	} else {
 		host = str_cut(host, ':', &port);
 	}
@@ -76,16 +76,16 @@ int url_parse(struct str text, struct url *out, struct err *err) {
 	size_t skip = str_starts(whole, "https://") ? 8 : str_starts(whole, "http://") ? 7 : 0;
 	if (!skip)
 		return refused(text, "must begin with https:// or http://", err);
-	url.scheme = (struct str) {whole.ptr, skip - 3};
+	url.scheme = (struct str){whole.ptr, skip - 3};
 	struct str rest = {whole.ptr + skip, whole.len - skip};
 	size_t n = 0;
 	while (n < rest.len && rest.ptr[n] != '/' && rest.ptr[n] != '?')
 		n++;
-	if (parse_authority(text, (struct str) {rest.ptr, n}, &url, err) != 0)
+	if (parse_authority(text, (struct str){rest.ptr, n}, &url, err) != 0)
 		return -1;
-	url.path = str_cut((struct str) {rest.ptr + n, rest.len - n}, '?', &url.query);
+	url.path = str_cut((struct str){rest.ptr + n, rest.len - n}, '?', &url.query);
 	if (!url.query.ptr)
-		url.query = (struct str) {"", 0};
+		url.query = (struct str){"", 0};
 	*out = url;
 	return 0;
 }
@@ -108,7 +108,7 @@ static void add_without_dots(struct str path, struct buf *out) {
 			n++;
 		struct str segment = {path.ptr, n};
 		bool is_last = n == path.len;
-		path = (struct str) {path.ptr + n, path.len - n};
+		path = (struct str){path.ptr + n, path.len - n};
 		bool is_up = str_is(segment, "/..");
 		if (!is_up && !str_is(segment, "/.")) {
 			buf_str(out, segment);
@@ -156,7 +156,7 @@ int url_resolve(const char *base, struct str reference, char **out, struct err *
 		} else if (path.len) {
 			AUTO_BUF struct buf merged = BUF(2 * URL_BYTES_MAX);
 			struct str last, folder = str_cut_last(from.path, '/', &last);
-			buf_str(&merged, last.ptr ? folder : (struct str) {"", 0});
+			buf_str(&merged, last.ptr ? folder : (struct str){"", 0});
 			buf_char(&merged, '/');
 			buf_str(&merged, path);
 			add_without_dots(buf_view(&merged), &text);
@@ -194,9 +194,9 @@ void url_redact(const char *url, struct buf *out) {
 		end++;
 	struct str after, authority = {rest.ptr + start, end - start};
 	str_cut_last(authority, '@', &after);
-	buf_str(out, (struct str) {rest.ptr, start});
+	buf_str(out, (struct str){rest.ptr, start});
 	buf_str(out, after.ptr ? after : authority);
-	buf_str(out, (struct str) {rest.ptr + end, rest.len - end});
+	buf_str(out, (struct str){rest.ptr + end, rest.len - end});
 	for (char mark = '?'; query.ptr; mark = '&') {
 		struct str value, name = str_cut(str_cut(query, '&', &query), '=', &value);
 		buf_char(out, mark);
@@ -205,15 +205,21 @@ void url_redact(const char *url, struct buf *out) {
 	}
 }
 
-/* Does this IPv4 address, or its last resort in IPv6 (mapped, 64:ff9b::/96), lie in one of the ranges of RFC 6890 that are not the internet? */
+/* Does this IPv4 address, or its last resort in IPv6 (mapped, 64:ff9b::/96), lie in one of the ranges of RFC 6890 that are not the
+ * internet? */
 static bool ipv4_in(uint32_t address, bool only_loopback, bool only_link_local) {
 	static const struct {
 		uint32_t network, mask;
 		bool is_loopback, is_link_local;
 	} ranges[] = {
-		{0x7f000000, 0xff000000, true, false},  {0xa9fe0000, 0xffff0000, false, true},  {0x0a000000, 0xff000000, false, false},
-		{0xac100000, 0xfff00000, false, false}, {0xc0a80000, 0xffff0000, false, false}, {0x64400000, 0xffc00000, false, false},
-		{0x00000000, 0xff000000, false, false}, {0xe0000000, 0xe0000000, false, false},
+		{0x7f000000, 0xff000000, true, false},
+		{0xa9fe0000, 0xffff0000, false, true},
+		{0x0a000000, 0xff000000, false, false},
+		{0xac100000, 0xfff00000, false, false},
+		{0xc0a80000, 0xffff0000, false, false},
+		{0x64400000, 0xffc00000, false, false},
+		{0x00000000, 0xff000000, false, false},
+		{0xe0000000, 0xe0000000, false, false},
 	};
 	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
 		if ((address & ranges[i].mask) == ranges[i].network && (!only_loopback || ranges[i].is_loopback) &&
@@ -223,10 +229,12 @@ static bool ipv4_in(uint32_t address, bool only_loopback, bool only_link_local) 
 }
 
 static bool ipv6_in(const unsigned char a[16], bool only_loopback, bool only_link_local) {
-	static const unsigned char mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, nat64[12] = {0, 0x64, 0xff, 0x9b}, zero[15] = {0};
+	static const unsigned char mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, nat64[12] = {0, 0x64, 0xff, 0x9b},
+				   zero[15] = {0};
 	static const unsigned char imds[16] = {0xfd, 0x00, 0x0e, 0xc2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54};
 	if (memcmp(a, mapped, 12) == 0 || memcmp(a, nat64, 12) == 0)
-		return ipv4_in((uint32_t) a[12] << 24 | (uint32_t) a[13] << 16 | (uint32_t) a[14] << 8 | a[15], only_loopback, only_link_local);
+		return ipv4_in(
+			(uint32_t) a[12] << 24 | (uint32_t) a[13] << 16 | (uint32_t) a[14] << 8 | a[15], only_loopback, only_link_local);
 	if (memcmp(a, zero, 15) == 0 && a[15] == 1)
 		return !only_link_local;
 	bool is_link_local = (a[0] == 0xfe && (a[1] & 0xc0) == 0x80) || memcmp(a, imds, 16) == 0;

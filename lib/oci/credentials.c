@@ -14,7 +14,7 @@ void credentials_clear(struct credentials *credentials) {
 	free(credentials->username);
 	free(credentials->source);
 	secret_clear(&credentials->password);
-	*credentials = (struct credentials) {0};
+	*credentials = (struct credentials){0};
 }
 
 static bool is_docker_hub(struct str host) {
@@ -25,7 +25,7 @@ static bool is_docker_hub(struct str host) {
  * namespace or a repository behind it. */
 static struct str key_place(struct str key) {
 	size_t skip = str_starts(key, "https://") ? 8 : str_starts(key, "http://") ? 7 : 0;
-	key = (struct str) {key.ptr + skip, key.len - skip};
+	key = (struct str){key.ptr + skip, key.len - skip};
 	if (skip) {
 		struct str rest;
 		return str_cut(key, '/', &rest);
@@ -72,7 +72,8 @@ struct search {
 };
 
 static void found(const struct search *search, const char *source, struct str username, struct str password, bool is_identity_token) {
-	*search->out = (struct credentials) {.username = str_dup(username), .is_identity_token = is_identity_token, .source = mem_text(source)};
+	*search->out =
+		(struct credentials){.username = str_dup(username), .is_identity_token = is_identity_token, .source = mem_text(source)};
 	secret_set(&search->out->password, password, search->redact);
 }
 
@@ -110,7 +111,8 @@ static int from_pair(const struct search *search, const struct value *entry, str
 static int from_entry(const struct search *search, const struct value *entry, struct err *err) {
 	struct str empty = {"", 0}, auth, token, username, password;
 	if (value_opt_str(entry, "auth", empty, &auth, err) != 0 || value_opt_str(entry, "identitytoken", empty, &token, err) != 0 ||
-		value_opt_str(entry, "username", empty, &username, err) != 0 || value_opt_str(entry, "password", empty, &password, err) != 0)
+		value_opt_str(entry, "username", empty, &username, err) != 0 ||
+		value_opt_str(entry, "password", empty, &password, err) != 0)
 		return err_wrap(err, "%s: auths: %.*s", search->file, STR_ARGS(entry->key));
 	if (token.len) {
 		found(search, search->file, username.len ? username : STR("<token>"), token, true);
@@ -140,8 +142,8 @@ static char *helper_path(const struct env *env, struct str name) {
 /* What a helper may know of our environment: where its store is, and the cloud it asks. */
 static void helper_env(const struct env *env, const char *out[HELPER_ENV_MAX + 1]) {
 	static const char *const names[] = {"HOME=", "PATH=", "USER=", "LOGNAME=", "LANG=", "XDG_RUNTIME_DIR=", "XDG_CONFIG_HOME=",
-		"DBUS_SESSION_BUS_ADDRESS=", "GNUPGHOME=", "PASSWORD_STORE_DIR=", "AWS_", "AZURE_", "GOOGLE_", "CLOUDSDK_", "https_proxy=",
-		"HTTPS_PROXY=", "http_proxy=", "no_proxy=", "NO_PROXY=", "SSL_CERT_FILE=", "SSL_CERT_DIR="};
+		"DBUS_SESSION_BUS_ADDRESS=", "GNUPGHOME=", "PASSWORD_STORE_DIR=", "AWS_", "AZURE_", "GOOGLE_", "CLOUDSDK_",
+		"https_proxy=", "HTTPS_PROXY=", "http_proxy=", "no_proxy=", "NO_PROXY=", "SSL_CERT_FILE=", "SSL_CERT_DIR="};
 	size_t n = 0;
 	for (char **item = env->items; item && *item && n < HELPER_ENV_MAX; item++)
 		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -159,7 +161,7 @@ static int read_helper(const struct search *search, const char *path, const stru
 		if (memmem(text.ptr, text.len, "credentials not found", 21))
 			return 0;
 		AUTO_BUF struct buf said = BUF((size_t) 4096);
-		redactor_apply(search->redact, (struct str) {text.ptr, text.len < 200 ? text.len : 200}, &said);
+		redactor_apply(search->redact, (struct str){text.ptr, text.len < 200 ? text.len : 200}, &said);
 		return err_set(err, ERR_AUTH, "%s get: exit %d: %s", path, result->status, said.ptr ? said.ptr : "");
 	}
 	AUTO_DOCUMENT struct document *document = NULL;
@@ -184,7 +186,7 @@ static int from_helper(const struct search *search, struct str name, struct str 
 	}
 	const char *env[HELPER_ENV_MAX + 1];
 	helper_env(search->env, env);
-	struct proc_spec spec = {.exec_fd = -1, .path = path, .argv = (const char *const[]) {path, "get", NULL}, .env = env};
+	struct proc_spec spec = {.exec_fd = -1, .path = path, .argv = (const char *const[]){path, "get", NULL}, .env = env};
 	struct proc_result result = {0};
 	if (proc_run(&spec, key, SECRET_BYTES_MAX, HELPER_TIMEOUT_MS, &result, err) != 0)
 		return err_wrap(err, "credential helper");
@@ -204,7 +206,7 @@ static int read_file(const char *file, struct document **out, struct err *err) {
 		*err = reason;
 		return -1;
 	}
-	int rc = json_read(file, (struct str) {text, len}, VALUE_LIMITS_CONFIG, out, err);
+	int rc = json_read(file, (struct str){text, len}, VALUE_LIMITS_CONFIG, out, err);
 	explicit_bzero(text, len);
 	if (rc == 0 && (*out)->root->kind != VALUE_OBJECT)
 		rc = err_set(err, ERR_CONFIG, "%s: must hold a JSON object", file);
@@ -241,9 +243,11 @@ static char *docker_file(const struct env *env) {
 	return home ? fs_join(home, ".docker/config.json") : NULL;
 }
 
-int credentials_find(const struct env *env, const char *host, const char *repository, struct redactor *redact, struct credentials *out, struct err *err) {
+int credentials_find(const struct env *env, const char *host, const char *repository, struct redactor *redact, struct credentials *out,
+	struct err *err) {
 	struct credentials credentials = {0};
-	struct search search = {.env = env, .host = host, .repository = repository ? repository : "", .redact = redact, .out = &credentials};
+	struct search search = {
+		.env = env, .host = host, .repository = repository ? repository : "", .redact = redact, .out = &credentials};
 	const char *named = env_get(env, "REGISTRY_AUTH_FILE"), *runtime = env_get(env, "XDG_RUNTIME_DIR");
 	AUTO_FREE char *containers = runtime ? fs_join(runtime, "containers/auth.json") : NULL;
 	AUTO_FREE char *docker = docker_file(env);
@@ -315,7 +319,8 @@ static int write_file(const char *file, const struct document *document, struct 
 	return rc;
 }
 
-int credentials_save(const struct env *env, const char *host, const char *username, const struct secret *password, char **file, struct err *err) {
+int credentials_save(
+	const struct env *env, const char *host, const char *username, const struct secret *password, char **file, struct err *err) {
 	AUTO_FREE char *path = NULL;
 	AUTO_DOCUMENT struct document *old = NULL;
 	if (!username[0] || strchr(username, ':'))

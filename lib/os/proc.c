@@ -88,7 +88,7 @@ int proc_spawn(const struct proc_spec *spec, pid_t *pid, struct err *err) {
 void proc_result_clear(struct proc_result *result) {
 	free(result->out);
 	free(result->err_text);
-	*result = (struct proc_result) {0};
+	*result = (struct proc_result){0};
 }
 
 int proc_memfd(const char *name, struct str bytes, int *fd, struct err *err) {
@@ -172,7 +172,8 @@ static int run_to_end(struct running *run, size_t bytes_max, int64_t timeout_ms,
 		return -1;
 	result->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 	result->peak_bytes = (int64_t) usage.ru_maxrss * 1024;
-	result->cpu_us = (int64_t) (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 + usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
+	result->cpu_us =
+		(int64_t) (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 + usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
 	return 0;
 }
 
@@ -191,7 +192,8 @@ static int open_input(struct str in, int *fd, struct err *err) {
 	return 0;
 }
 
-int proc_run(const struct proc_spec *spec, struct str in, size_t bytes_max, int64_t timeout_ms, struct proc_result *result, struct err *err) {
+int proc_run(
+	const struct proc_spec *spec, struct str in, size_t bytes_max, int64_t timeout_ms, struct proc_result *result, struct err *err) {
 	AUTO_CLOSE int in_fd = -1;
 	int out[2], errors[2];
 	if (open_input(in, &in_fd, err) != 0)

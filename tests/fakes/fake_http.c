@@ -36,7 +36,7 @@ static void fake_sleep(void *self, int64_t ms) {
 }
 
 void fake_clock_init(struct fake_clock *fake) {
-	*fake = (struct fake_clock) {.clock = {fake_mono, fake_wall, fake_sleep, fake}, .mono_ms = 1000000};
+	*fake = (struct fake_clock){.clock = {fake_mono, fake_wall, fake_sleep, fake}, .mono_ms = 1000000};
 	if (clock_parse("2026-11-21T10:00:00Z", &fake->wall_s) != 0)
 		fail();
 }
@@ -61,7 +61,8 @@ char *fake_header(const struct http_request *request, const char *name) {
 		const struct http_header *header = &request->headers[i];
 		if (!str_is_nocase(str_of(header->name), name))
 			continue;
-		return header->secret ? mem_format("%s%s", header->prefix ? header->prefix : "", header->secret->text) : mem_text(header->value ? header->value : "");
+		return header->secret ? mem_format("%s%s", header->prefix ? header->prefix : "", header->secret->text)
+				      : mem_text(header->value ? header->value : "");
 	}
 	return NULL;
 }
@@ -113,8 +114,9 @@ static int fake_start(struct http *http, const struct http_request *request, int
 	waiting->request.unix_socket = keep(waiting, request->unix_socket);
 	waiting->headers = request->header_count ? mem_zero(request->header_count, sizeof(*waiting->headers)) : NULL;
 	for (size_t i = 0; i < request->header_count; i++) {
-		AUTO_FREE char *value = fake_header(&(struct http_request) {.headers = &request->headers[i], .header_count = 1}, request->headers[i].name);
-		waiting->headers[i] = (struct http_header) {.name = keep(waiting, request->headers[i].name), .value = keep(waiting, value)};
+		AUTO_FREE char *value =
+			fake_header(&(struct http_request){.headers = &request->headers[i], .header_count = 1}, request->headers[i].name);
+		waiting->headers[i] = (struct http_header){.name = keep(waiting, request->headers[i].name), .value = keep(waiting, value)};
 	}
 	waiting->request.headers = waiting->headers;
 	struct fake_request **last = &fake->waiting;
@@ -187,14 +189,14 @@ static void answer_of(struct fake_http *fake, const struct fake_request *waiting
 static int fake_step(struct http *http, int64_t until_ms, struct http_event *event, struct err *err) {
 	(void) err;
 	struct fake_http *fake = (struct fake_http *) http;
-	*event = (struct http_event) {.what = HTTP_IDLE};
+	*event = (struct http_event){.what = HTTP_IDLE};
 	struct fake_request *first = fake->waiting;
 	for (struct fake_request *other = first; other; other = other->next)
 		if (other->due_ms < first->due_ms)
 			first = other;
 	if (first && first->turn && first->turn->signal && !first->signal_came) {
 		first->signal_came = true;
-		*event = (struct http_event) {.what = HTTP_SIGNAL, .signal = first->turn->signal};
+		*event = (struct http_event){.what = HTTP_SIGNAL, .signal = first->turn->signal};
 		return 0;
 	}
 	if (first && first->due_ms <= until_ms) {
@@ -203,7 +205,7 @@ static int fake_step(struct http *http, int64_t until_ms, struct http_event *eve
 			link = &(*link)->next;
 		*link = first->next;
 		move_to(fake->clock, first->due_ms);
-		*event = (struct http_event) {.what = HTTP_DONE, .id = first->id};
+		*event = (struct http_event){.what = HTTP_DONE, .id = first->id};
 		answer_of(fake, first, &event->answer);
 		request_free(first);
 		return 0;
@@ -234,8 +236,9 @@ static void fake_close(struct http *http) {
 }
 
 void fake_http_script(struct fake_http *fake, struct fake_clock *clock, const struct fake_turn *turns, size_t count) {
-	*fake = (struct fake_http) {.clock = clock, .turns = turns, .count = count, .fail_code = ERR_NETWORK};
-	fake->http = (struct http) {.start = fake_start, .step = fake_step, .cancel = fake_cancel, .close = fake_close, .clock = &clock->clock};
+	*fake = (struct fake_http){.clock = clock, .turns = turns, .count = count, .fail_code = ERR_NETWORK};
+	fake->http =
+		(struct http){.start = fake_start, .step = fake_step, .cancel = fake_cancel, .close = fake_close, .clock = &clock->clock};
 }
 
 void fake_http_handler(struct fake_http *fake, struct fake_clock *clock,
@@ -252,5 +255,6 @@ void fake_http_end(struct fake_http *fake) {
 	if (is_waiting)
 		fail_msg("a request is still under way");
 	if (left)
-		fail_msg("%zu of %zu requests never came, the next: %s %s", left, fake->count, fake->turns[fake->next].method, fake->turns[fake->next].url);
+		fail_msg("%zu of %zu requests never came, the next: %s %s", left, fake->count, fake->turns[fake->next].method,
+			fake->turns[fake->next].url);
 }

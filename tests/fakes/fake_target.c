@@ -5,8 +5,8 @@
 #include <math.h>
 #include <stdarg.h>
 
-const char *const fake_fault_names[FAULT_COUNT] = {"none", "refused", "timeout", "busy", "conflict", "auth", "lost answer", "late answer", "disk full",
-	"killed before", "killed after", "clock jump", "signal"};
+const char *const fake_fault_names[FAULT_COUNT] = {"none", "refused", "timeout", "busy", "conflict", "auth", "lost answer", "late answer",
+	"disk full", "killed before", "killed after", "clock jump", "signal"};
 
 static int64_t world_mono(void *self) {
 	return ((struct fake_world *) self)->mono_ms;
@@ -21,8 +21,9 @@ static void world_sleep(void *self, int64_t ms) {
 }
 
 void fake_world_init(struct fake_world *world) {
-	*world = (struct fake_world) {.mono_ms = 1000000, .wall_s = 1795262400, .random = 88172645463325252ULL, .front = -1, .canary = -1, .rps = 20};
-	world->clock = (struct clock) {world_mono, world_wall, world_sleep, world};
+	*world = (struct fake_world){
+		.mono_ms = 1000000, .wall_s = 1795262400, .random = 88172645463325252ULL, .front = -1, .canary = -1, .rps = 20};
+	world->clock = (struct clock){world_mono, world_wall, world_sleep, world};
 	world->traffic_ms = world->mono_ms;
 }
 
@@ -53,13 +54,13 @@ void fake_violate(struct fake_world *world, const char *format, ...) {
 
 struct digest fake_digest(char letter) {
 	struct digest digest;
-	digest_of((struct str) {&letter, 1}, &digest);
+	digest_of((struct str){&letter, 1}, &digest);
 	return digest;
 }
 
 struct fake_model *fake_model_add(struct fake_world *world, char letter) {
 	struct fake_model *model = &world->models[world->model_count++];
-	*model = (struct fake_model) {.image = fake_digest(letter), .ready_ms = 200};
+	*model = (struct fake_model){.image = fake_digest(letter), .ready_ms = 200};
 	return model;
 }
 
@@ -142,7 +143,7 @@ void fake_advance(struct fake_world *world, int64_t ms) {
 }
 
 struct digest fake_serving(struct fake_world *world) {
-	return world->front >= 0 ? world->revisions[world->front].revision.image : (struct digest) {0};
+	return world->front >= 0 ? world->revisions[world->front].revision.image : (struct digest){0};
 }
 
 /* Traffic must always be on something that is there. */
@@ -316,10 +317,16 @@ static int client_step(struct http *http, int64_t until_ms, struct http_event *e
 }
 
 void fake_client_init(struct fake_client *client, struct fake_world *world, int id) {
-	*client = (struct fake_client) {.world = world, .id = id, .http = {.step = client_step, .clock = &world->clock}};
+	*client = (struct fake_client){.world = world, .id = id, .http = {.step = client_step, .clock = &world->clock}};
 	snprintf(client->actor, sizeof(client->actor), "tester-%d", id);
-	client->context = (struct release_context) {.target = &fake_target, .target_state = client, .http = &client->http, .clock = &world->clock,
-		.service = "fraud", .env = "test", .actor = client->actor, .interrupted = &client->signal};
+	client->context = (struct release_context){.target = &fake_target,
+		.target_state = client,
+		.http = &client->http,
+		.clock = &world->clock,
+		.service = "fraud",
+		.env = "test",
+		.actor = client->actor,
+		.interrupted = &client->signal};
 }
 
 /* ---- the verbs ---- */
@@ -353,7 +360,7 @@ static int fake_observe(void *state, const struct revision *revision, struct obs
 	enum fake_fault fault;
 	if (enter(client, &fault, err) != 0)
 		return -1;
-	*out = (struct observed) {0};
+	*out = (struct observed){0};
 	int i = index_of(world, revision);
 	if (i < 0 || !world->revisions[i].exists)
 		return leave(client, fault, 0, err);
@@ -367,8 +374,10 @@ static int fake_observe(void *state, const struct revision *revision, struct obs
 	for (size_t k = 0; k < out->count; k++) {
 		struct replica *replica = &out->replicas[k];
 		snprintf(replica->name, sizeof(replica->name), "%s-%zu", revision->name, k);
-		replica->state = model->is_stuck ? REPLICA_STUCK : model->is_failing ? REPLICA_FAILING : is_up(world, found, (int64_t) k) ? REPLICA_READY
-																	  : REPLICA_STARTING;
+		replica->state = model->is_stuck		    ? REPLICA_STUCK
+				 : model->is_failing		    ? REPLICA_FAILING
+				 : is_up(world, found, (int64_t) k) ? REPLICA_READY
+								    : REPLICA_STARTING;
 		if (replica->state == REPLICA_READY)
 			replica->serving = model->is_lying ? fake_digest('!') : revision->image;
 		if (model->is_stuck)
@@ -383,14 +392,15 @@ static void scale(struct fake_world *world, struct fake_revision *revision, int6
 	revision->desired = desired;
 }
 
-static int fake_stage(void *state, int64_t fence, const struct revision *revision, const struct value *objects, int64_t replicas, struct store *store,
-	struct err *err) {
+static int fake_stage(void *state, int64_t fence, const struct revision *revision, const struct value *objects, int64_t replicas,
+	struct store *store, struct err *err) {
 	struct fake_client *client = state;
 	struct fake_world *world = client->world;
 	enum fake_fault fault;
 	(void) store;
 	int64_t full = 2;
-	if (enter(client, &fault, err) != 0 || check_fence(world, fence, err) != 0 || value_opt_int(objects, "replicas", 2, &full, err) != 0)
+	if (enter(client, &fault, err) != 0 || check_fence(world, fence, err) != 0 ||
+		value_opt_int(objects, "replicas", 2, &full, err) != 0)
 		return -1;
 	if (!objects)
 		return err_set(err, ERR_INVALID, "no objects to stage %s from", revision->name);
@@ -399,11 +409,11 @@ static int fake_stage(void *state, int64_t fence, const struct revision *revisio
 		if (world->revision_count == FAKE_REVISIONS_MAX)
 			abort();
 		i = (int) world->revision_count++;
-		world->revisions[i] = (struct fake_revision) {.revision = *revision};
+		world->revisions[i] = (struct fake_revision){.revision = *revision};
 	}
 	struct fake_revision *found = &world->revisions[i];
 	if (!found->exists) {
-		*found = (struct fake_revision) {.revision = *revision, .exists = true, .has_served = found->has_served};
+		*found = (struct fake_revision){.revision = *revision, .exists = true, .has_served = found->has_served};
 	}
 	found->full = full;
 	scale(world, found, replicas ? replicas : full);
@@ -412,8 +422,8 @@ static int fake_stage(void *state, int64_t fence, const struct revision *revisio
 	return leave(client, fault, 0, err);
 }
 
-static int fake_route(void *state, int64_t fence, const struct revision *stable, const struct revision *revision, double weight, int64_t ttl_s,
-	struct err *err) {
+static int fake_route(void *state, int64_t fence, const struct revision *stable, const struct revision *revision, double weight,
+	int64_t ttl_s, struct err *err) {
 	struct fake_client *client = state;
 	struct fake_world *world = client->world;
 	enum fake_fault fault;
@@ -501,9 +511,9 @@ static int fake_head_get(void *state, char bytes[TARGET_HEAD_BYTES_MAX], size_t 
 		snprintf(version, 64, "%lld", (long long) world->head_version);
 	if (client->is_lock_blind && world->head_len) { /* a broken twin: it never sees a lock */
 		struct head head;
-		if (head_parse(world->head, world->head_len, &head, &(struct err) {0}) == 0) {
-			head.lock = (struct head_lock) {0};
-			if (head_write(&head, bytes, len, &(struct err) {0}) != 0)
+		if (head_parse(world->head, world->head_len, &head, &(struct err){0}) == 0) {
+			head.lock = (struct head_lock){0};
+			if (head_write(&head, bytes, len, &(struct err){0}) != 0)
 				abort();
 		}
 	}
@@ -512,12 +522,13 @@ static int fake_head_get(void *state, char bytes[TARGET_HEAD_BYTES_MAX], size_t 
 
 /* A new head is looked at as it arrives: the lock may be taken only when it is free, expired or pre-empted; `good` must serve right now. */
 static void watch_head(struct fake_world *world, const struct head *old, const struct head *new) {
-	bool is_other = new->lock.fence && strcmp(new->lock.token, old->lock.token) != 0;
-	bool is_preempted = strcmp(new->lock.verb, "rollback") == 0 && strcmp(old->lock.verb, "deploy") == 0 && old->candidate.phase < PHASE_PROMOTE;
+	bool is_other = new->lock.fence &&strcmp(new->lock.token, old->lock.token) != 0;
+	bool is_preempted =
+		strcmp(new->lock.verb, "rollback") == 0 && strcmp(old->lock.verb, "deploy") == 0 && old->candidate.phase < PHASE_PROMOTE;
 	if (old->lock.fence && is_other && !is_preempted && world->mono_ms - world->lock_touched_ms < old->lock.ttl_s * 1000)
 		fake_violate(world, "%s took the lock from %s, who renewed it %lld ms ago", new->lock.holder, old->lock.holder,
 			(long long) (world->mono_ms - world->lock_touched_ms));
-	if (old->lock.fence && !is_other && new->lock.fence && new->lock.fence != old->lock.fence)
+	if (old->lock.fence && !is_other && new->lock.fence &&new->lock.fence != old->lock.fence)
 		fake_violate(world, "the fence moved under its holder");
 	if (new->generation <= old->generation)
 		fake_violate(world, "generation %lld after %lld", (long long) new->generation, (long long) old->generation);
@@ -593,9 +604,14 @@ static int fake_keep_get(void *state, int64_t release, char **text, struct err *
 	return err_set(err, ERR_NOT_FOUND, "r%lld is not kept", (long long) release);
 }
 
-static void fill_sample(struct fake_world *world, const struct fake_revision *revision, enum fake_metrics mode, size_t k, struct sample *out) {
+static void fill_sample(
+	struct fake_world *world, const struct fake_revision *revision, enum fake_metrics mode, size_t k, struct sample *out) {
 	double share = 1.0 / (double) revision->desired, n = floor(revision->requests * share);
-	*out = (struct sample) {.start_s = 1, .at_ms = world->mono_ms, .requests = n, .errors_5xx = fmin(n, floor(revision->errors * share)), .bucket_count = 3};
+	*out = (struct sample){.start_s = 1,
+		.at_ms = world->mono_ms,
+		.requests = n,
+		.errors_5xx = fmin(n, floor(revision->errors * share)),
+		.bucket_count = 3};
 	snprintf(out->replica, sizeof(out->replica), "%s-%zu", revision->revision.name, k);
 	const double edges[3] = {0.1, 2, INFINITY};
 	double slow = fmin(n, floor(revision->slow * share)), totals[3] = {n - slow, n - slow, n};
@@ -640,7 +656,8 @@ static int fake_sample(void *state, const struct revision *revision, struct samp
 }
 
 /* One golden example: rows [[1]] are labelled 1. */
-static int fake_call(void *state, const struct revision *revision, const struct target_request *request, struct target_answer *answer, struct err *err) {
+static int fake_call(
+	void *state, const struct revision *revision, const struct target_request *request, struct target_answer *answer, struct err *err) {
 	struct fake_client *client = state;
 	struct fake_world *world = client->world;
 	enum fake_fault fault;

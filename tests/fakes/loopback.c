@@ -168,7 +168,7 @@ static void *accept_all(void *self) {
 		pthread_mutex_lock(&server->mutex);
 		if (server->connections < CONNECTIONS_MAX) {
 			struct connection *c = NEW(struct connection);
-			*c = (struct connection) {.server = server, .fd = fd, .in = BUF(KEPT_BYTES_MAX)};
+			*c = (struct connection){.server = server, .fd = fd, .in = BUF(KEPT_BYTES_MAX)};
 			server->sockets[server->connections] = fd;
 			if (pthread_create(&server->threads[server->connections], NULL, serve, c) != 0)
 				abort();

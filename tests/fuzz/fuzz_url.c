@@ -1,4 +1,5 @@
-/* A base URL, a newline, a reference (a server's Location): whatever is accepted is whole, leads where the views say, and shows no secret. */
+/* A base URL, a newline, a reference (a server's Location): whatever is accepted is whole, leads where the views say, and shows no secret.
+ */
 #include "net/rest.h"
 
 #include <assert.h>
@@ -12,7 +13,8 @@ static void check_url(const char *text) {
 	if (url_parse(str_of(text), &url, &err) != 0)
 		return;
 	assert(url.host.len > 0 && url.port >= 1 && url.port <= 65535);
-	assert(!memchr(url.host.ptr, '@', url.host.len) && !memchr(url.host.ptr, '/', url.host.len) && !memchr(url.host.ptr, '%', url.host.len));
+	assert(!memchr(url.host.ptr, '@', url.host.len) && !memchr(url.host.ptr, '/', url.host.len) &&
+		!memchr(url.host.ptr, '%', url.host.len));
 	assert(url_same_origin(text, text));
 	assert(!url_host_is_loopback(url.host) || url_host_is_inside(url.host));
 	assert(!url_host_is_link_local(url.host) || url_host_is_inside(url.host));
@@ -22,7 +24,7 @@ static void check_url(const char *text) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
-	struct str reference, base = str_cut((struct str) {(const char *) bytes, len}, '\n', &reference);
+	struct str reference, base = str_cut((struct str){(const char *) bytes, len}, '\n', &reference);
 	AUTO_FREE char *from = str_dup(base), *out = NULL;
 	struct err err = {0};
 	check_url(from);

@@ -40,18 +40,23 @@ static void ask(struct http *http, const struct http_request *request, struct ht
 
 static void get(struct http *http, const struct loopback *server, struct http_answer *answer) {
 	AUTO_FREE char *url = loopback_url(server, "/x");
-	ask(http, &(struct http_request) {.method = "GET", .url = url}, answer);
+	ask(http, &(struct http_request){.method = "GET", .url = url}, answer);
 }
 
 static void connections_are_kept(void **state) {
 	(void) state;
 	static const struct loopback_turn turns[] = {
 		{.expect = "GET /a/../b?c HTTP/1.1\r\n", .expect_not = "\r\nAccept-Encoding", .answer = OK},
-		{.expect = "User-Agent: mlctl/", .answer = "HTTP/1.1 404 Not Found\r\nX-A:  v \r\nx-a: second\r\nContent-Length: 4\r\n\r\nnone"},
+		{.expect = "User-Agent: mlctl/",
+			.answer = "HTTP/1.1 404 Not Found\r\nX-A:  v \r\nx-a: second\r\nContent-Length: 4\r\n\r\nnone"},
 		{.expect = "HEAD /", .answer = "HTTP/1.1 200 OK\r\nContent-Length: 77\r\nDocker-Content-Digest: sha256:1\r\n\r\n"},
-		{.expect = "Content-Length: 0\r\n", .expect_not = "\r\nContent-Type", .answer = "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"},
+		{.expect = "Content-Length: 0\r\n",
+			.expect_not = "\r\nContent-Type",
+			.answer = "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"},
 		{.expect = "DELETE /", .expect_not = "\r\nContent-Length", .answer = "HTTP/1.1 204 No Content\r\n\r\n"},
-		{.expect = "GET /", .answer = "HTTP/1.1 100 Continue\r\nX-Early: 1\r\n\r\nHTTP/1.1 200 OK\r\nX-Late: 2\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nX-T: t\r\n\r\n"},
+		{.expect = "GET /",
+			.answer = "HTTP/1.1 100 Continue\r\nX-Early: 1\r\n\r\nHTTP/1.1 200 OK\r\nX-Late: 2\r\nTransfer-Encoding: "
+				  "chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nX-T: t\r\n\r\n"},
 	};
 	static const char *const methods[] = {"GET", "GET", "HEAD", "POST", "DELETE", "GET"};
 	struct loopback *server = loopback_start(turns, COUNT(turns));
@@ -59,7 +64,7 @@ static void connections_are_kept(void **state) {
 	struct http_answer answers[COUNT(turns)];
 	AUTO_FREE char *url = loopback_url(server, "/a/../b?c#fragment");
 	for (size_t i = 0; i < COUNT(turns); i++)
-		ask(http, &(struct http_request) {.method = methods[i], .url = url}, &answers[i]);
+		ask(http, &(struct http_request){.method = methods[i], .url = url}, &answers[i]);
 	assert_string_equal(answers[0].body, "ok");
 	assert_int_equal(answers[0].status, 200);
 	assert_true(answers[0].was_sent);
@@ -101,28 +106,39 @@ static void fails(const struct loopback_turn *turn, struct http_request request,
 static void what_servers_do_wrong(void **state) {
 	(void) state;
 	struct http_request plain = {0}, hurried = {.timeout_ms = 80}, bored = {.stall_timeout_ms = 80}, small = {.answer_bytes_max = 100};
-	fails(&(struct loopback_turn) {.then = LOOPBACK_CLOSE}, plain, ERR_NETWORK, "without an answer");
-	fails(&(struct loopback_turn) {.then = LOOPBACK_RESET}, plain, ERR_NETWORK, "cut");
-	fails(&(struct loopback_turn) {.answer = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", .then = LOOPBACK_CLOSE}, plain, ERR_NETWORK, "cut in the middle");
-	fails(&(struct loopback_turn) {.answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", .then = LOOPBACK_CLOSE}, plain, ERR_NETWORK, "cut in the middle");
-	fails(&(struct loopback_turn) {.answer = "HTTP/1.1 200 OK\r\nContent-Le", .then = LOOPBACK_CLOSE}, plain, ERR_NETWORK, "cut in the middle of the answer's headers");
-	fails(&(struct loopback_turn) {.answer = "SSH-2.0-x\r\n", .then = LOOPBACK_CLOSE}, plain, ERR_NETWORK, "does not speak HTTP");
-	fails(&(struct loopback_turn) {.then = LOOPBACK_HANG}, hurried, ERR_TIMEOUT, "not done within 80 ms");
-	fails(&(struct loopback_turn) {.answer = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", .then = LOOPBACK_HANG}, bored, ERR_TIMEOUT, "no byte moved for 80 ms");
-	fails(&(struct loopback_turn) {.answer = "HTTP/1.1 200 OK\r\n\r\n", .answer_more = "more and more ", .then = LOOPBACK_ENDLESS}, small, ERR_LIMIT, "longer than 100 bytes");
-	fails(&(struct loopback_turn) {.answer = "HTTP/1.1 200 OK\r\n", .answer_more = "X-Header: 0123456789012345678901234567890123456789\r\n", .then = LOOPBACK_ENDLESS}, plain,
-		ERR_LIMIT, "headers are longer than 65536 bytes");
-	fails(&(struct loopback_turn) {.answer = "HTTP/1.1 200 OK\r\nX: ", .answer_more = "0123456789012345678901234567890123456789", .then = LOOPBACK_ENDLESS}, plain, ERR_NETWORK, "");
+	fails(&(struct loopback_turn){.then = LOOPBACK_CLOSE}, plain, ERR_NETWORK, "without an answer");
+	fails(&(struct loopback_turn){.then = LOOPBACK_RESET}, plain, ERR_NETWORK, "cut");
+	fails(&(struct loopback_turn){.answer = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", .then = LOOPBACK_CLOSE}, plain,
+		ERR_NETWORK, "cut in the middle");
+	fails(&(struct loopback_turn){.answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", .then = LOOPBACK_CLOSE},
+		plain, ERR_NETWORK, "cut in the middle");
+	fails(&(struct loopback_turn){.answer = "HTTP/1.1 200 OK\r\nContent-Le", .then = LOOPBACK_CLOSE}, plain, ERR_NETWORK,
+		"cut in the middle of the answer's headers");
+	fails(&(struct loopback_turn){.answer = "SSH-2.0-x\r\n", .then = LOOPBACK_CLOSE}, plain, ERR_NETWORK, "does not speak HTTP");
+	fails(&(struct loopback_turn){.then = LOOPBACK_HANG}, hurried, ERR_TIMEOUT, "not done within 80 ms");
+	fails(&(struct loopback_turn){.answer = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", .then = LOOPBACK_HANG}, bored,
+		ERR_TIMEOUT, "no byte moved for 80 ms");
+	fails(&(struct loopback_turn){.answer = "HTTP/1.1 200 OK\r\n\r\n", .answer_more = "more and more ", .then = LOOPBACK_ENDLESS},
+		small, ERR_LIMIT, "longer than 100 bytes");
+	fails(&(struct loopback_turn){.answer = "HTTP/1.1 200 OK\r\n",
+		      .answer_more = "X-Header: 0123456789012345678901234567890123456789\r\n",
+		      .then = LOOPBACK_ENDLESS},
+		plain, ERR_LIMIT, "headers are longer than 65536 bytes");
+	fails(&(struct loopback_turn){.answer = "HTTP/1.1 200 OK\r\nX: ",
+		      .answer_more = "0123456789012345678901234567890123456789",
+		      .then = LOOPBACK_ENDLESS},
+		plain, ERR_NETWORK, "");
 }
 
 static void an_endless_error_keeps_its_status(void **state) {
 	(void) state;
-	static const struct loopback_turn turns[] = {{.answer = "HTTP/1.1 503 No\r\nRetry-After: 3\r\n\r\n", .answer_more = "sorry ", .then = LOOPBACK_ENDLESS}};
+	static const struct loopback_turn turns[] = {
+		{.answer = "HTTP/1.1 503 No\r\nRetry-After: 3\r\n\r\n", .answer_more = "sorry ", .then = LOOPBACK_ENDLESS}};
 	struct loopback *server = loopback_start(turns, 1);
 	struct http *http = new_http(NULL, NULL);
 	struct http_answer answer = {0};
 	AUTO_FREE char *url = loopback_url(server, "/x");
-	ask(http, &(struct http_request) {.method = "GET", .url = url, .answer_bytes_max = 50}, &answer);
+	ask(http, &(struct http_request){.method = "GET", .url = url, .answer_bytes_max = 50}, &answer);
 	assert_int_equal(answer.status, 503);
 	assert_int_equal(answer.failure.code, ERR_NONE);
 	assert_int_equal(answer.body_len, 50);
@@ -139,13 +155,13 @@ static void nothing_is_sent_to_nobody(void **state) {
 	assert_int_equal(loopback_stop(server), 0); /* now nobody listens there */
 	struct http *http = new_http(NULL, NULL);
 	struct http_answer answer = {0};
-	ask(http, &(struct http_request) {.method = "POST", .url = url, .body = STR("x")}, &answer);
+	ask(http, &(struct http_request){.method = "POST", .url = url, .body = STR("x")}, &answer);
 	assert_int_equal(answer.failure.code, ERR_NETWORK);
 	assert_non_null(strstr(answer.failure.message, "refused"));
 	assert_false(answer.was_sent);
 	assert_int_equal(answer.sent_bytes, 0);
 	http_answer_clear(&answer);
-	ask(http, &(struct http_request) {.method = "GET", .url = "http://name.invalid/"}, &answer);
+	ask(http, &(struct http_request){.method = "GET", .url = "http://name.invalid/"}, &answer);
 	assert_int_equal(answer.failure.code, ERR_NETWORK);
 	assert_non_null(strstr(answer.failure.message, "no address found"));
 	assert_false(answer.was_sent);
@@ -155,17 +171,22 @@ static void nothing_is_sent_to_nobody(void **state) {
 
 static void refused_before_anything(void **state) {
 	(void) state;
-	static const struct http_header broken[] = {{.name = "X", .value = "a\r\nY: b"}, {.name = "X Y", .value = "a"}, {.name = "X:", .value = "a"}};
+	static const struct http_header broken[] = {
+		{.name = "X", .value = "a\r\nY: b"}, {.name = "X Y", .value = "a"}, {.name = "X:", .value = "a"}};
 	static const char *const urls[] = {"ftp://h/", "file:///etc/passwd", "http://u:p@h/", "h", "http://h/\n"};
 	struct http *http = new_http(NULL, NULL);
 	int64_t id = -7;
 	for (size_t i = 0; i < COUNT(broken); i++) {
 		struct err err = {0};
-		assert_int_equal(http_start(http, &(struct http_request) {.method = "GET", .url = "http://h/", .headers = &broken[i], .header_count = 1}, &id, &err), -1);
+		assert_int_equal(
+			http_start(http,
+				&(struct http_request){.method = "GET", .url = "http://h/", .headers = &broken[i], .header_count = 1}, &id,
+				&err),
+			-1);
 	}
 	for (size_t i = 0; i < COUNT(urls); i++) {
 		struct err err = {0};
-		assert_int_equal(http_start(http, &(struct http_request) {.method = "GET", .url = urls[i]}, &id, &err), -1);
+		assert_int_equal(http_start(http, &(struct http_request){.method = "GET", .url = urls[i]}, &id, &err), -1);
 		assert_null(strstr(err.message, "u:p"));
 	}
 	assert_int_equal(id, -7);
@@ -204,7 +225,13 @@ static void on_sent(void *self, int64_t sent_bytes) {
 }
 
 static struct http_request upload(const char *url, struct source *source) {
-	return (struct http_request) {.method = "PUT", .url = url, .read = read_source, .read_self = source, .body_bytes = source->bytes, .sent = on_sent, .sent_self = source};
+	return (struct http_request){.method = "PUT",
+		.url = url,
+		.read = read_source,
+		.read_self = source,
+		.body_bytes = source->bytes,
+		.sent = on_sent,
+		.sent_self = source};
 }
 
 static void streams_a_body(void **state) {
@@ -260,7 +287,8 @@ static void a_body_that_breaks(void **state) {
 
 static void an_upload_that_is_cut_says_how_far_it_came(void **state) {
 	(void) state;
-	static const struct loopback_turn turns[] = {{.body_bytes_read = 8000000, .then = LOOPBACK_RESET}, {.body_bytes_read = 8000000, .then = LOOPBACK_HANG}};
+	static const struct loopback_turn turns[] = {
+		{.body_bytes_read = 8000000, .then = LOOPBACK_RESET}, {.body_bytes_read = 8000000, .then = LOOPBACK_HANG}};
 	for (size_t i = 0; i < 2; i++) {
 		struct loopback *server = loopback_start(&turns[i], 1);
 		struct http *http = new_http(NULL, NULL);
@@ -282,8 +310,9 @@ static void an_upload_that_is_cut_says_how_far_it_came(void **state) {
 
 static void a_401_costs_no_upload(void **state) {
 	(void) state;
-	static const struct loopback_turn turns[] = {
-		{.is_early = true, .answer = "HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer realm=\"x\"\r\nContent-Length: 0\r\n\r\n", .then = LOOPBACK_CLOSE}};
+	static const struct loopback_turn turns[] = {{.is_early = true,
+		.answer = "HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer realm=\"x\"\r\nContent-Length: 0\r\n\r\n",
+		.then = LOOPBACK_CLOSE}};
 	struct loopback *server = loopback_start(turns, 1);
 	struct http *http = new_http(NULL, NULL);
 	AUTO_FREE char *url = loopback_url(server, "/x");
@@ -309,7 +338,7 @@ static void a_post_is_not_repeated_behind_our_back(void **state) {
 	get(http, server, &answer);
 	http_answer_clear(&answer);
 	AUTO_FREE char *url = loopback_url(server, "/x");
-	ask(http, &(struct http_request) {.method = "POST", .url = url, .body = STR("charge the card")}, &answer);
+	ask(http, &(struct http_request){.method = "POST", .url = url, .body = STR("charge the card")}, &answer);
 	assert_int_equal(answer.status, 0);
 	assert_int_equal(answer.failure.code, ERR_NETWORK);
 	assert_true(answer.was_sent);
@@ -321,7 +350,8 @@ static void a_post_is_not_repeated_behind_our_back(void **state) {
 /* The same with a PUT, which may be: its body starts again at offset 0. */
 static void a_put_is(void **state) {
 	(void) state;
-	static const struct loopback_turn turns[] = {{.answer = OK}, {.expect = "PUT", .then = LOOPBACK_CLOSE}, {.expect = "PUT", .answer = OK}};
+	static const struct loopback_turn turns[] = {
+		{.answer = OK}, {.expect = "PUT", .then = LOOPBACK_CLOSE}, {.expect = "PUT", .answer = OK}};
 	struct loopback *server = loopback_start(turns, 3);
 	struct http *http = new_http(NULL, NULL);
 	struct http_answer answer = {0};
@@ -343,14 +373,17 @@ static void redirects_are_not_followed(void **state) {
 	(void) state;
 	static const struct loopback_turn nobody[1];
 	struct loopback *other = loopback_start(nobody, 0);
-	AUTO_FREE char *answer_text = mem_format("HTTP/1.1 307 T\r\nLocation: http://127.0.0.1:%d/\r\nContent-Length: 0\r\n\r\n", loopback_port(other));
+	AUTO_FREE char *answer_text =
+		mem_format("HTTP/1.1 307 T\r\nLocation: http://127.0.0.1:%d/\r\nContent-Length: 0\r\n\r\n", loopback_port(other));
 	const struct loopback_turn turn = {.expect = "X-Api-Key: k", .answer = answer_text};
 	struct loopback *server = loopback_start(&turn, 1);
 	struct http *http = new_http(NULL, NULL);
 	AUTO_FREE char *url = loopback_url(server, "/x");
 	const struct http_header header = {.name = "X-Api-Key", .value = "k"};
 	struct http_answer answer = {0};
-	ask(http, &(struct http_request) {.method = "POST", .url = url, .headers = &header, .header_count = 1, .body = STR("client_secret=x")}, &answer);
+	ask(http,
+		&(struct http_request){.method = "POST", .url = url, .headers = &header, .header_count = 1, .body = STR("client_secret=x")},
+		&answer);
 	assert_int_equal(answer.status, 307);
 	http_answer_clear(&answer);
 	http_close(http);
@@ -364,7 +397,7 @@ static void many_at_once(void **state) {
 	enum { MANY = 12 };
 	struct loopback_turn turns[MANY];
 	for (size_t i = 0; i < MANY; i++)
-		turns[i] = (struct loopback_turn) {.answer = OK};
+		turns[i] = (struct loopback_turn){.answer = OK};
 	struct loopback *server = loopback_start(turns, MANY);
 	struct http *http = new_http(NULL, NULL);
 	AUTO_FREE char *url = loopback_url(server, "/x");
@@ -373,7 +406,7 @@ static void many_at_once(void **state) {
 	bool is_done[MANY] = {0};
 	struct err err = {0};
 	for (size_t i = 0; i < MANY; i++) {
-		sources[i] = (struct source) {.bytes = 2000000 + (int64_t) i};
+		sources[i] = (struct source){.bytes = 2000000 + (int64_t) i};
 		struct http_request request = upload(url, &sources[i]);
 		assert_int_equal(http_start(http, &request, &ids[i], &err), 0);
 	}
@@ -451,10 +484,11 @@ static void secrets_are_sent_and_never_traced(void **state) {
 	struct http *http = new_http(&log, NULL);
 	struct secret token = {0};
 	secret_set(&token, STR("hunter2"), NULL);
-	const struct http_header headers[] = {{.name = "Authorization", .secret = &token, .prefix = "Bearer "}, {.name = "X-Empty", .value = ""}};
+	const struct http_header headers[] = {
+		{.name = "Authorization", .secret = &token, .prefix = "Bearer "}, {.name = "X-Empty", .value = ""}};
 	AUTO_FREE char *url = loopback_url(server, "/path?sig=hunter3");
 	struct http_answer answer = {0};
-	ask(http, &(struct http_request) {.method = "GET", .url = url, .headers = headers, .header_count = 2}, &answer);
+	ask(http, &(struct http_request){.method = "GET", .url = url, .headers = headers, .header_count = 2}, &answer);
 	http_answer_clear(&answer);
 	http_close(http);
 	fclose(out);
@@ -468,7 +502,8 @@ static void secrets_are_sent_and_never_traced(void **state) {
 
 static void proxies_come_from_what_was_handed_in(void **state) {
 	(void) state;
-	static const struct loopback_turn turns[] = {{.expect = "GET http://registry.example/v2/ HTTP/1.1\r\n", .answer = OK}, {.expect = "GET /direct", .answer = OK}};
+	static const struct loopback_turn turns[] = {
+		{.expect = "GET http://registry.example/v2/ HTTP/1.1\r\n", .answer = OK}, {.expect = "GET /direct", .answer = OK}};
 	struct loopback *proxy = loopback_start(turns, 2);
 	AUTO_FREE char *setting = mem_format("http_proxy=http://127.0.0.1:%d", loopback_port(proxy));
 	char no_proxy[] = "no_proxy=.invalid";
@@ -477,14 +512,14 @@ static void proxies_come_from_what_was_handed_in(void **state) {
 	setenv("all_proxy", "http://127.0.0.1:1", 1);
 	struct http *http = new_http(NULL, env);
 	struct http_answer answer = {0};
-	ask(http, &(struct http_request) {.method = "GET", .url = "http://registry.example/v2/"}, &answer);
+	ask(http, &(struct http_request){.method = "GET", .url = "http://registry.example/v2/"}, &answer);
 	assert_int_equal(answer.status, 200);
 	http_answer_clear(&answer);
 	AUTO_FREE char *url = loopback_url(proxy, "/direct"); /* loopback is never asked for through a proxy */
-	ask(http, &(struct http_request) {.method = "GET", .url = url}, &answer);
+	ask(http, &(struct http_request){.method = "GET", .url = url}, &answer);
 	assert_int_equal(answer.status, 200);
 	http_answer_clear(&answer);
-	ask(http, &(struct http_request) {.method = "GET", .url = "http://x.invalid/", .timeout_ms = 5000}, &answer);
+	ask(http, &(struct http_request){.method = "GET", .url = "http://x.invalid/", .timeout_ms = 5000}, &answer);
 	assert_non_null(strstr(answer.failure.message, "no address found")); /* asked for directly */
 	http_answer_clear(&answer);
 	http_close(http);
@@ -507,7 +542,9 @@ static void unix_sockets(void **state) {
 	struct err err = {0};
 	struct http_event event;
 	int64_t id;
-	assert_int_equal(http_start(http, &(struct http_request) {.method = "GET", .url = "http://docker/v1.41/x", .unix_socket = path}, &id, &err), 0);
+	assert_int_equal(
+		http_start(http, &(struct http_request){.method = "GET", .url = "http://docker/v1.41/x", .unix_socket = path}, &id, &err),
+		0);
 	assert_int_equal(http_step(http, clock_mono_ms(&clock_system) + 10, &event, &err), 0);
 	assert_int_equal(event.what, HTTP_TIMER);
 	int fd = accept(listener, NULL, NULL);
@@ -535,7 +572,7 @@ static void cancelling(void **state) {
 	struct err err = {0};
 	struct http_event event;
 	int64_t id;
-	assert_int_equal(http_start(http, &(struct http_request) {.method = "GET", .url = url}, &id, &err), 0);
+	assert_int_equal(http_start(http, &(struct http_request){.method = "GET", .url = url}, &id, &err), 0);
 	while (loopback_request(server, 0).len == 0) {
 		assert_int_equal(http_step(http, clock_mono_ms(&clock_system) + 5, &event, &err), 0);
 		assert_int_equal(event.what, HTTP_TIMER);
@@ -544,7 +581,7 @@ static void cancelling(void **state) {
 	http_cancel(http, id);
 	assert_int_equal(http_step(http, INT64_MAX, &event, &err), 0);
 	assert_int_equal(event.what, HTTP_IDLE);
-	assert_int_equal(http_start(http, &(struct http_request) {.method = "GET", .url = "http://name.invalid/"}, &id, &err), 0);
+	assert_int_equal(http_start(http, &(struct http_request){.method = "GET", .url = "http://name.invalid/"}, &id, &err), 0);
 	http_close(http); /* with one under way */
 	assert_int_equal(loopback_stop(server), 0);
 }

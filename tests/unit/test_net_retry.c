@@ -20,7 +20,8 @@ static int64_t wait_after(const char *method, bool is_repeatable, enum err_code 
 
 static void which_statuses(void **state) {
 	(void) state;
-	static const int passing[] = {408, 429, 500, 502, 503, 504}, lasting[] = {200, 201, 301, 400, 401, 403, 404, 409, 412, 413, 422, 501, 505};
+	static const int passing[] = {408, 429, 500, 502, 503, 504},
+			 lasting[] = {200, 201, 301, 400, 401, 403, 404, 409, 412, 413, 422, 501, 505};
 	for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++) {
 		assert_true(wait_of("GET", false, passing[i], "", 1, 0) > 0);
 		assert_true(wait_of("PUT", false, passing[i], "", 1, 0) > 0);
@@ -59,13 +60,19 @@ static void retry_after(void **state) {
 	(void) state;
 	assert_int_equal(wait_of("GET", false, 429, "retry-after: 7\n", 1, 0), 7000);
 	assert_int_equal(wait_of("GET", false, 429, "retry-after: 0\n", 1, 0), 125);
-	assert_int_equal(wait_of("GET", false, 429, "date: Sat, 21 Nov 2026 10:00:00 GMT\nretry-after: Sat, 21 Nov 2026 10:00:30 GMT\n", 1, 0), 30000);
-	assert_int_equal(wait_of("GET", false, 429, "date: Sat, 21 Nov 2026 10:00:00 GMT\nretry-after: Sat, 21 Nov 2020 10:00:30 GMT\n", 1, 0), 125);
-	assert_int_equal(wait_of("GET", false, 429, "retry-after: Sat, 21 Nov 2026 10:00:30 GMT\n", 1, 0), 125); /* no Date: not to be known */
+	assert_int_equal(
+		wait_of("GET", false, 429, "date: Sat, 21 Nov 2026 10:00:00 GMT\nretry-after: Sat, 21 Nov 2026 10:00:30 GMT\n", 1, 0),
+		30000);
+	assert_int_equal(
+		wait_of("GET", false, 429, "date: Sat, 21 Nov 2026 10:00:00 GMT\nretry-after: Sat, 21 Nov 2020 10:00:30 GMT\n", 1, 0), 125);
+	assert_int_equal(
+		wait_of("GET", false, 429, "retry-after: Sat, 21 Nov 2026 10:00:30 GMT\n", 1, 0), 125); /* no Date: not to be known */
 	assert_int_equal(wait_of("GET", false, 429, "retry-after: soon\n", 1, 0), 125);
 	assert_int_equal(wait_of("GET", false, 429, "retry-after: -5\n", 1, 0), 125);
 	assert_int_equal(wait_of("GET", false, 429, "retry-after: 99999999999999999999\n", 1, 0), 600000);
-	assert_int_equal(wait_of("GET", false, 429, "date: Sat, 21 Nov 2026 10:00:00 GMT\nretry-after: Sat, 21 Nov 2099 10:00:30 GMT\n", 1, 0), 600000);
+	assert_int_equal(
+		wait_of("GET", false, 429, "date: Sat, 21 Nov 2026 10:00:00 GMT\nretry-after: Sat, 21 Nov 2099 10:00:30 GMT\n", 1, 0),
+		600000);
 }
 
 int main(void) {

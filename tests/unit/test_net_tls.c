@@ -60,7 +60,7 @@ static X509 *certificate(EVP_PKEY *key, const char *alternative) {
 }
 
 static void start(struct tls_server *server, const char *alternative, int version_max) {
-	*server = (struct tls_server) {.folder = "/tmp/mlctl-test-XXXXXX"};
+	*server = (struct tls_server){.folder = "/tmp/mlctl-test-XXXXXX"};
 	assert_non_null(mkdtemp(server->folder));
 	server->ca_file = fs_join(server->folder, "ca.pem");
 	EVP_PKEY *key = EVP_EC_gen("P-256");
@@ -220,8 +220,11 @@ static void plain_http_is_named(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_unknown_ca_is_refused), cmocka_unit_test(another_name_is_refused), cmocka_unit_test(old_tls_is_refused),
-		cmocka_unit_test(sessions_are_resumed), cmocka_unit_test(plain_http_is_named),
+		cmocka_unit_test(an_unknown_ca_is_refused),
+		cmocka_unit_test(another_name_is_refused),
+		cmocka_unit_test(old_tls_is_refused),
+		cmocka_unit_test(sessions_are_resumed),
+		cmocka_unit_test(plain_http_is_named),
 	};
 	signal(SIGPIPE, SIG_IGN); /* the server's side */
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -17,10 +17,10 @@ struct token {
 	struct secret secret;
 };
 
-static int sign(struct auth *auth, struct http *http, const char *method, const char *url, struct http_header headers[AUTH_HEADERS_MAX], size_t *count,
-	struct err *err) {
+static int sign(struct auth *auth, struct http *http, const char *method, const char *url, struct http_header headers[AUTH_HEADERS_MAX],
+	size_t *count, struct err *err) {
 	(void) http, (void) method, (void) url, (void) err;
-	headers[0] = (struct http_header) {.name = "Authorization", .secret = &((struct token *) auth)->secret, .prefix = "Bearer "};
+	headers[0] = (struct http_header){.name = "Authorization", .secret = &((struct token *) auth)->secret, .prefix = "Bearer "};
 	*count = 1;
 	return 0;
 }
@@ -53,7 +53,8 @@ static int ask(struct loopback *server, const char *method, struct str body, int
 static void once_more_after_401(void **state) {
 	(void) state;
 	static const struct loopback_turn turns[] = {
-		{.expect = "Authorization: Bearer old-token\r\n", .answer = "HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer realm=\"x\"\r\nContent-Length: 0\r\n\r\n"},
+		{.expect = "Authorization: Bearer old-token\r\n",
+			.answer = "HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer realm=\"x\"\r\nContent-Length: 0\r\n\r\n"},
 		{.expect = "Authorization: Bearer new-token\r\n", .answer = OK},
 	};
 	struct loopback *server = loopback_start(turns, COUNT(turns));
@@ -68,15 +69,17 @@ static void once_more_after_401(void **state) {
 
 static void credentials_stay_at_their_origin(void **state) {
 	(void) state;
-	static const struct loopback_turn there[] = {{.expect_not = "\r\nAuthorization", .answer = OK}, {.expect_not = "\r\nX-Api-Key", .answer = OK}};
+	static const struct loopback_turn there[] = {
+		{.expect_not = "\r\nAuthorization", .answer = OK}, {.expect_not = "\r\nX-Api-Key", .answer = OK}};
 	struct loopback *other = loopback_start(there, 2);
-	AUTO_FREE char *moved = mem_format("HTTP/1.1 307 T\r\nLocation: http://127.0.0.1:%d/y\r\nContent-Length: 0\r\n\r\n", loopback_port(other));
+	AUTO_FREE char *moved =
+		mem_format("HTTP/1.1 307 T\r\nLocation: http://127.0.0.1:%d/y\r\nContent-Length: 0\r\n\r\n", loopback_port(other));
 	const struct loopback_turn here[] = {{.expect = "X-Api-Key: key", .answer = moved}, {.answer = moved}, {.answer = moved}};
 	struct loopback *server = loopback_start(here, 3);
 	struct err err = {0};
 	int status;
-	assert_int_equal(ask(server, "GET", (struct str) {0}, &status, &err), 0);
-	assert_int_equal(ask(server, "GET", (struct str) {0}, &status, &err), 0);
+	assert_int_equal(ask(server, "GET", (struct str){0}, &status, &err), 0);
+	assert_int_equal(ask(server, "GET", (struct str){0}, &status, &err), 0);
 	assert_int_equal(ask(server, "POST", STR("client_secret=hunter2"), &status, &err), -1); /* nothing of it reaches the other */
 	assert_non_null(strstr(err.message, "not followed"));
 	assert_int_equal(loopback_stop(server), 0);
@@ -94,7 +97,7 @@ static void what_passes_is_tried_again(void **state) {
 		struct loopback *server = loopback_start(turns[i], 2);
 		struct err err = {0};
 		int status;
-		assert_int_equal(ask(server, "GET", (struct str) {0}, &status, &err), 0);
+		assert_int_equal(ask(server, "GET", (struct str){0}, &status, &err), 0);
 		assert_int_equal(status, 200);
 		assert_int_equal(loopback_stop(server), 0);
 	}

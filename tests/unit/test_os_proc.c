@@ -13,9 +13,9 @@
 static const char *const no_env[] = {NULL};
 
 static struct proc_spec sh(const char *const argv[]) {
-	return (struct proc_spec) {.exec_fd = -1, .path = "/bin/sh", .argv = argv, .env = no_env, .in_fd = -1, .out_fd = -1, .err_fd = -1};
+	return (struct proc_spec){.exec_fd = -1, .path = "/bin/sh", .argv = argv, .env = no_env, .in_fd = -1, .out_fd = -1, .err_fd = -1};
 }
-#define SH(script) sh((const char *const[]) {"sh", "-c", script, NULL})
+#define SH(script) sh((const char *const[]){"sh", "-c", script, NULL})
 
 static void run(struct proc_spec spec, struct str in, struct proc_result *result) {
 	struct err err = {0};
@@ -32,7 +32,7 @@ static void runs(void **state) {
 	assert_string_equal(result.err_text, "oops\n");
 	assert_true(result.peak_bytes > 100000);
 	proc_result_clear(&result);
-	run(SH("kill -9 $$"), (struct str) {0}, &result);
+	run(SH("kill -9 $$"), (struct str){0}, &result);
 	assert_int_equal(result.status, 128 + SIGKILL);
 	assert_int_equal(result.out_len, 0);
 	proc_result_clear(&result);
@@ -41,9 +41,12 @@ static void runs(void **state) {
 static void the_environment_is_what_was_given(void **state) {
 	(void) state;
 	setenv("SECRET_OF_OURS", "x", 1);
-	struct proc_spec spec = {.exec_fd = -1, .path = "/usr/bin/env", .argv = (const char *const[]) {"env", NULL}, .env = (const char *const[]) {"A=1", NULL}};
+	struct proc_spec spec = {.exec_fd = -1,
+		.path = "/usr/bin/env",
+		.argv = (const char *const[]){"env", NULL},
+		.env = (const char *const[]){"A=1", NULL}};
 	struct proc_result result;
-	run(spec, (struct str) {0}, &result);
+	run(spec, (struct str){0}, &result);
 	assert_string_equal(result.out, "A=1\n");
 	proc_result_clear(&result);
 }
@@ -51,7 +54,7 @@ static void the_environment_is_what_was_given(void **state) {
 static void output_is_bounded(void **state) {
 	(void) state;
 	struct proc_result result;
-	run(SH("i=0; while [ $i -lt 300 ]; do echo 0123456789012345678901234567890123456789; i=$((i+1)); done"), (struct str) {0}, &result);
+	run(SH("i=0; while [ $i -lt 300 ]; do echo 0123456789012345678901234567890123456789; i=$((i+1)); done"), (struct str){0}, &result);
 	assert_int_equal(result.status, 0);
 	assert_int_equal(result.out_len, 1000);
 	assert_int_equal(strlen(result.out), 1000);
@@ -60,13 +63,14 @@ static void output_is_bounded(void **state) {
 
 static void the_deadline_kills(void **state) {
 	(void) state;
-	static const char *const scripts[] = {"sleep 1000", "sleep 1000 & wait", "trap '' TERM INT; while :; do echo x; done", "exec 1>&- 2>&-; sleep 1000"};
+	static const char *const scripts[] = {
+		"sleep 1000", "sleep 1000 & wait", "trap '' TERM INT; while :; do echo x; done", "exec 1>&- 2>&-; sleep 1000"};
 	for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++) {
 		struct proc_spec spec = SH(scripts[i]);
 		struct proc_result result = {.status = -7};
 		struct err err = {0};
 		int64_t from_ms = clock_mono_ms(&clock_system);
-		assert_int_equal(proc_run(&spec, (struct str) {0}, 1000, 50, &result, &err), -1);
+		assert_int_equal(proc_run(&spec, (struct str){0}, 1000, 50, &result, &err), -1);
 		assert_int_equal(err.code, ERR_TIMEOUT);
 		assert_int_equal(result.status, -7);
 		assert_true(clock_mono_ms(&clock_system) - from_ms < 10000);
@@ -78,7 +82,7 @@ static void a_grandchild_is_not_waited_for(void **state) {
 	(void) state;
 	struct proc_result result;
 	int64_t from_ms = clock_mono_ms(&clock_system);
-	run(SH("sleep 15 & echo done"), (struct str) {0}, &result);
+	run(SH("sleep 15 & echo done"), (struct str){0}, &result);
 	assert_string_equal(result.out, "done\n");
 	assert_true(clock_mono_ms(&clock_system) - from_ms < 10000);
 	proc_result_clear(&result);
@@ -123,7 +127,7 @@ static void descriptors(void **state) {
 	spec.keep_count = 2;
 	spec.folder = folder;
 	struct proc_result result;
-	run(spec, (struct str) {0}, &result);
+	run(spec, (struct str){0}, &result);
 	AUTO_FREE char *expected = mem_format("two\none\n%s\n0 1 2 3 4 5 ", folder); /* 5 is ls's own */
 	assert_string_equal(result.out, expected);
 	proc_result_clear(&result);
@@ -140,12 +144,12 @@ static void a_program_from_memory(void **state) {
 	struct err err = {0};
 	int fd = -1;
 	assert_int_equal(fs_read("/bin/echo", 10000000, &program, &len, &err), 0);
-	assert_int_equal(proc_memfd("echo", (struct str) {program, len}, &fd, &err), 0);
+	assert_int_equal(proc_memfd("echo", (struct str){program, len}, &fd, &err), 0);
 	assert_int_equal(write(fd, "x", 1), -1); /* sealed */
 	assert_int_equal(errno, EPERM);
-	struct proc_spec spec = {.exec_fd = fd, .argv = (const char *const[]) {"echo", "from memory", NULL}, .env = no_env};
+	struct proc_spec spec = {.exec_fd = fd, .argv = (const char *const[]){"echo", "from memory", NULL}, .env = no_env};
 	struct proc_result result;
-	run(spec, (struct str) {0}, &result);
+	run(spec, (struct str){0}, &result);
 	assert_string_equal(result.out, "from memory\n");
 	proc_result_clear(&result);
 	close(fd);
@@ -157,7 +161,7 @@ static void signals_are_the_childs_own(void **state) {
 	int fd = -1;
 	assert_int_equal(sig_open(&fd, &err), 0);
 	struct proc_result result;
-	run(SH("grep -E '^Sig(Blk|Ign)' /proc/self/status | tr -d '\\n\\t'"), (struct str) {0}, &result);
+	run(SH("grep -E '^Sig(Blk|Ign)' /proc/self/status | tr -d '\\n\\t'"), (struct str){0}, &result);
 	assert_string_equal(result.out, "SigBlk:0000000000000000SigIgn:0000000000000000");
 	proc_result_clear(&result);
 	assert_int_equal(sig_take(fd), 0);
