@@ -91,6 +91,34 @@ int digest_of_fd(int fd, const char *name, struct digest *out, int64_t *size, st
 	return 0;
 }
 
+int digest_hex_of_fd(int fd, const char *name, enum digest_kind kind, struct str before, char hex[65], struct err *err) {
+	static const char *const names[] = {[DIGEST_SHA256] = "SHA-256", [DIGEST_SHA1] = "SHA-1", [DIGEST_MD5] = "MD5"};
+	AUTO_FREE char *block = mem_zero(1, READ_BYTES);
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+	must(context != NULL);
+	/* Not must(): a FIPS build of OpenSSL has no MD5. */
+	const EVP_MD *md = kind == DIGEST_SHA256 ? EVP_sha256() : kind == DIGEST_SHA1 ? EVP_sha1() : EVP_md5();
+	int rc = EVP_DigestInit_ex(context, md, NULL) == 1 ? 0 : err_set(err, ERR_FAILED, "%s: OpenSSL has no %s here", name, names[kind]);
+	if (rc == 0)
+		must(EVP_DigestUpdate(context, before.ptr, before.len));
+	size_t got = rc == 0 ? READ_BYTES : 0;
+	for (int64_t offset = 0; rc == 0 && got == READ_BYTES; offset += (int64_t) got) {
+		rc = fs_pread(fd, block, READ_BYTES, offset, &got, name, err);
+		if (rc == 0)
+			must(EVP_DigestUpdate(context, block, got));
+	}
+	if (rc == 0) {
+		unsigned char raw[EVP_MAX_MD_SIZE];
+		unsigned int len = 0;
+		must(EVP_DigestFinal_ex(context, raw, &len));
+		AUTO_BUF struct buf text = BUF(DIGEST_TEXT_MAX);
+		hex_encode(raw, len, &text);
+		memcpy(hex, text.ptr, text.len + 1);
+	}
+	EVP_MD_CTX_free(context);
+	return rc;
+}
+
 bool digest_equal(const struct digest *a, const struct digest *b) {
 	return a->text[0] && strcmp(a->text, b->text) == 0;
 }
@@ -100,8 +128,8 @@ int digest_parse(struct str text, struct digest *out, struct err *err) {
 	for (size_t i = 7; good && i < text.len; i++)
 		good = ascii_is_digit(text.ptr[i]) || (text.ptr[i] >= 'a' && text.ptr[i] <= 'f');
 	if (!good)
-		return err_set(err, ERR_INVALID, "digest \"%.*s\": must be sha256: and 64 lower-case hex digits", (int) (text.len > 100 ? 100 : text.len),
-			text.ptr ? text.ptr : "");
+		return err_set(err, ERR_INVALID, "digest \"%.*s\": must be sha256: and 64 lower-case hex digits",
+			(int) (text.len > 100 ? 100 : text.len), text.ptr ? text.ptr : "");
 	memcpy(out->text, text.ptr, text.len);
 	out->text[text.len] = '\0';
 	return 0;

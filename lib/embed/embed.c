@@ -1,16 +1,31 @@
 #include "embed/embed.h"
 
-__asm__(".section .rodata\n"
-	".balign 64\n"
-	".global embed_runner_start\n"
-	"embed_runner_start:\n"
-	".incbin \"build/release/mlctl-runner\"\n"
-	".global embed_runner_end\n"
-	"embed_runner_end:\n"
-	".byte 0\n"
-	".previous\n");
-extern const char embed_runner_start[], embed_runner_end[];
+/* The bytes of a file of the source tree, between two symbols. */
+#define EMBED(name, file)                                                                                                                  \
+	__asm__(".section .rodata\n"                                                                                                       \
+		".balign 64\n"                                                                                                             \
+		".global embed_" #name "_start\n"                                                                                          \
+		"embed_" #name "_start:\n"                                                                                                 \
+		".incbin \"" file "\"\n"                                                                                                   \
+		".global embed_" #name "_end\n"                                                                                            \
+		"embed_" #name "_end:\n"                                                                                                   \
+		".byte 0\n"                                                                                                                \
+		".previous\n");                                                                                                            \
+	extern const char embed_##name##_start[], embed_##name##_end[];
+#define BYTES(name)                                                                                                                        \
+	(struct str) {                                                                                                                     \
+		embed_##name##_start, (size_t) (embed_##name##_end - embed_##name##_start)                                                 \
+	}
+
+EMBED(runner, "build/release/mlctl-runner")
+EMBED(init_mlctl_yaml, "templates/init/mlctl.yaml")
 
 struct str embed_runner(void) {
-	return (struct str) {embed_runner_start, (size_t) (embed_runner_end - embed_runner_start)};
+	return BYTES(runner);
+}
+
+struct str embed_template(const char *path) {
+	if (strcmp(path, "init/mlctl.yaml") == 0)
+		return BYTES(init_mlctl_yaml);
+	return (struct str){0};
 }

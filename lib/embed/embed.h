@@ -1,6 +1,8 @@
-/* Bytes compiled into mlctl: the runner's static binary, and later the templates. They live as long as the program. */
+/* Bytes compiled into mlctl: the runner's static binary, and the templates. They live as long as the program. */
 #pragma once
 
 #include "base/str.h"
 
 struct str embed_runner(void);
+/* A file of templates/ by its path below it ("init/mlctl.yaml"); ptr is NULL when there is none. */
+struct str embed_template(const char *path);

@@ -30,7 +30,7 @@ struct local {
 	char *folder;
 	int folder_fd;
 	int64_t log_offsets[TARGET_REPLICAS_MAX]; /* where logs() --follow is, by file */
-	char log_names[TARGET_REPLICAS_MAX][80];
+	char log_names[TARGET_REPLICAS_MAX][256];
 	size_t log_count;
 };
 

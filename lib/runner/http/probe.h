@@ -1,0 +1,7 @@
+/* One GET with a deadline, for `health`: blocking, on the same parser. */
+#pragma once
+
+#include "runner/http/net.h"
+
+/* The status of GET path; ERR_NETWORK or ERR_TIMEOUT when there is no answer. */
+int http_probe(const struct net_address *address, struct str path, int64_t timeout_ms, int *status, struct err *err);

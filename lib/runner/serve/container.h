@@ -1,0 +1,13 @@
+/* What the container allows: CPU quota and memory limit from cgroup v2 or v1, and the CPUs of the affinity mask. */
+#pragma once
+
+#include "base/str.h"
+
+struct container {
+	double cpu_limit_cores;     /* 0: no quota */
+	int64_t memory_limit_bytes; /* 0: no limit */
+	int cpus;                   /* of the affinity mask, at least 1 */
+};
+void container_read(struct container *container);
+/* Workers worth having: no more than the CPUs allowed, rounded up. */
+int container_threads(const struct container *container);

@@ -1,0 +1,196 @@
+#include "runner/serve/metrics.h"
+#include "base/num.h"
+
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static const int64_t edges_us[] = {500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2000000, 2500000, 5000000, 10000000};
+static const char *const edge_names[] = {"0.0005", "0.001", "0.0025", "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2", "2.5", "5", "10"};
+#define EDGES (sizeof(edges_us) / sizeof(edges_us[0]))
+
+static const int codes[] = {200, 400, 401, 404, 405, 408, 413, 414, 417, 429, 431, 500, 502, 503, 504, 505};
+#define CODES (sizeof(codes) / sizeof(codes[0]))
+
+struct counters { /* one worker's */
+	_Atomic uint64_t buckets[EDGES + 1]; /* not cumulative; the last is +Inf */
+	_Atomic uint64_t sum_us;
+	_Atomic uint64_t codes[CODES + 1]; /* the last: any other */
+	_Atomic uint64_t errors[METRICS_ERRORS];
+	_Atomic uint64_t handed_on, handover_failed;
+} __attribute__((aligned(64)));
+
+struct metrics {
+	unsigned workers;
+	struct counters *counters;
+};
+
+const char *metrics_error_name(enum metrics_error error) {
+	static const char *const names[] = {"output_not_finite", "model_failed", "overloaded", "no_memory"};
+	return names[error];
+}
+
+struct metrics *metrics_new(unsigned workers) {
+	struct metrics *metrics = NEW(struct metrics);
+	metrics->workers = workers;
+	size_t size = workers * sizeof(struct counters);
+	metrics->counters = aligned_alloc(64, size);
+	if (!metrics->counters)
+		abort();
+	memset(metrics->counters, 0, size);
+	return metrics;
+}
+
+void metrics_free(struct metrics *metrics) {
+	if (!metrics)
+		return;
+	free(metrics->counters);
+	free(metrics);
+}
+
+/* One writer each: a plain load and store, which a reader may see late but never torn. */
+static void add(_Atomic uint64_t *counter, uint64_t n) {
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static void count_status(struct counters *c, int status) {
+	size_t i = 0;
+	while (i < CODES && codes[i] != status)
+		i++;
+	add(&c->codes[i], 1);
+}
+
+void metrics_request(struct metrics *metrics, unsigned worker, int status, int64_t duration_us) {
+	struct counters *c = &metrics->counters[worker];
+	size_t i = 0;
+	while (i < EDGES && duration_us > edges_us[i])
+		i++;
+	add(&c->buckets[i], 1);
+	add(&c->sum_us, duration_us > 0 ? (uint64_t) duration_us : 0);
+	count_status(c, status);
+}
+
+void metrics_refused(struct metrics *metrics, unsigned worker, int status) {
+	count_status(&metrics->counters[worker], status);
+}
+
+void metrics_failed(struct metrics *metrics, unsigned worker, enum metrics_error error) {
+	add(&metrics->counters[worker].errors[error], 1);
+}
+
+void metrics_handover(struct metrics *metrics, unsigned worker, bool is_ok) {
+	struct counters *c = &metrics->counters[worker];
+	add(is_ok ? &c->handed_on : &c->handover_failed, 1);
+}
+
+/* The sum over the workers of the counter that lies at this offset. */
+static unsigned long long total(const struct metrics *metrics, size_t offset) {
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < metrics->workers; i++) {
+		char *base = (char *) &metrics->counters[i];
+		sum += atomic_load_explicit((_Atomic uint64_t *) (void *) (base + offset), memory_order_relaxed);
+	}
+	return sum;
+}
+#define TOTAL(member) total(metrics, offsetof(struct counters, member))
+#define TOTAL_AT(member, i) total(metrics, offsetof(struct counters, member) + (i) * sizeof(uint64_t))
+
+static void head(struct buf *out, const char *name, const char *type, const char *help) {
+	buf_format(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+/* Label values: backslash, quote and newline escaped (Prometheus' text format). */
+static void label(struct buf *out, const char *name, const char *value) {
+	buf_format(out, "%s=\"", name);
+	for (const char *c = value ? value : ""; *c; c++) {
+		if (*c == '\\' || *c == '"')
+			buf_char(out, '\\');
+		if (*c == '\n')
+			buf_text(out, "\\n");
+		else if ((unsigned char) *c >= 0x20)
+			buf_char(out, *c);
+	}
+	buf_char(out, '"');
+}
+
+static void render_requests(const struct metrics *metrics, struct buf *out) {
+	head(out, "mlctl_request_duration_seconds", "histogram", "Time from the last byte of a prediction request to its answer.");
+	unsigned long long sum = 0;
+	for (size_t i = 0; i <= EDGES; i++) {
+		sum += TOTAL_AT(buckets, i);
+		buf_format(out, "mlctl_request_duration_seconds_bucket{le=\"%s\"} %llu\n", i < EDGES ? edge_names[i] : "+Inf", sum);
+	}
+	buf_format(out, "mlctl_request_duration_seconds_sum %.6f\n", (double) TOTAL(sum_us) / 1e6);
+	buf_format(out, "mlctl_request_duration_seconds_count %llu\n", sum);
+	head(out, "mlctl_requests_total", "counter", "Prediction requests answered here and requests refused, by status; health and metadata are not counted.");
+	for (size_t i = 0; i <= CODES; i++) {
+		unsigned long long n = TOTAL_AT(codes, i);
+		if (i == CODES && n)
+			buf_format(out, "mlctl_requests_total{code=\"other\"} %llu\n", n);
+		else if (i < CODES && (n || codes[i] == 200 || codes[i] == 500))
+			buf_format(out, "mlctl_requests_total{code=\"%d\"} %llu\n", codes[i], n);
+	}
+	head(out, "mlctl_errors_total", "counter", "Answers of 500 and above, by cause.");
+	for (size_t i = 0; i < METRICS_ERRORS; i++)
+		buf_format(out, "mlctl_errors_total{reason=\"%s\"} %llu\n", metrics_error_name((enum metrics_error) i), TOTAL_AT(errors, i));
+	head(out, "mlctl_handover_total", "counter", "Requests handed on to the canary; failed: it did not answer, and the request was answered here.");
+	buf_format(out, "mlctl_handover_total{result=\"ok\"} %llu\n", TOTAL(handed_on));
+	buf_format(out, "mlctl_handover_total{result=\"failed\"} %llu\n", TOTAL(handover_failed));
+}
+
+static int64_t resident_bytes(void) {
+	char text[128] = {0};
+	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	struct str rest = {text, n > 0 ? (size_t) n : 0}, after;
+	str_cut(rest, ' ', &rest);
+	int64_t pages;
+	if (!rest.ptr || num_int(str_cut(rest, ' ', &after), 0, INT64_MAX / 65536, &pages) != 0)
+		return 0;
+	return pages * sysconf(_SC_PAGESIZE);
+}
+
+static void gauge(struct buf *out, const char *name, const char *help, double value) {
+	head(out, name, "gauge", help);
+	buf_format(out, "%s %.15g\n", name, value);
+}
+
+static void render_process(const struct metrics_facts *facts, struct buf *out) {
+	struct rusage usage = {0};
+	getrusage(RUSAGE_SELF, &usage);
+	double cpu_s = (double) (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + (double) (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+	head(out, "process_cpu_seconds_total", "counter", "CPU time used.");
+	buf_format(out, "process_cpu_seconds_total %.6f\n", cpu_s);
+	gauge(out, "process_resident_memory_bytes", "Memory in use.", (double) resident_bytes());
+	gauge(out, "process_start_time_seconds", "When the process started, in seconds since 1970.", (double) facts->start_s + facts->start_fraction_s);
+	if (facts->cpu_limit_cores > 0)
+		gauge(out, "mlctl_cpu_limit_cores", "The container's CPU quota.", facts->cpu_limit_cores);
+	if (facts->memory_limit_bytes > 0)
+		gauge(out, "mlctl_memory_limit_bytes", "The container's memory limit.", (double) facts->memory_limit_bytes);
+}
+
+void metrics_render(const struct metrics *metrics, const struct metrics_facts *facts, struct buf *out) {
+	render_requests(metrics, out);
+	gauge(out, "mlctl_requests_in_flight", "Prediction requests read and not yet answered.", (double) facts->in_flight);
+	gauge(out, "mlctl_connections", "Open connections.", (double) facts->connections);
+	gauge(out, "mlctl_ready", "1 when ready, 0 while it drains.", facts->is_ready);
+	gauge(out, "mlctl_canary_weight", "Percent of the prediction requests that are handed on; 0 once nobody refreshes it.", facts->canary_weight);
+	gauge(out, "mlctl_model_created_timestamp_seconds", "When the model file was written.", (double) facts->model_created_s);
+	head(out, "mlctl_build_info", "gauge", "What runs here.");
+	buf_text(out, "mlctl_build_info{");
+	label(out, "version", facts->version);
+	buf_char(out, ',');
+	label(out, "model", facts->model);
+	buf_char(out, ',');
+	label(out, "model_sha256", facts->model_sha256);
+	buf_char(out, ',');
+	label(out, "release", facts->release);
+	buf_char(out, ',');
+	label(out, "revision", facts->revision);
+	buf_text(out, "} 1\n");
+	render_process(facts, out);
+}
