@@ -207,6 +207,11 @@ static int check_together(struct settings *s, struct err *err) {
 		err_fix(err, "environments.%s.scale: {max: null, cpu: null}", s->environment);
 		return refuse(s, "scale.cpu", err);
 	}
+	if (s->resources.cpu_millicores) {
+		err_set(err, ERR_CONFIG, "resources.cpu: target local does not limit processor time: leave it out here");
+		err_fix(err, "environments.%s.resources: {cpu: null}", s->environment);
+		return refuse(s, "resources.cpu", err);
+	}
 	const struct settings_canary *canary = &s->rollout.canary;
 	if (canary->is_on && canary->for_ms > canary->max_ms) {
 		char shortest[FIELD_DURATION_MAX], longest[FIELD_DURATION_MAX];
@@ -287,6 +292,21 @@ static bool is_known(const struct err *problems, size_t count, const struct err 
 	return false;
 }
 
+/* "file:line:column" as a number to sort by; 0 when there is no line. */
+static int64_t position(const struct err *problem) {
+	struct str column, line, rest = str_cut_last(str_of(problem->at), ':', &column);
+	int64_t row = 0, character = 0;
+	str_cut_last(rest, ':', &line);
+	if (num_int(line, 1, INT32_MAX, &row) != 0 || num_int(column, 1, INT32_MAX, &character) != 0)
+		return 0;
+	return row * ((int64_t) INT32_MAX + 1) + character;
+}
+
+static int compare_problems(const void *a, const void *b) {
+	int64_t x = position(a), y = position(b);
+	return (x > y) - (x < y);
+}
+
 /* What stands at the top level is wrong in every environment, and told once. */
 size_t project_check(const struct project *project, struct err problems[PROJECT_PROBLEMS_MAX]) {
 	size_t count = 0;
@@ -302,6 +322,8 @@ size_t project_check(const struct project *project, struct err problems[PROJECT_
 			if (!is_known(problems, count, &found[k]))
 				problems[count++] = found[k];
 	}
+	if (count)
+		qsort(problems, count, sizeof(problems[0]), compare_problems);
 	return count;
 }
 

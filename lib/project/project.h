@@ -90,8 +90,8 @@ void settings_free(struct settings *settings);
 CLEANUP_POINTER(settings, struct settings *, settings_free)
 #define AUTO_SETTINGS __attribute__((cleanup(settings_at_exit)))
 
-/* Every environment; the problems found (owned by the caller, at most problems_max), each as project_env would have given it. Returns how
- * many. */
+/* Every environment; the problems found, in the order of the file, each as project_env would have given it.
+ * Returns how many. */
 #define PROJECT_PROBLEMS_MAX 20
 size_t project_check(const struct project *project, struct err problems[PROJECT_PROBLEMS_MAX]);
 

@@ -61,7 +61,8 @@ static void test_smallest(void **state) {
 #define TWO                                                                                                                                \
 	SMALL "image: registry.example.com:5000/team/fraud\nscale: {min: 2}\nresources: {cpu: 500m, memory: 256Mi}\nrollout: {canary: "    \
 	      "none}\n"                                                                                                                    \
-	      "environments:\n  local: {target: local}\n  edge:\n    target: local\n    scale: {min: 3}\n    resources: {cpu: null}\n"     \
+	      "environments:\n  local: {target: local, resources: {cpu: null}}\n  edge:\n    target: local\n    scale: {min: 3}\n    "     \
+	      "resources: {cpu: null}\n"                                                                                                   \
 	      "    rollout:\n      canary: {weight: 20%}\n  prod: {target: kubernetes, namespace: ml}\n"
 
 static void test_environments(void **state) {
@@ -69,7 +70,7 @@ static void test_environments(void **state) {
 	AUTO_SETTINGS struct settings *local = read_settings(TWO, "local"), *edge = read_settings(TWO, "edge");
 	assert_int_equal(local->scale.min, 2);
 	assert_int_equal(edge->scale.min, 3);
-	assert_int_equal(local->resources.cpu_millicores, 500);
+	assert_int_equal(local->resources.cpu_millicores, 0);
 	assert_int_equal(edge->resources.cpu_millicores, 0);
 	assert_int_equal(edge->resources.memory_bytes, 256 << 20);
 	assert_false(local->rollout.canary.is_on);
@@ -127,6 +128,8 @@ static void test_file_refuses(void **state) {
 		"environments.local.scale: {max: null, cpu: null}");
 	refuse_env(SMALL "scale: {cpu: 70%}\n", NULL, ERR_CONFIG, "mlctl.yaml:3:14", "does not scale by load",
 		"environments.local.scale: {max: null, cpu: null}");
+	refuse_env(SMALL "resources: {cpu: 500m}\n", NULL, ERR_CONFIG, "mlctl.yaml:3:18", "does not limit processor time",
+		"environments.local.resources: {cpu: null}");
 	refuse_env(SMALL "scale: {min: 5, max: 4}\n", NULL, ERR_CONFIG, "mlctl.yaml:3:22", "4 is below scale.min, 5", "");
 	refuse_env(SMALL "rollout: {canary: {for: 1h}}\n", NULL, ERR_CONFIG, "mlctl.yaml:3:25", "1h is longer than rollout.canary.max, 30m",
 		"");
@@ -231,6 +234,9 @@ static void test_check(void **state) {
 	AUTO_PROJECT struct project *bad =
 		read_project(SMALL "serve: {port: 0}\nfoo: 1\nenvironments: {a: {target: local}, b: {target: local, scale: {mn: 1}}}\n");
 	assert_int_equal(project_check(bad, problems), 3);
+	assert_string_equal(problems[0].at, "mlctl.yaml:3:15");
+	assert_string_equal(problems[1].at, "mlctl.yaml:4:1");
+	assert_non_null(strstr(problems[2].message, "did you mean min?"));
 }
 
 static void make_file(const char *folder, const char *name, const char *text) {
