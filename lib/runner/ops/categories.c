@@ -75,6 +75,7 @@ int run_one_hot(const struct op_call *call, struct err *err) {
 /* LabelEncoder: keys of one type, values of another. A float key is found by its bits, so that NaN is a key and -0 is 0. */
 struct label_encoder {
 	enum dtype from, to;
+	bool is_nan_a_key; /* since version 4 */
 	struct lookup index;
 	size_t count;
 	const void *values; /* of dtype `to` */
@@ -179,6 +180,7 @@ int infer_label_encoder(struct op_load *load, struct err *err) {
 		return err_set(err, ERR_INVALID, "it has %zu keys of %s and %zu values of %s", keys.count, dtype_name(keys.dtype), values.count,
 			dtype_name(values.dtype));
 	state->to = values.dtype;
+	state->is_nan_a_key = load->opset >= 4;
 	state->count = values.count;
 	load->state = state;
 	load->dtypes[0] = state->to;
@@ -216,12 +218,16 @@ int infer_label_encoder_1(struct op_load *load, struct err *err) {
 	return index_keys(load, state, &keys, err) != 0 || read_fallback(load, state, err) != 0 ? -1 : 0;
 }
 
+static int64_t key_of_number(const struct label_encoder *state, double number) {
+	return isnan(number) && !state->is_nan_a_key ? -1 : lookup_int(&state->index, bits_of(number));
+}
+
 static int64_t key_of(const struct label_encoder *state, const struct tensor *x, int64_t i) {
 	switch (state->from) {
 	case DTYPE_STRING: return lookup_text(&state->index, ((const struct str *) x->data)[i]);
 	case DTYPE_INT64: return lookup_int(&state->index, ((const int64_t *) x->data)[i]);
-	case DTYPE_FLOAT: return lookup_int(&state->index, bits_of((double) ((const float *) x->data)[i]));
-	default: return lookup_int(&state->index, bits_of(((const double *) x->data)[i]));
+	case DTYPE_FLOAT: return key_of_number(state, (double) ((const float *) x->data)[i]);
+	default: return key_of_number(state, ((const double *) x->data)[i]);
 	}
 }
 

@@ -41,14 +41,15 @@ float post_logistic(float x) {
 	return x < 0 ? 1.0F - v : v;
 }
 
-/* sqrt(2) * erfinv(2x - 1), with Winitzki's approximation of erfinv, as ONNX Runtime does. */
+/* sqrt(2) * erfinv(2x - 1), with Winitzki's approximation of erfinv and in the order of ONNX Runtime's steps: near 0.5 they cancel out, and
+ * what is left depends on the rounding. */
 float post_probit(float x) {
 	const float a = 0.147F, pi = 3.14159F;
 	float y = 2 * x - 1;
 	float sign = y < 0 ? -1.0F : 1.0F;
 	float log_term = logf((1 - y) * (1 + y));
-	float half = 2 / (pi * a) + 0.5F * log_term;
-	return 1.41421356F * sign * sqrtf(-half + sqrtf(half * half - log_term / a));
+	float half = 2 / (pi * a) + 0.5F * log_term, whole = 1 / a * log_term;
+	return 1.41421356F * (sign * sqrtf(-half + sqrtf(half * half - whole)));
 }
 
 static float largest(const float *scores, size_t count) {

@@ -82,16 +82,10 @@ static size_t index_of_largest(const float *scores, size_t count) {
 	return best;
 }
 
-/* One score for two classes: the second class's. Its complement depends on the transform. */
+/* One score for two classes: the second class's. */
 static void two_of_one(enum post post, float score, float out[2]) {
-	if (post == POST_NONE || post == POST_LOGISTIC) {
-		out[1] = post == POST_NONE ? score : post_logistic(score);
-		out[0] = 1 - out[1];
-		return;
-	}
-	out[0] = 1 - score;
-	out[1] = score;
-	post_apply(post, out, 2);
+	out[0] = post == POST_LOGISTIC ? post_logistic(-score) : 1 - score;
+	out[1] = post == POST_LOGISTIC ? post_logistic(score) : score;
 }
 
 int run_linear_classifier(const struct op_call *call, struct err *err) {
@@ -143,7 +137,8 @@ int run_linear_regressor(const struct op_call *call, struct err *err) {
 	float *scores;
 	if (op_rows(call->inputs[0], &rows, &columns, err) != 0 || scores_of(call, state, rows, columns, &scores, err) != 0)
 		return -1;
-	for (int64_t i = 0; i < rows; i++)
+	/* ONNX Runtime transforms a single target by PROBIT only, and who exported the model has compared with it. */
+	for (int64_t i = 0; i < rows && (state->targets > 1 || state->post == POST_PROBIT); i++)
 		post_apply(state->post, scores + i * (int64_t) state->targets, state->targets);
 	struct shape shape = {.rank = 2, .dims = {rows, (int64_t) state->targets}};
 	call->outputs[0] = (struct tensor) {.dtype = DTYPE_FLOAT, .shape = shape, .data = scores};

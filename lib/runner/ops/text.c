@@ -1,5 +1,5 @@
-/* Text: StringNormalizer, com.microsoft Tokenizer, TfIdfVectorizer. Case is changed by Unicode's simple mappings of Latin, Greek and Cyrillic,
- * never by the C library's locale, so a model answers the same everywhere. */
+/* Text: StringNormalizer, com.microsoft Tokenizer, TfIdfVectorizer. Case is changed by Unicode's simple mappings of Latin, Greek, Cyrillic
+ * and Armenian (of ASCII only when the model says locale "C"), never by the C library's locale, so a model answers the same everywhere. */
 #include "runner/ops/kernels.h"
 
 #include "base/num.h"
@@ -10,6 +10,7 @@ enum case_change { CASE_NONE, CASE_LOWER, CASE_UPPER };
 
 struct normalizer {
 	size_t change;
+	bool is_ascii_only; /* the locale is "C" */
 	int64_t is_case_sensitive;
 	size_t stopwords_count;
 	struct lookup stopwords;
@@ -28,7 +29,9 @@ static const struct case_range case_ranges[] = {
 	{0x531, 0x556, 48},   {0x1e00, 0x1e94, 0},  {0x1ea0, 0x1efe, 0},
 };
 
-static uint32_t change_point(uint32_t point, bool to_lower) {
+static uint32_t change_point(uint32_t point, bool to_lower, bool is_ascii_only) {
+	if (is_ascii_only && point >= 0x80)
+		return point;
 	for (size_t i = 0; i < sizeof(case_ranges) / sizeof(case_ranges[0]); i++) {
 		const struct case_range *range = &case_ranges[i];
 		uint32_t shift = range->distance ? (uint32_t) range->distance : 1, upper = to_lower ? point : point - shift;
@@ -73,10 +76,10 @@ static size_t write_point(uint32_t point, char *out) {
 }
 
 /* `out` has room for text.len bytes and a half more: no mapping here makes two bytes of one, or four of three. */
-static size_t change_case(struct str text, enum case_change change, char *out) {
+static size_t change_case(struct str text, enum case_change change, bool is_ascii_only, char *out) {
 	size_t used = 0, len;
 	for (size_t at = 0; at < text.len; at += len) {
-		uint32_t point = read_point(text, at, &len), changed = change_point(point, change == CASE_LOWER);
+		uint32_t point = read_point(text, at, &len), changed = change_point(point, change == CASE_LOWER, is_ascii_only);
 		if (changed == point) {
 			memcpy(out + used, text.ptr + at, len);
 			used += len;
@@ -104,7 +107,7 @@ static int keep_stopwords(struct op_load *load, struct normalizer *state, struct
 			return -1;
 		if (state->is_case_sensitive)
 			memcpy(copy, words[i].ptr, words[i].len);
-		kept[i] = (struct str) {copy, state->is_case_sensitive ? words[i].len : change_case(words[i], CASE_LOWER, copy)};
+		kept[i] = (struct str) {copy, state->is_case_sensitive ? words[i].len : change_case(words[i], CASE_LOWER, state->is_ascii_only, copy)};
 	}
 	return lookup_texts(&state->stopwords, kept, state->stopwords_count, load->memory, NULL) == 0
 		       ? 0
@@ -114,8 +117,11 @@ static int keep_stopwords(struct op_load *load, struct normalizer *state, struct
 int infer_string_normalizer(struct op_load *load, struct err *err) {
 	static const char *const words[] = {"NONE", "LOWER", "UPPER"};
 	struct normalizer *state = op_allocate(load, 1, sizeof(*state), err);
-	op_ignore(load, "locale"); /* ours is the same for all */
-	if (!state || op_need_dtype(load, 0, OP_TEXT, err) != 0 || op_opt_word(load, "case_change_action", words, 3, CASE_NONE, &state->change, err) != 0 ||
+	struct str locale;
+	if (!state || op_need_dtype(load, 0, OP_TEXT, err) != 0 || op_opt_text(load, "locale", STR("en_US"), &locale, err) != 0)
+		return -1;
+	state->is_ascii_only = str_is(locale, "C") || str_is(locale, "POSIX");
+	if ( op_opt_word(load, "case_change_action", words, 3, CASE_NONE, &state->change, err) != 0 ||
 		op_opt_int(load, "is_case_sensitive", 0, &state->is_case_sensitive, err) != 0 || keep_stopwords(load, state, err) != 0)
 		return -1;
 	load->state = state;
@@ -124,10 +130,11 @@ int infer_string_normalizer(struct op_load *load, struct err *err) {
 }
 
 static int changed_text(const struct op_call *call, struct str text, enum case_change change, struct str *out, struct err *err) {
+	const struct normalizer *state = call->state;
 	char *copy = op_scratch(call, (int64_t) changed_room(text), 1, err);
 	if (!copy)
 		return -1;
-	*out = (struct str) {copy, change_case(text, change, copy)};
+	*out = (struct str) {copy, change_case(text, change, state->is_ascii_only, copy)};
 	return 0;
 }
 
@@ -317,11 +324,12 @@ int run_tokenizer(const struct op_call *call, struct err *err) {
 	for (int64_t i = 0, from = 0; width && i < texts; i++) {
 		if (state->has_marks)
 			*out++ = STR("\x02");
-		int64_t count = ends[i] - from;
-		for (int64_t j = 0; j < longest; j++)
-			*out++ = j < count ? tokens.items[from + j] : state->pad;
+		for (int64_t j = from; j < ends[i]; j++)
+			*out++ = tokens.items[j];
 		if (state->has_marks)
 			*out++ = STR("\x03");
+		for (int64_t j = ends[i] - from; j < longest; j++)
+			*out++ = state->pad;
 		from = ends[i];
 	}
 	return 0;

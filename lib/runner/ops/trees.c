@@ -269,16 +269,9 @@ static size_t finish_many(const struct trees *state, struct scores *scores, floa
 
 /* Two classes of which one score was summed: the other is its complement, of a probability or of a margin. */
 static void complement(const struct trees *state, float score, float out[2]) {
-	if (state->is_one_class_scored && state->is_all_positive && state->post != POST_PROBIT) {
-		out[0] = 1 - score;
-		out[1] = score;
-	} else if (state->post == POST_LOGISTIC) {
-		out[0] = post_logistic(-score);
-		out[1] = post_logistic(score);
-	} else {
-		out[0] = -score;
-		out[1] = score;
-	}
+	bool is_probability = state->is_one_class_scored && state->is_all_positive;
+	out[1] = state->post == POST_LOGISTIC ? post_logistic(score) : score;
+	out[0] = state->post == POST_LOGISTIC ? post_logistic(-score) : is_probability ? 1 - score : -score;
 }
 
 /* Two classes, as ONNX Runtime does it; the specification leaves it open. Label 1 wins above 0.5 when scores are probabilities, else above 0. */
@@ -295,12 +288,14 @@ static size_t finish_two(const struct trees *state, struct scores *scores, float
 	}
 	double positive = has_two ? scores->sums[1] : scores->sums[0];
 	size_t label = positive > (state->is_one_class_scored && state->is_all_positive ? 0.5 : 0.0);
-	out[0] = (float) scores->sums[0];
-	out[1] = (float) scores->sums[1];
-	if (has_two || state->base_count == 2)
-		post_apply(state->post, out, 2);
-	else
-		complement(state, out[0], out);
+	if (!has_two && state->base_count < 2) {
+		complement(state, (float) scores->sums[0], out);
+		return label;
+	}
+	/* A class that no leaf spoke of scores 0, whatever its base value. */
+	out[0] = scores->has[0] ? (float) scores->sums[0] : 0;
+	out[1] = has_two ? (float) scores->sums[1] : 0;
+	post_apply(state->post, out, 2);
 	return label;
 }
 

@@ -31,6 +31,11 @@ static double logistic(double x) {
 	return x < 0 ? 1.0 - v : v;
 }
 
+/* Into 0..1; NaN stays. */
+static double unit(double x) {
+	return x < 0 ? 0 : x > 1 ? 1 : x;
+}
+
 #define FLOATS(name, float_expression, double_expression)                                                                                             \
 	LOOP(name, float, float_expression)                                                                                                        \
 	LOOP(name, double, double_expression)
@@ -49,7 +54,7 @@ FLOATS(error_function, erff(x), erf(x))
 FLOATS(softplus, x > 0 ? x + log1pf(expf(-x)) : log1pf(expf(x)), x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)))
 FLOATS(leaky, x < 0 ? alpha * x : x, x < 0 ? alpha * x : x)
 FLOATS(elu, x < 0 ? alpha * expm1f(x) : x, x < 0 ? alpha * expm1(x) : x)
-FLOATS(hard, fmaxf(0, fminf(1, alpha *x + beta)), fmax(0, fmin(1, alpha *x + beta)))
+FLOATS(hard, unit(alpha *x + beta), unit(alpha *x + beta))
 FLOATS(negative, -x, -x)
 FLOATS(absolute, fabsf(x), fabs(x))
 LOOP(negative, int64_t, 0 - (uint64_t) x)
