@@ -7,7 +7,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
 static void check_settings(const struct project *project, const char *name) {
 	struct err err = {0};
-	AUTO_SETTINGS struct settings *settings = NULL, *again = NULL;
+	AUTO_SETTINGS struct settings *settings = NULL;
 	if (project_env(project, name, &settings, &err) != 0) {
 		assert(err.code == ERR_CONFIG && err.at[0]);
 		return;
