@@ -1,5 +1,6 @@
 #include "build/base.h"
 
+#include "build/cache.h"
 #include "os/fs.h"
 
 #include <fcntl.h>
@@ -46,8 +47,14 @@ void base_free(struct base *base) {
 	free(base);
 }
 
+struct sink {
+	int fd;
+	const char *path;
+};
+
 static int write_piece(void *self, const void *bytes, size_t len, struct err *err) {
-	return fs_write_all(*(int *) self, bytes, len, "a layer of the base image", err);
+	const struct sink *sink = self;
+	return fs_write_all(sink->fd, bytes, len, sink->path, err);
 }
 
 static int fetch(struct base_layer *layer, struct err *err) {
@@ -60,9 +67,11 @@ static int fetch(struct base_layer *layer, struct err *err) {
 	if (stat(path, &info) == 0 && info.st_size == blob->size)
 		return fs_open(path, O_RDONLY, 0, &layer->fd, err); /* verified when it was put there */
 	AUTO_CLOSE int fd = -1;
+	cache_sweep(layer->base->folder);
 	if (fs_open(temporary, O_RDWR | O_CREAT | O_TRUNC, 0600, &fd, err) != 0)
 		return -1;
-	int rc = store_get_blob(layer->base->store, &blob->digest, blob->size, write_piece, &fd, err);
+	struct sink sink = {fd, temporary};
+	int rc = store_get_blob(layer->base->store, &blob->digest, blob->size, write_piece, &sink, err);
 	if (rc == 0 && rename(temporary, path) != 0)
 		rc = err_sys(err, "%s", path);
 	if (rc != 0) {

@@ -137,14 +137,12 @@ static int ask_git(struct making *making, struct git_facts *facts, struct err *e
 	files[context->count] = PROJECT_FILE;
 	struct git_question question = {
 		.folder = context->folder,
-		.path = making->options->settings->model.path,
+		.path = context->root,
 		.files = files,
 		.file_count = context->count + 1,
 		.hash = hash_for_git,
 		.self = making,
 	};
-	while (strncmp(question.path, "./", 2) == 0)
-		question.path += 2;
 	return git_facts_read(&question, facts, err);
 }
 
@@ -201,7 +199,7 @@ static int test(struct making *making, struct err *err) {
 		return 0;
 	struct selftest selftest = {
 		.folder = making->sources->context.folder,
-		.model = options->settings->model.path,
+		.model = making->sources->context.root,
 		.golden = options->settings->model.golden,
 		.name = options->settings->model.name,
 		.runner = making->runner,
@@ -209,8 +207,12 @@ static int test(struct making *making, struct err *err) {
 		.manifest = &build->image.manifest.digest,
 		.env = options->env,
 	};
-	if (selftest_run(&selftest, &making->check, &build->is_test_cached, err) != 0)
-		return -1;
+	if (selftest_run(&selftest, &making->check, &build->is_test_cached, err) != 0) {
+		if (!options->interrupted || !*options->interrupted)
+			return -1;
+		err_clear(err); /* the runner got the same signal: its end says nothing about the model */
+		return err_set(err, ERR_INTERRUPTED, "interrupted during the self-test");
+	}
 	const struct value *check = making->check->root;
 	double load_ms = 0, p50_us = 0, p99_us = 0;
 	if (value_opt_double(check, "load_ms", 0, &load_ms, err) != 0 ||

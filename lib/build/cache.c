@@ -1,6 +1,8 @@
 #include "build/cache.h"
 
 #include <assert.h>
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 
 /* The file: a head, records of one size in any order, oldest first, and a SHA-256 over all before it. A record's value is a hash in binary
@@ -13,6 +15,7 @@ struct record {
 	char value[DIGEST_BYTES];
 };
 #define RECORD_BYTES sizeof(struct record)
+#define LEFTOVER_S 3600
 #define FILE_BYTES_MAX (HEAD_BYTES + CACHE_ENTRIES_MAX * RECORD_BYTES + DIGEST_BYTES)
 
 struct cache {
@@ -170,6 +173,20 @@ int cache_hash_fd(struct cache *cache, const struct clock *clock, enum cache_kin
 	return 0;
 }
 
+void cache_sweep(const char *folder) {
+	DIR *listing = opendir(folder);
+	if (!listing)
+		return;
+	int64_t now_s = clock_wall_s(&clock_system); /* of the files' own clock, whatever a test says it is */
+	for (struct dirent *entry; (entry = readdir(listing));) {
+		struct stat info;
+		if (strstr(entry->d_name, ".tmp.") && fstatat(dirfd(listing), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+			S_ISREG(info.st_mode) && now_s - info.st_mtim.tv_sec > LEFTOVER_S)
+			best_effort(unlinkat(dirfd(listing), entry->d_name, 0)); /* another build may sweep as well */
+	}
+	closedir(listing);
+}
+
 void cache_save(struct cache *cache) {
 	if (!cache->is_changed)
 		return;
@@ -193,5 +210,6 @@ void cache_save(struct cache *cache) {
 	/* A cache that cannot be written costs time, nothing else. */
 	if (fs_make_dirs(folder, 0700, &err) == 0)
 		best_effort(fs_replace(cache->path, text.ptr, text.len, 0600, &err));
+	cache_sweep(folder);
 	cache->is_changed = false;
 }

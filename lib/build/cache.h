@@ -37,5 +37,7 @@ void cache_put(struct cache *cache, const struct cache_key *key, const char *hex
 /* The hash of an open file whose fstat is `info`: known, or read now and remembered; *read_bytes grows by what was read. */
 int cache_hash_fd(struct cache *cache, const struct clock *clock, enum cache_kind kind, int fd, const char *name, const struct stat *info,
 	char hex[65], int64_t *read_bytes, struct err *err);
+/* Removes what killed runs left in a folder of ours: "*.tmp.*" that nobody touched for an hour. */
+void cache_sweep(const char *folder);
 /* Writes when something was put since it was opened; what others wrote meanwhile is kept. */
 void cache_save(struct cache *cache);

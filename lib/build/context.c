@@ -29,6 +29,7 @@ void context_clear(struct context *context) {
 	free(context->files);
 	free(context->folder);
 	free(context->model_name);
+	free(context->root);
 	*context = (struct context){0};
 }
 
@@ -48,8 +49,15 @@ static int check_name(const char *path, struct err *err) {
 /* Where the path really leads, owned by the caller: beneath the project's folder, or ERR_BUILD. */
 static int resolve(const struct context *context, const char *path, char **out, struct err *err) {
 	AUTO_FREE char *full = fs_join(context->folder, path), *real = realpath(full, NULL);
-	if (!real)
-		return err_sys(err, "%s", path);
+	if (!real) {
+		struct stat info;
+		int rc = err_sys(err, "%s", path);
+		if (lstat(full, &info) == 0 && S_ISLNK(info.st_mode) && err->code == ERR_NOT_FOUND) {
+			err_clear(err);
+			rc = err_set(err, ERR_BUILD, "%s: a symlink that leads to nothing", path);
+		}
+		return rc;
+	}
 	if (!is_beneath(context->folder, real)) {
 		err_set(err, ERR_BUILD, "%s: a symlink that leads out of the project's folder, to %s", path, real);
 		return err_fix(err, "copy the file into the folder, or name it in %s", IGNORE_FILE);
@@ -231,8 +239,14 @@ static int collect_file(struct walk *walk, const char *model, const struct stat 
 		AUTO_FREE char *path = folder.len ? mem_format("%.*s/%s", STR_ARGS(folder), outside.items[i]) : mem_text(outside.items[i]);
 		AUTO_FREE char *inside = mem_format("%s/%s", CONTEXT_MODEL_FOLDER, outside.items[i]), *real = NULL;
 		struct stat data;
-		if (pointer_check(context->folder, path, err) != 0 || resolve(context, path, &real, err) != 0)
-			return err->code == ERR_NOT_FOUND ? err_wrap(err, "%s: its external data", model) : -1;
+		if (pointer_check(context->folder, path, err) != 0)
+			return -1;
+		if (resolve(context, path, &real, err) != 0) {
+			if (err->code != ERR_NOT_FOUND)
+				return -1;
+			err_clear(err);
+			return err_set(err, ERR_INVALID, "%s: its external data %s is not there", model, path);
+		}
 		if (stat(real, &data) != 0)
 			return err_sys(err, "%s", path);
 		if (ignore_is_out(walk->ignore, path, false))
@@ -295,7 +309,7 @@ int context_collect(const char *folder, const char *model, const char *golden, s
 		return err_sys(err, "%s", folder);
 	while (model[0] == '.' && model[1] == '/')
 		model += 2;
-	AUTO_FREE char *clean = mem_text(model[0] ? model : ".");
+	char *clean = context.root = mem_text(model[0] ? model : ".");
 	for (size_t n = strlen(clean); n > 1 && clean[n - 1] == '/'; n--)
 		clean[n - 1] = '\0';
 	struct walk walk = {.context = &context, .model = clean};

@@ -25,6 +25,7 @@ struct context {
 	struct context_file *files; /* sorted by name, bytewise */
 	size_t count;
 	size_t model;	  /* index of the model file itself */
+	char *root;	  /* model.path without "./" and a last "/": a file or a folder */
 	char *model_name; /* what the runner is told: "/model/model.onnx" or "/model" */
 	bool has_golden;
 	int64_t bytes;

@@ -1,5 +1,6 @@
 #include "build/selftest.h"
 
+#include "build/cache.h"
 #include "os/proc.h"
 
 #include <dirent.h>
@@ -55,6 +56,7 @@ static void keep(const char *folder, const char *path, struct str text) {
 	if (count > SELFTEST_KEPT_MAX)
 		best_effort(fs_remove_tree(folder, &err));
 	err_clear(&err);
+	cache_sweep(folder);
 	if (fs_make_dirs(folder, 0700, &err) == 0)
 		best_effort(fs_replace(path, text.ptr, text.len, 0600, &err));
 }

@@ -150,7 +150,7 @@ static bool entry_is_lfs(const struct session *session, const git_index_entry *e
 	if (git_blob_lookup(&blob, session->repository, &entry->id) != 0)
 		return false; /* a partial clone may lack it */
 	bool is_lfs = git_blob_rawsize(blob) < POINTER_BYTES_MAX &&
-		      lfs_pointer_parse((struct str){git_blob_rawcontent(blob), (size_t) git_blob_rawsize(blob)}, pointer);
+		      pointer_parse_lfs((struct str){git_blob_rawcontent(blob), (size_t) git_blob_rawsize(blob)}, pointer);
 	git_blob_free(blob);
 	return is_lfs;
 }

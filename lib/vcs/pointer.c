@@ -18,7 +18,7 @@ static bool is_hex(struct str text, size_t len) {
 	return text.len == len;
 }
 
-bool lfs_pointer_parse(struct str text, struct lfs_pointer *out) {
+bool pointer_parse_lfs(struct str text, struct lfs_pointer *out) {
 	if (text.len >= POINTER_BYTES_MAX || !str_starts(text, "version https://git-lfs.github.com/spec/v1\n"))
 		return false;
 	struct lfs_pointer got = {.size = -1};
@@ -148,7 +148,7 @@ int pointer_check(const char *folder, const char *path, struct err *err) {
 		size_t len = 0;
 		AUTO_FREE char *text = S_ISREG(info.st_mode) ? read_small(full, POINTER_BYTES_MAX, &len) : NULL;
 		struct lfs_pointer pointer;
-		if (!text || !lfs_pointer_parse((struct str){text, len}, &pointer))
+		if (!text || !pointer_parse_lfs((struct str){text, len}, &pointer))
 			return 0;
 		AUTO_FREE char *prefix = prefix_of(folder), *whole = mem_format("%s%s", prefix, path), *word = shell_word(whole);
 		char human[NUM_HUMAN_MAX];

@@ -13,7 +13,7 @@ struct lfs_pointer {
 	int64_t size;
 };
 /* Is this text a git-LFS pointer (specification v1)? Strict in what decides: the version line first, then oid and size. */
-bool lfs_pointer_parse(struct str text, struct lfs_pointer *out);
+bool pointer_parse_lfs(struct str text, struct lfs_pointer *out);
 
 /* 0 when `folder`/`path` is the file itself, or is missing and nobody stands for it (the caller then says that it is missing).
  * ERR_INVALID with the command to type when it is an LFS pointer, or missing while a .dvc file, dvc.lock or DVC folder names it. */

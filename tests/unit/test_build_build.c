@@ -64,6 +64,7 @@ static const struct clock test_clock = {.mono_ms = mono_ms, .wall_s = wall_s};
 struct call {
 	const char *folder, *epoch;
 	bool is_tested;
+	int *interrupted;
 	struct store *base;
 };
 
@@ -86,6 +87,7 @@ static int try_build(const struct call *call, struct build **out, struct err *er
 		.env = &env,
 		.clock = &test_clock,
 		.base = call->base,
+		.interrupted = call->interrupted,
 		.is_untested = !call->is_tested,
 		.runner = {program, program_len},
 	};
@@ -300,7 +302,7 @@ static void unchanged_costs_no_read(void **state) {
 	AUTO_BUILD struct build *again = build(&(struct call){.folder = folder}); /* too young to be trusted */
 	assert_int_equal(again->read_bytes, young->read_bytes);
 	wall_ahead_s = 10;
-	AUTO_BUILD struct build *settled = build(&(struct call){.folder = folder});
+	build_free(build(&(struct call){.folder = folder}));
 	AUTO_BUILD struct build *known = build(&(struct call){.folder = folder});
 	assert_int_equal(known->read_bytes, 0);
 	assert_string_equal(known->image.manifest.digest.text, young->image.manifest.digest.text);
@@ -347,7 +349,7 @@ static void what_is_refused(void **state) {
 	expect_refused(FOLDER "ln -s ../../.. model/up", ERR_BUILD, "leads out", NULL);
 	expect_refused(FOLDER "mkdir d; ln -s ../d model/d", ERR_BUILD, "symlink to a folder", NULL);
 	expect_refused(FOLDER "echo s >.env; ln -s ../.env model/e", ERR_BUILD, "holds secrets", NULL);
-	expect_refused(FOLDER "ln -s nowhere model/e", ERR_NOT_FOUND, "model/e", NULL);
+	expect_refused(FOLDER "ln -s nowhere model/e", ERR_BUILD, "leads to nothing", NULL);
 	expect_refused(FOLDER "mkfifo model/pipe", ERR_BUILD, "model/pipe: neither a file nor a folder", NULL);
 	expect_refused(FOLDER "echo x >\"model/$(printf 'a\\tb')\"", ERR_BUILD, "printable UTF-8", NULL);
 	expect_refused(FOLDER "echo x >\"model/$(printf '\\377')\"", ERR_BUILD, "printable UTF-8", NULL);
@@ -359,8 +361,8 @@ static void what_is_refused(void **state) {
 	/* graph { initializer { external_data { "location": "x" } } } */
 	expect_refused("printf '\\072\\026\\052\\024\\152\\022\\012\\010location\\022\\006/w.bin' >model.onnx", ERR_INVALID,
 		"relative path", NULL);
-	expect_refused("printf '\\072\\026\\052\\024\\152\\022\\012\\010location\\022\\006ww.bin' >model.onnx", ERR_NOT_FOUND,
-		"external data", NULL);
+	expect_refused("printf '\\072\\026\\052\\024\\152\\022\\012\\010location\\022\\006ww.bin' >model.onnx", ERR_INVALID,
+		"external data ww.bin is not there", NULL);
 #undef FOLDER
 }
 
@@ -415,6 +417,25 @@ static void the_self_test_refuses(void **state) {
 	expect_refused(": >crash", ERR_INVALID, "signal 6", NULL);
 	expect_refused("echo '{\"schema\":\"mlctl-runner.check/1\",\"model\":{\"digest\":\"sha256:other\"},\"golden\":null}' >said",
 		ERR_BUILD, "ended with 4", NULL);
+}
+
+static void an_interrupt_is_heeded(void **state) {
+	(void) state;
+	AUTO_FOLDER char *folder = project_new("");
+	struct err err = {0};
+	struct build *out = NULL;
+	int signal = 15;
+	assert_int_equal(try_build(&(struct call){.folder = folder, .interrupted = &signal}, &out, &err), -1);
+	assert_int_equal(err.code, ERR_INTERRUPTED);
+}
+
+static void many_large_files_share_a_layer(void **state) {
+	(void) state;
+	AUTO_FOLDER char *folder = project_new("mkdir m; mv model.onnx m; sed -i s/model.onnx/m/ mlctl.yaml\n"
+					       "for i in $(seq 10 75); do truncate -s $((4194304 + i % 70)) m/f$i; done");
+	AUTO_BUILD struct build *b = build(&(struct call){.folder = folder});
+	assert_int_equal(b->image.layer_count, 1 + 64 + 1);
+	assert_string_equal(b->image.layers[65].title, "4 files"); /* the two smallest, the model, the golden examples */
 }
 
 static void other_outputs(void **state) {
@@ -474,6 +495,8 @@ int main(int argc, char **argv) {
 		cmocka_unit_test(external_data_comes_along),
 		cmocka_unit_test(the_self_test_runs_once),
 		cmocka_unit_test(the_self_test_refuses),
+		cmocka_unit_test(an_interrupt_is_heeded),
+		cmocka_unit_test(many_large_files_share_a_layer),
 		cmocka_unit_test(other_outputs),
 		cmocka_unit_test(a_base_image_comes_first),
 	};

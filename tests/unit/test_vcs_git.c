@@ -1,7 +1,8 @@
+#include "data/digest.h"
 #include "scratch.h"
 #include "vcs/git.h"
 
-#include <openssl/evp.h>
+#include <fcntl.h>
 
 /* Debian's libgit2 leaks the match data of its regular expressions; opening a repository with extensions matches one for each setting. */
 const char *__lsan_default_suppressions(void);
@@ -15,25 +16,17 @@ struct asked {
 };
 
 static int hash(void *self, const char *file, enum git_hash kind, char out[65], struct err *err) {
+	static const enum digest_kind kinds[] = {
+		[GIT_HASH_BLOB] = DIGEST_SHA1, [GIT_HASH_SHA256] = DIGEST_SHA256, [GIT_HASH_MD5] = DIGEST_MD5};
 	struct asked *asked = self;
-	AUTO_FREE char *path = fs_join(asked->folder, file), *text = NULL;
-	size_t len = 0;
-	if (fs_read(path, 1 << 24, &text, &len, err) != 0)
+	AUTO_FREE char *path = fs_join(asked->folder, file);
+	AUTO_CLOSE int fd = -1;
+	struct stat info;
+	if (fs_open(path, O_RDONLY, 0, &fd, err) != 0 || fstat(fd, &info) != 0)
 		return -1;
 	*(kind == GIT_HASH_BLOB ? &asked->blob : kind == GIT_HASH_SHA256 ? &asked->sha256 : &asked->md5) += 1;
-	EVP_MD_CTX *context = EVP_MD_CTX_new();
-	EVP_DigestInit_ex(context, kind == GIT_HASH_BLOB ? EVP_sha1() : kind == GIT_HASH_SHA256 ? EVP_sha256() : EVP_md5(), NULL);
-	AUTO_FREE char *head = mem_format("blob %zu", len);
-	if (kind == GIT_HASH_BLOB)
-		EVP_DigestUpdate(context, head, strlen(head) + 1);
-	EVP_DigestUpdate(context, text, len);
-	unsigned char raw[EVP_MAX_MD_SIZE];
-	unsigned int n = 0;
-	EVP_DigestFinal_ex(context, raw, &n);
-	EVP_MD_CTX_free(context);
-	for (unsigned int i = 0; i < n; i++)
-		snprintf(out + 2 * i, 3, "%02x", raw[i]);
-	return 0;
+	AUTO_FREE char *head = mem_format("blob %lld", (long long) info.st_size);
+	return digest_hex_of_fd(fd, file, kinds[kind], kind == GIT_HASH_BLOB ? (struct str){head, strlen(head) + 1} : STR(""), out, err);
 }
 
 static struct git_facts facts_of(const char *folder, struct asked *asked) {

@@ -6,10 +6,10 @@
 static void pointers_are_read_strictly(void **state) {
 	(void) state;
 	struct lfs_pointer pointer;
-	assert_true(lfs_pointer_parse(STR("version https://git-lfs.github.com/spec/v1\noid sha256:" OID "\nsize 12345\n"), &pointer));
+	assert_true(pointer_parse_lfs(STR("version https://git-lfs.github.com/spec/v1\noid sha256:" OID "\nsize 12345\n"), &pointer));
 	assert_string_equal(pointer.oid, OID);
 	assert_int_equal(pointer.size, 12345);
-	assert_true(lfs_pointer_parse(
+	assert_true(pointer_parse_lfs(
 		STR("version https://git-lfs.github.com/spec/v1\next-0-x sha256:" OID "\noid sha256:" OID "\nsize 1"), &pointer));
 	static const char *const no[] = {
 		"",
@@ -20,7 +20,7 @@ static void pointers_are_read_strictly(void **state) {
 		"version https://git-lfs.github.com/spec/v1\noid sha256:" OID "\n",
 	};
 	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
-		assert_false(lfs_pointer_parse(str_of(no[i]), &pointer));
+		assert_false(pointer_parse_lfs(str_of(no[i]), &pointer));
 }
 
 static void expect_fix(const char *folder, const char *path, const char *fix) {
