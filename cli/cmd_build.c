@@ -1,0 +1,64 @@
+#include "out.h"
+#include "session.h"
+
+struct build_opts {
+	const char *env, *output;
+	bool is_untested;
+};
+
+static const struct opt options[] = {
+	OPT_ENV(struct build_opts, env),
+	OPT_TEXT('o', "output", struct build_opts, output, "WHERE", "also write oci:DIR, oci-archive:FILE or docker-archive:FILE"),
+	OPT_FLAG(0, "no-test", struct build_opts, is_untested, "skip the self-test; the record says so"),
+	{0},
+};
+
+static int build_command(struct cli *cli, const void *raw, const char *const *args, struct err *err) {
+	const struct build_opts *opts = raw;
+	(void) args;
+	AUTO_SESSION struct session session = {0};
+	struct build *build = NULL;
+	if (session_open(&session, cli, NULL, opts->env, NEED_PROJECT, err) != 0 || session_build(&session, opts->is_untested, &build, err) != 0)
+		return -1;
+	int rc = opts->output ? build_output(build, opts->output, session.service, err) : 0;
+	if (rc == 0)
+		session_show_build(&session, build, clock_mono_ms(cli->clock) - cli->start_ms);
+	if (rc == 0 && opts->output)
+		out_fact(cli, "output", "%s", opts->output);
+	if (rc == 0 && cli->is_json) {
+		AUTO_DOCUMENT struct document *document = out_document(cli);
+		value_each(fact, build->facts->root) {
+			AUTO_FREE char *key = str_dup(fact->key);
+			value_add_copy(document, document->root, key, fact);
+		}
+		value_add_text(document, document->root, "output", opts->output);
+		rc = out_json(cli, document, err);
+	}
+	build_free(build);
+	return rc;
+}
+
+static const struct schema_field fields[] = {
+	{"manifest", "string", "digest of the platform manifest: what is deployed, and the same on every machine"},
+	{"index", "string", "digest of the index that carries the commit as annotations"},
+	{"commit", "string", "git commit; null without git"},
+	{"dirty", "boolean", "files of the image differ from the commit"},
+	{"model", "object", "path, digest, bytes and signature of the model"},
+	{"test", "object", "what the self-test saw: load time, peak memory, golden examples, latency"},
+	{"layers", "object[]", "digest, size and title of each layer"},
+	{"output", "string", "what --output wrote"},
+	{0},
+};
+const struct command cmd_build = {
+	.name = "build",
+	.summary = "make the image: runner + model, reproducible, tested here",
+	.arguments = "",
+	.about = "Plans the image (no daemon, no copy of the model), loads the model in the bundled runner and answers the golden examples.\n"
+		 "Nothing leaves this machine. The same content and the same mlctl give the same manifest digest anywhere.\n",
+	.examples = "mlctl build\nmlctl build --output oci-archive:fraud.tar      # for skopeo, podman load\nmlctl build --output docker-archive:fraud.tar   # for docker "
+		    "load\nmlctl build --json | jq -r .manifest\n",
+	.opts = options,
+	.opts_size = sizeof(struct build_opts),
+	.schema = fields,
+	.run = build_command,
+};

@@ -1,0 +1,62 @@
+#include "out.h"
+#include "session.h"
+
+struct logs_opts {
+	const char *env, *service;
+	bool is_following, is_all;
+	int64_t lines;
+};
+
+static const struct opt options[] = {
+	OPT_ENV(struct logs_opts, env),
+	OPT_TEXT(0, "service", struct logs_opts, service, "NAME", "the service, where there is no mlctl.yaml"),
+	OPT_FLAG('f', "follow", struct logs_opts, is_following, "go on as lines come, until interrupted"),
+	OPT_FLAG('a', "all", struct logs_opts, is_all, "of every revision, not of the live one alone"),
+	OPT_INT('n', "lines", struct logs_opts, lines, 1, 10000, "N", "the last N of each replica (20)"),
+	{0},
+};
+
+#define LINES_DEFAULT 20
+#define FOLLOW_MS 300
+
+static int logs_run(struct cli *cli, const void *raw, const char *const *args, struct err *err) {
+	const struct logs_opts *opts = raw;
+	(void) args;
+	AUTO_SESSION struct session s = {0};
+	struct release_head head;
+	char cursor[64] = "";
+	if (session_open(&s, cli, opts->service, opts->env, NEED_TARGET, err) != 0 || release_head_read(&s.release, &head, err) != 0)
+		return -1;
+	if (!head.exists)
+		return err_set(err, ERR_NOT_FOUND, "%s is not deployed to %s", s.service, s.environment);
+	const struct revision *revision = opts->is_all || !head.live ? NULL : &head.live_revision;
+	for (;;) {
+		AUTO_TEXTS struct texts lines = {0};
+		if (s.target->logs(s.target_state, revision, (int) (opts->lines ? opts->lines : LINES_DEFAULT), &lines, cursor, err) != 0)
+			return -1;
+		for (size_t i = 0; i < lines.count; i++)
+			out_line(cli, "%s", lines.items[i]);
+		fflush(cli->out);
+		if (!opts->is_following)
+			return 0;
+		struct http_event event = {0};
+		if (http_step(s.release.http, clock_mono_ms(cli->clock) + FOLLOW_MS, &event, err) != 0)
+			return -1;
+		if (event.what == HTTP_SIGNAL) {
+			cli->interrupted = event.signal;
+			cli->exit_code = 128 + event.signal;
+			return 0;
+		}
+	}
+}
+
+const struct command cmd_logs = {
+	.name = "logs",
+	.summary = "what the replicas said",
+	.arguments = "",
+	.about = "The last lines of each replica of the live revision, each with the replica's name before it.\n",
+	.examples = "mlctl logs\nmlctl logs -f\nmlctl logs --all -n 200 | grep error\n",
+	.opts = options,
+	.opts_size = sizeof(struct logs_opts),
+	.run = logs_run,
+};

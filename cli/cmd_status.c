@@ -1,0 +1,200 @@
+#include "out.h"
+#include "session.h"
+
+#include <math.h>
+
+struct status_opts {
+	const char *env, *service;
+	bool is_exit_code;
+};
+
+static const struct opt options[] = {
+	OPT_ENV(struct status_opts, env),
+	OPT_TEXT(0, "service", struct status_opts, service, "NAME", "the service, where there is no mlctl.yaml"),
+	OPT_FLAG(0, "exit-code", struct status_opts, is_exit_code, "exit 11 when it is not healthy"),
+	{0},
+};
+
+struct seen {
+	struct release_head head;
+	struct observed live;
+	size_t ready, right;
+	double requests, errors, p50_s, p99_s;
+	char address[256];
+	const char *health; /* HEALTHY, DEGRADED, DOWN, ROLLING OUT, NOT DEPLOYED */
+	const char *config; /* in sync, differs; NULL: no mlctl.yaml here */
+};
+
+/* The bucket edge under which a share q of the requests is. */
+static double quantile(const struct sample *samples, size_t count, double q) {
+	double total = 0, edge = NAN;
+	for (size_t i = 0; i < count; i++)
+		total += samples[i].bucket_count ? samples[i].bucket_total[samples[i].bucket_count - 1] : 0;
+	for (size_t b = 0; total > 0 && b < BUCKETS_MAX; b++) {
+		double below = 0;
+		for (size_t i = 0; i < count; i++)
+			below += b < samples[i].bucket_count ? samples[i].bucket_total[b] : 0;
+		if (count && b < samples[0].bucket_count && below >= q * total) {
+			edge = samples[0].bucket_le_s[b];
+			break;
+		}
+	}
+	return edge;
+}
+
+static void look_at_traffic(struct session *s, const struct revision *revision, struct seen *seen) {
+	AUTO_FREE struct sample *samples = mem_zero(TARGET_REPLICAS_MAX, sizeof(*samples));
+	size_t count = 0;
+	struct err err = {0};
+	if (s->target->sample(s->target_state, revision, samples, &count, &err) != 0)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		seen->requests += samples[i].requests;
+		seen->errors += samples[i].errors_5xx;
+	}
+	seen->p50_s = quantile(samples, count, 0.5);
+	seen->p99_s = quantile(samples, count, 0.99);
+	for (size_t i = 0; i < count; i++)
+		sample_clear(&samples[i]);
+}
+
+static int look(struct session *s, struct seen *seen, struct err *err) {
+	if (release_head_read(&s->release, &seen->head, err) != 0)
+		return -1;
+	seen->health = "NOT DEPLOYED";
+	if (s->settings && seen->head.exists && seen->head.good)
+		seen->config = digest_equal(&seen->head.good_revision.settings, &s->settings->settings_digest) ? "in sync" : "mlctl.yaml differs: mlctl deploy applies it";
+	if (!seen->head.exists || !seen->head.live)
+		return 0;
+	const struct revision *live = &seen->head.live_revision;
+	if (s->target->observe(s->target_state, live, &seen->live, err) != 0)
+		return -1;
+	for (size_t i = 0; i < seen->live.count; i++) {
+		seen->ready += seen->live.replicas[i].state == REPLICA_READY;
+		seen->right += digest_equal(&seen->live.replicas[i].serving, &live->image);
+	}
+	bool is_whole = seen->live.desired > 0 && (int64_t) seen->ready >= seen->live.desired && seen->right == seen->ready;
+	seen->health = seen->head.candidate ? "ROLLING OUT" : is_whole ? "HEALTHY" : seen->ready ? "DEGRADED" : "DOWN";
+	look_at_traffic(s, live, seen);
+	struct err asking = {0};
+	best_effort(s->target->address(s->target_state, seen->address, &asking)); /* then it is not shown */
+	return 0;
+}
+
+static void show(struct session *s, const struct seen *seen) {
+	static const char *const states[] = {"starting", "ready", "failing", "stuck", "gone"};
+	struct cli *cli = s->cli;
+	const struct release_head *h = &seen->head;
+	char word[96], since[NUM_HUMAN_MAX];
+	bool is_well = strcmp(seen->health, "HEALTHY") == 0;
+	out_colour(cli->is_out_coloured, is_well ? COLOUR_GREEN : strcmp(seen->health, "ROLLING OUT") == 0 ? COLOUR_YELLOW : COLOUR_RED, seen->health, word);
+	if (!h->exists || !h->live) {
+		out_line(cli, "%s   %s   %s   %s", s->service, s->environment, s->target->name, word);
+		out_line(cli, "  fix: mlctl deploy --env %s", s->environment);
+		return;
+	}
+	int64_t age = clock_wall_s(cli->clock) - h->good_since_s;
+	out_line(cli, "%s   %s   %s   %s   r%lld   %s   by %s   %s", s->service, s->environment, s->target->name, word, (long long) h->live,
+		h->commit[0] ? h->commit : "no git", h->actor, num_human_ms(age * 1000, since));
+	out_fact(cli, "serving", "%zu/%lld replicas   image %.19s…   %s", seen->ready, (long long) seen->live.desired, h->live_revision.image.text, seen->address);
+	out_fact(cli, "traffic", "%.0f requests since start   errors %.2f %%   p50 <= %.4g ms   p99 <= %.4g ms", seen->requests,
+		seen->requests > 0 ? 100 * seen->errors / seen->requests : 0, isnan(seen->p50_s) ? 0 : seen->p50_s * 1000,
+		isnan(seen->p99_s) ? 0 : seen->p99_s * 1000);
+	for (size_t i = 0; i < seen->live.count; i++) {
+		const struct replica *r = &seen->live.replicas[i];
+		if (r->state != REPLICA_READY || r->restarts > 0)
+			out_fact(cli, "replica", "%s %s   %d restarts   %s", r->name, states[r->state], r->restarts, r->reason);
+	}
+	if (h->candidate)
+		out_fact(cli, "candidate", "r%lld   %s   weight %.3g %%%s%s", (long long) h->candidate, h->phase, h->weight,
+			h->lock_holder[0] ? "   held by " : "   nobody drives it: the next mlctl deploy or rollback ends it", h->lock_holder);
+	if (h->frozen[0])
+		out_fact(cli, "frozen", "%s", h->frozen);
+	if (seen->config)
+		out_fact(cli, "config", "%s", seen->config);
+	if (h->previous)
+		out_fact(cli, "rollback", "r%lld ready: mlctl rollback", (long long) h->previous);
+	else
+		out_fact(cli, "rollback", "nothing to go back to yet");
+}
+
+static int show_json(struct session *s, const struct seen *seen, struct err *err) {
+	AUTO_DOCUMENT struct document *document = out_document(s->cli);
+	struct value *root = document->root;
+	const struct release_head *h = &seen->head;
+	value_add_text(document, root, "service", s->service);
+	value_add_text(document, root, "env", s->environment);
+	value_add_text(document, root, "target", s->target->name);
+	value_add_text(document, root, "health", seen->health);
+	value_add_int(document, root, "release", h->live);
+	value_add_int(document, root, "good", h->good);
+	value_add_int(document, root, "previous", h->previous);
+	value_add_text(document, root, "image", h->live ? h->live_revision.image.text : NULL);
+	value_add_text(document, root, "commit", h->commit[0] ? h->commit : NULL);
+	value_add_text(document, root, "actor", h->actor[0] ? h->actor : NULL);
+	value_add_int(document, root, "since_s", h->good_since_s);
+	value_add_int(document, root, "ready", (int64_t) seen->ready);
+	value_add_int(document, root, "desired", seen->live.desired);
+	value_add_double(document, root, "requests", seen->requests);
+	value_add_double(document, root, "errors", seen->errors);
+	value_add_text(document, root, "address", seen->address[0] ? seen->address : NULL);
+	value_add_text(document, root, "config", seen->config);
+	value_add_text(document, root, "frozen", h->frozen[0] ? h->frozen : NULL);
+	value_add_int(document, root, "candidate", h->candidate);
+	value_add_text(document, root, "phase", h->phase[0] ? h->phase : NULL);
+	value_add_double(document, root, "weight", h->weight);
+	value_add_text(document, root, "lock_holder", h->lock_holder[0] ? h->lock_holder : NULL);
+	return out_json(s->cli, document, err);
+}
+
+static int status_run(struct cli *cli, const void *raw, const char *const *args, struct err *err) {
+	const struct status_opts *opts = raw;
+	(void) args;
+	AUTO_SESSION struct session s = {0};
+	struct seen seen = {.p50_s = NAN, .p99_s = NAN};
+	if (session_open(&s, cli, opts->service, opts->env, NEED_TARGET, err) != 0 || look(&s, &seen, err) != 0)
+		return -1;
+	if (opts->is_exit_code && strcmp(seen.health, "HEALTHY") != 0)
+		cli->exit_code = EXIT_UNDECIDED;
+	if (cli->is_json)
+		return show_json(&s, &seen, err);
+	show(&s, &seen);
+	return 0;
+}
+
+static const struct schema_field fields[] = {
+	{"service", "string", "the service"},
+	{"env", "string", "its environment"},
+	{"target", "string", "what kind of place it runs on"},
+	{"health", "string", "HEALTHY, DEGRADED, DOWN, ROLLING OUT or NOT DEPLOYED"},
+	{"release", "integer", "the live release; 0: none"},
+	{"good", "integer", "the release that passed its last smoke test"},
+	{"previous", "integer", "what rollback goes to; 0: nothing"},
+	{"image", "string", "digest that is live"},
+	{"commit", "string", "of the live release"},
+	{"actor", "string", "who deployed it"},
+	{"since_s", "integer", "seconds since 1970"},
+	{"ready", "integer", "replicas that are ready"},
+	{"desired", "integer", "replicas there should be"},
+	{"requests", "number", "since the replicas started"},
+	{"errors", "number", "answers of 500 and above"},
+	{"address", "string", "where it answers"},
+	{"config", "string", "does mlctl.yaml agree with what is deployed"},
+	{"frozen", "string", "why deploys are refused"},
+	{"candidate", "integer", "release under way; 0: none"},
+	{"phase", "string", "of the candidate"},
+	{"weight", "number", "percent of the traffic that the candidate gets"},
+	{"lock_holder", "string", "who drives it"},
+	{0},
+};
+const struct command cmd_status = {
+	.name = "status",
+	.summary = "what runs, is it healthy, since when, from which commit",
+	.arguments = "",
+	.about = "One screen: health, release, commit, replicas, traffic, a rollout under way, and whether rollback is ready. Reads only; needs no registry.\n",
+	.examples = "mlctl status\nmlctl status --env prod --exit-code && echo healthy\nmlctl status --json | jq -r .image\n",
+	.opts = options,
+	.opts_size = sizeof(struct status_opts),
+	.schema = fields,
+	.run = status_run,
+};

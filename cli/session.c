@@ -1,0 +1,336 @@
+#include "session.h"
+
+#include "out.h"
+
+#include <pwd.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+static int open_project(struct session *s, const char *environment, struct err *err) {
+	if (project_load(NULL, &s->project, err) != 0)
+		return -1;
+	if (project_env(s->project, environment, &s->settings, err) != 0)
+		return -1;
+	s->tree = document_new("settings");
+	s->tree->root = settings_tree(s->settings, s->tree);
+	s->service = mem_text(s->settings->name);
+	s->environment = mem_text(s->settings->environment);
+	if (s->settings->image)
+		s->image = mem_text(s->settings->image);
+	return 0;
+}
+
+/* Where no registry is named, a layout folder of this user stands in for one. */
+static int own_layout(struct session *s, struct err *err) {
+	AUTO_FREE char *home = NULL;
+	if (fs_home(&s->cli->env, FS_DATA, &home, err) != 0)
+		return -1;
+	s->image = mem_format("oci:%s/mlctl/registry/%s", home, s->service);
+	return 0;
+}
+
+static int open_store(struct session *s, struct err *err) {
+	if (!s->image && own_layout(s, err) != 0)
+		return -1;
+	struct http *http = NULL;
+	if (strncmp(s->image, "oci:", 4) != 0 && cli_http(s->cli, &http, err) != 0)
+		return -1;
+	const char *ca_file = s->settings ? s->settings->registry.ca_file : NULL;
+	struct store_options options = {
+		.http = http,
+		.clock = s->cli->clock,
+		.env = &s->cli->env,
+		.redact = s->cli->redact,
+		.log = &s->cli->log,
+		.is_insecure = s->settings && s->settings->registry.is_insecure,
+		.ca_file = ca_file ? ca_file : env_get(&s->cli->env, "MLCTL_CA_FILE"),
+	};
+	return store_open(s->image, &options, &s->store, err);
+}
+
+/* Who does it, as the release record says. */
+static void find_actor(struct session *s) {
+	const struct env *env = &s->cli->env;
+	const char *github = env_get(env, "GITHUB_RUN_ID"), *gitlab = env_get(env, "CI_JOB_ID"), *build = env_get(env, "BUILD_ID");
+	s->is_in_ci = env_get(env, "CI") != NULL || github || gitlab;
+	if (github)
+		s->ci_run = mem_format("github run %s.%s", github, env_get(env, "GITHUB_RUN_ATTEMPT") ? env_get(env, "GITHUB_RUN_ATTEMPT") : "1");
+	else if (gitlab)
+		s->ci_run = mem_format("gitlab job %s", gitlab);
+	else if (build && s->is_in_ci)
+		s->ci_run = mem_format("ci build %s", build);
+	struct utsname host;
+	const struct passwd *user = getpwuid(getuid());
+	const char *person = env_get(env, "GITHUB_ACTOR") ? env_get(env, "GITHUB_ACTOR") : env_get(env, "GITLAB_USER_LOGIN");
+	if (!person)
+		person = user ? user->pw_name : "unknown";
+	s->actor = mem_format("%s@%s", person, uname(&host) == 0 ? host.nodename : "unknown");
+}
+
+static void bake_line(struct session *s, const struct release_event *e) {
+	char bar[64] = "";
+	int full = (int) (e->progress * 12);
+	for (int i = 0; i < 12; i++)
+		memcpy(bar + strlen(bar), i < full ? "▇" : "▁", sizeof("▇"));
+	out_progress(s->cli, "  bake        %s  n=%.0f  errors %.1f %%  p99 %.0f ms  %s", bar, e->requests, e->error_rate * 100, e->p99_ms, e->text ? e->text : "");
+}
+
+static void release_event_shown(void *self, const struct release_event *e) {
+	struct session *s = self;
+	if (s->cli->events) {
+		AUTO_DOCUMENT struct document *document = document_new("event");
+		struct value *root = value_root_object(document);
+		value_add_text(document, root, "event", e->kind);
+		value_add_text(document, root, "text", e->text);
+		value_add_int(document, root, "elapsed_ms", e->elapsed_ms);
+		value_add_int(document, root, "release", e->release);
+		if (strcmp(e->kind, "bake") == 0 || strcmp(e->kind, "gate") == 0) {
+			value_add_double(document, root, "weight", e->weight);
+			value_add_double(document, root, "requests", e->requests);
+			value_add_double(document, root, "errors", e->errors);
+			value_add_double(document, root, "error_rate", e->error_rate);
+			value_add_double(document, root, "low", e->low);
+			value_add_double(document, root, "high", e->high);
+			value_add_double(document, root, "p99_ms", e->p99_ms);
+			value_add_int(document, root, "health_failures", e->health_failures);
+		}
+		out_event(s->cli, document);
+	} else if (strcmp(e->kind, "bake") == 0) {
+		bake_line(s, e);
+	} else {
+		char when[32];
+		snprintf(when, sizeof(when), "%lld:%02lld", (long long) (e->elapsed_ms / 60000), (long long) (e->elapsed_ms / 1000 % 60));
+		out_step(s->cli, e->kind, "%-70s %5s", e->text ? e->text : "", when);
+	}
+}
+
+static int open_target(struct session *s, struct err *err) {
+	const char *name = s->settings ? s->settings->target : "local";
+	s->target = target_find(name);
+	if (!s->target) {
+		err_set(err, ERR_CONFIG, "target \"%s\" is not built yet", name);
+		return err_fix(err, "environments.%s.target: local", s->environment);
+	}
+	struct http *http = NULL;
+	if (cli_http(s->cli, &http, err) != 0)
+		return -1;
+	struct target_context context = {
+		.service = s->service,
+		.env = s->environment,
+		.settings = s->tree ? s->tree->root : NULL,
+		.environment = &s->cli->env,
+		.clock = s->cli->clock,
+		.http = http,
+		.redact = s->cli->redact,
+		.log = &s->cli->log,
+		.program = s->cli->program,
+	};
+	s->target_state = mem_zero(1, s->target->state_size);
+	if (s->target->open(s->target_state, &context, err) != 0) {
+		free(s->target_state);
+		s->target_state = NULL;
+		return -1;
+	}
+	find_actor(s);
+	s->release = (struct release_context) {
+		.target = s->target,
+		.target_state = s->target_state,
+		.store = s->store,
+		.http = http,
+		.clock = s->cli->clock,
+		.log = &s->cli->log,
+		.redact = s->cli->redact,
+		.service = s->service,
+		.env = s->environment,
+		.actor = s->actor,
+		.ci_run = s->ci_run,
+		.event = release_event_shown,
+		.event_self = s,
+		.interrupted = &s->cli->interrupted,
+	};
+	return 0;
+}
+
+int session_open(struct session *s, struct cli *cli, const char *service, const char *environment, unsigned needs, struct err *err) {
+	*s = (struct session) {.cli = cli};
+	if (service) {
+		s->service = mem_text(service);
+		s->environment = mem_text(environment ? environment : "local");
+	} else if (open_project(s, environment, err) != 0) {
+		if (err->code == ERR_NOT_FOUND && !(needs & NEED_PROJECT))
+			err_fix(err, "run it in the project's folder, or name the service: --service NAME --env NAME");
+		return -1;
+	}
+	if (needs & NEED_STORE && open_store(s, err) != 0)
+		return -1;
+	if (needs & NEED_STORE_MAYBE) {
+		struct err opening = {0};
+		if (open_store(s, &opening) != 0)
+			log_debug(&cli->log, "no store: %s", opening.message);
+	}
+	return needs & NEED_TARGET ? open_target(s, err) : 0;
+}
+
+void session_close(struct session *s) {
+	if (s->target_state) {
+		s->target->close(s->target_state);
+		free(s->target_state);
+	}
+	store_close(s->store);
+	document_free(s->tree);
+	document_free(s->bake);
+	settings_free(s->settings);
+	project_free(s->project);
+	free(s->service);
+	free(s->environment);
+	free(s->image);
+	free(s->actor);
+	free(s->ci_run);
+	*s = (struct session) {0};
+}
+
+static void hashing(void *self, const char *file, int64_t done, int64_t bytes) {
+	struct session *s = self;
+	char a[NUM_HUMAN_MAX], b[NUM_HUMAN_MAX];
+	if (bytes > 64 * 1024 * 1024)
+		out_progress(s->cli, "  hashing     %s  %s of %s", file, num_human_bytes(done, a), num_human_bytes(bytes, b));
+}
+
+int session_build(struct session *s, bool is_untested, struct build **out, struct err *err) {
+	struct build_options options = {
+		.folder = s->project->folder,
+		.settings = s->settings,
+		.env = &s->cli->env,
+		.clock = s->cli->clock,
+		.log = &s->cli->log,
+		.is_untested = is_untested,
+		.interrupted = &s->cli->interrupted,
+		.progress = hashing,
+		.self = s,
+	};
+	AUTO_FREE char *base_name = NULL;
+	struct store *base = NULL;
+	if (strcmp(s->settings->base, "scratch") != 0) {
+		struct http *http = NULL;
+		if (cli_http(s->cli, &http, err) != 0)
+			return -1;
+		struct store_options base_options = {.http = http, .clock = s->cli->clock, .env = &s->cli->env, .redact = s->cli->redact, .log = &s->cli->log};
+		struct str digest, name = str_cut(str_of(s->settings->base), '@', &digest);
+		base_name = str_dup(name);
+		if (store_open(base_name, &base_options, &base, err) != 0)
+			return err_wrap(err, "base");
+		options.base = base;
+	}
+	int rc = build_run(&options, out, err);
+	if (rc != 0)
+		store_close(base); /* on success the image's layers still read from it; it lives as long as the program */
+	return rc;
+}
+
+/* "sha256:0d3e41…": enough for a person. */
+static const char *brief(const struct digest *digest, char out[24]) {
+	snprintf(out, 24, "%.13s…", digest->text);
+	return out;
+}
+
+void session_show_build(struct session *s, const struct build *b, int64_t ms) {
+	struct cli *cli = s->cli;
+	char size[NUM_HUMAN_MAX], took[NUM_HUMAN_MAX], peak[NUM_HUMAN_MAX], digest[24], manifest[24];
+	out_fact(cli, "model", "%s   %s   %s   %s", b->model_path, brief(&b->model, digest), num_human_bytes(b->model_bytes, size), b->signature ? b->signature : "");
+	out_fact(cli, "runner", "mlctl-runner %s   linux/amd64, static", MLCTL_VERSION);
+	if (b->has_test && b->golden_total)
+		out_fact(cli, "test", "loads in %lld ms · golden %lld/%lld within %g · p50 %lld us, p99 %lld us · peak %s%s", (long long) b->load_ms,
+			(long long) b->golden_passed, (long long) b->golden_total, b->golden_tolerance, (long long) b->p50_us, (long long) b->p99_us,
+			num_human_bytes(b->peak_bytes, peak), b->is_test_cached ? "   (known from before)" : "");
+	else if (b->has_test)
+		out_fact(cli, "test", "loads in %lld ms · no golden examples (mlctl init writes some) · peak %s", (long long) b->load_ms,
+			num_human_bytes(b->peak_bytes, peak));
+	else
+		out_fact(cli, "test", "skipped (--no-test)");
+	out_fact(cli, "image", "%s   %zu layers, reproducible%s%s%s", brief(&b->image.manifest.digest, manifest), b->image.layer_count,
+		b->commit_short ? " from commit " : "", b->commit_short ? b->commit_short : "", b->is_dirty ? " (with uncommitted changes)" : "");
+	out_fact(cli, "built", "in %s", num_human_ms(ms, took));
+}
+
+struct pushing {
+	struct session *s;
+	int64_t start_ms;
+	int64_t begun_ms[IMAGE_LAYERS_MAX + 4];
+};
+
+static void push_progress(void *self, const struct blob *blob, const char *state, int64_t sent) {
+	struct pushing *pushing = self;
+	struct cli *cli = pushing->s->cli;
+	char size[NUM_HUMAN_MAX], done[NUM_HUMAN_MAX];
+	if (strcmp(state, "pushing") == 0) {
+		out_progress(cli, "  layer       %-24s %s of %s", blob->title ? blob->title : "", num_human_bytes(sent, done), num_human_bytes(blob->size, size));
+		return;
+	}
+	out_step(cli, strcmp(blob->media_type, MEDIA_LAYER) == 0 ? "layer" : "blob", "%-24s %8s   %s", blob->title ? blob->title : "",
+		num_human_bytes(blob->size, size), state);
+}
+
+int session_push(struct session *s, const struct build *build, struct push_result *result, struct err *err) {
+	struct pushing pushing = {.s = s, .start_ms = clock_mono_ms(s->cli->clock)};
+	struct store_progress progress = {push_progress, &pushing};
+	const char *tags[2];
+	size_t count = 0;
+	if (build->tag)
+		tags[count++] = build->tag;
+	if (count == 0)
+		tags[count++] = "latest"; /* no git: something must keep the manifest alive */
+	if (store_push(s->store, &build->image, tags, count, &progress, result, err) != 0)
+		return err_wrap(err, "pushing to %s", store_name(s->store));
+	return 0;
+}
+
+static const struct {
+	const char *word;
+	enum colour colour;
+	int exit_code;
+} outcomes[] = {
+	[OUTCOME_DONE] = {"DONE", COLOUR_GREEN, EXIT_DONE},
+	[OUTCOME_UNCHANGED] = {"unchanged", COLOUR_GREEN, EXIT_DONE},
+	[OUTCOME_FAILED] = {"FAILED", COLOUR_RED, EXIT_ROLLOUT_FAILED},
+	[OUTCOME_ROLLED_BACK] = {"ROLLED BACK", COLOUR_RED, EXIT_ROLLED_BACK},
+	[OUTCOME_ROLLBACK_FAILED] = {"ROLLBACK FAILED", COLOUR_RED, EXIT_ROLLBACK_FAILED},
+	[OUTCOME_UNDECIDED] = {"UNDECIDED", COLOUR_YELLOW, EXIT_UNDECIDED},
+	[OUTCOME_REFUSED] = {"REFUSED", COLOUR_RED, EXIT_CONFLICT},
+	[OUTCOME_INTERRUPTED] = {"INTERRUPTED", COLOUR_YELLOW, 130},
+	[OUTCOME_LOCKED] = {"LOCKED", COLOUR_YELLOW, EXIT_LOCKED},
+};
+
+int session_outcome(struct session *s, const struct release_result *r, struct err *err) {
+	struct cli *cli = s->cli;
+	char word[96], took[NUM_HUMAN_MAX], address[256] = "";
+	struct err asking = {0};
+	cli->exit_code = outcomes[r->outcome].exit_code;
+	if (r->outcome == OUTCOME_INTERRUPTED && cli->interrupted)
+		cli->exit_code = 128 + cli->interrupted;
+	if (r->outcome == OUTCOME_DONE)
+		best_effort(s->target->address(s->target_state, address, &asking)); /* after destroy there is none */
+	if (cli->is_json) {
+		AUTO_DOCUMENT struct document *document = out_document(cli);
+		struct value *root = document->root;
+		value_add_text(document, root, "service", s->service);
+		value_add_text(document, root, "env", s->environment);
+		value_add_text(document, root, "outcome", outcomes[r->outcome].word);
+		value_add_int(document, root, "exit_code", cli->exit_code);
+		value_add_int(document, root, "release", r->release);
+		value_add_int(document, root, "undone", r->undone);
+		value_add_text(document, root, "serving", r->serving[0] ? r->serving : NULL);
+		value_add_text(document, root, "cause", r->cause[0] ? r->cause : NULL);
+		value_add_text(document, root, "fix", r->fix[0] ? r->fix : NULL);
+		value_add_text(document, root, "address", address[0] ? address : NULL);
+		value_add_int(document, root, "elapsed_ms", r->elapsed_ms);
+		return out_json(cli, document, err);
+	}
+	out_colour(cli->is_out_coloured, outcomes[r->outcome].colour, outcomes[r->outcome].word, word);
+	if (r->outcome == OUTCOME_UNCHANGED)
+		out_line(cli, "%s: model, settings and live digest equal r%lld. Nothing to do.", word, (long long) r->release);
+	else
+		out_line(cli, "%s  %s%s  %s", word, r->cause, address, num_human_ms(r->elapsed_ms, took));
+	if (r->fix[0])
+		out_line(cli, "  fix: %s", r->fix);
+	return 0;
+}
