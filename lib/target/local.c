@@ -25,6 +25,9 @@
 #define FRONT_ADDRESS "127.0.0.1"
 #define ADMIN_TIMEOUT_MS 3000
 
+/* What a replica answers is the caller's to judge. */
+static const int any_status[] = {400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 500, 501, 502, 503, 504, 0};
+
 struct local {
 	struct target_context context;
 	char *folder;
@@ -96,14 +99,14 @@ static const struct value *info_revision(const struct document *info, const char
 	return NULL;
 }
 
-/* One HTTP call to a replica's control listener. The path goes through our own descriptor: a socket's path is at most 108 bytes long. */
-static int replica_call(struct local *local, struct str name, const char *method, const char *path, const char *body, int64_t timeout_ms,
+/* One HTTP call to a socket in run/: NAME.sock is a replica's control listener, REVISION.front what its side replicas accept on. The path goes
+ * through our own descriptor: a socket's path is at most 108 bytes long. */
+static int socket_call(struct local *local, const char *file, const char *method, const char *path, const char *body, int64_t timeout_ms,
 	struct http_answer *answer, struct err *err) {
 	if (local->folder_fd < 0 && fs_open(local->folder, O_RDONLY | O_DIRECTORY, 0, &local->folder_fd, err) != 0)
 		return -1;
-	AUTO_FREE char *socket = mem_format("/proc/self/fd/%d/run/%.*s.sock", local->folder_fd, STR_ARGS(name));
+	AUTO_FREE char *socket = mem_format("/proc/self/fd/%d/run/%s", local->folder_fd, file);
 	AUTO_FREE char *url = mem_format("http://localhost%s", path);
-	static const int any[] = {400, 404, 405, 408, 409, 413, 415, 422, 429, 500, 501, 502, 503, 504, 0};
 	struct rest rest = {.http = local->context.http, .redact = local->context.redact, .tries_max = 1};
 	struct rest_call call = {.method = method,
 		.url = url,
@@ -111,9 +114,15 @@ static int replica_call(struct local *local, struct str name, const char *method
 		.content_type = body ? "application/json" : NULL,
 		.unix_socket = socket,
 		.answer_bytes_max = TEXT_BYTES_MAX,
-		.expect = any,
+		.expect = any_status,
 		.timeout_ms = timeout_ms};
 	return rest_call(&rest, &call, answer, err);
+}
+
+static int replica_call(struct local *local, struct str name, const char *method, const char *path, const char *body, int64_t timeout_ms,
+	struct http_answer *answer, struct err *err) {
+	AUTO_FREE char *file = mem_format("%.*s.sock", STR_ARGS(name));
+	return socket_call(local, file, method, path, body, timeout_ms, answer, err);
 }
 
 static int check_port(struct local *local, struct texts *facts, struct err *err) {
@@ -166,24 +175,24 @@ static int local_render(void *state, const struct revision *revision, struct doc
 	return 0;
 }
 
-/* A replica's own answer: ready, and which image it serves. */
-static void ask_replica(struct local *local, struct replica *replica) {
+/* A replica's own answer: ready, and which revision it is. A revision's name is made of the image's digest, so the right name is the right image. */
+static void ask_replica(struct local *local, const struct revision *revision, struct replica *replica) {
 	struct http_answer answer = {0};
 	struct err err = {0};
 	AUTO_DOCUMENT struct document *document = NULL;
 	bool is_ready = false;
-	struct str image = {0};
+	struct str claimed = {0};
 	if (replica_call(local, str_of(replica->name), "GET", "/admin/info", NULL, ADMIN_TIMEOUT_MS, &answer, &err) == 0 && answer.status == 200 &&
 		json_read("/admin/info", (struct str) {answer.body, answer.body_len}, VALUE_LIMITS_CONFIG, &document, &err) == 0 &&
-		value_opt_bool(document->root, "ready", false, &is_ready, &err) == 0 && value_opt_str(document->root, "image", STR(""), &image, &err) == 0 &&
-		image.len) {
-		best_effort(digest_parse(image, &replica->serving, &err)); /* stays empty: has not answered properly */
+		value_opt_bool(document->root, "ready", false, &is_ready, &err) == 0 &&
+		value_opt_str(document->root, "revision", STR(""), &claimed, &err) == 0 && str_is(claimed, revision->name)) {
+		replica->serving = revision->image;
 		replica->state = is_ready ? REPLICA_READY : REPLICA_STARTING;
 	}
 	http_answer_clear(&answer);
 }
 
-static void read_replica(struct local *local, const struct value *from, struct replica *out) {
+static void read_replica(struct local *local, const struct revision *revision, const struct value *from, struct replica *out) {
 	*out = (struct replica) {.state = REPLICA_STARTING};
 	struct str name = value_get(from, "name")->text, reason = value_get(from, "reason") ? value_get(from, "reason")->text : (struct str) {0};
 	snprintf(out->name, sizeof(out->name), "%.*s", STR_ARGS(name));
@@ -192,7 +201,7 @@ static void read_replica(struct local *local, const struct value *from, struct r
 	if (out->restarts > 0)
 		snprintf(out->reason, sizeof(out->reason), "%.*s", STR_ARGS(reason));
 	if (text_is(from, "state", "running"))
-		ask_replica(local, out);
+		ask_replica(local, revision, out);
 	if (out->state != REPLICA_READY && out->restarts > 0)
 		out->state = out->restarts >= STUCK_RESTARTS || str_starts(reason, "exit 4:") ? REPLICA_STUCK : REPLICA_FAILING;
 	if (out->state == REPLICA_STUCK)
@@ -240,7 +249,7 @@ static int local_observe(void *state, const struct revision *revision, struct ob
 	value_each(replica, value_get(info->root, "replicas")) {
 		bool is_counted = text_is(replica, "revision", revision->name) && text_is(replica, "role", front ? "front" : "side");
 		if (is_counted && !text_is(replica, "state", "draining") && out->count < TARGET_REPLICAS_MAX)
-			read_replica(local, replica, &out->replicas[out->count++]);
+			read_replica(local, revision, replica, &out->replicas[out->count++]);
 	}
 	if (front)
 		out->weight = has_other_front ? 50 : 100;
@@ -589,19 +598,23 @@ static int local_sample(void *state, const struct revision *revision, struct sam
 	return 0;
 }
 
-static int call_front(struct local *local, const struct document *info, const struct target_request *request, struct http_answer *answer, struct err *err) {
+/* Through the front door; is_hop: the replica that takes it answers it itself. */
+static int call_front(struct local *local, const struct document *info, bool is_hop, const struct target_request *request, struct http_answer *answer,
+	struct err *err) {
 	int64_t port = info ? number_of(info->root, "port") : 0;
 	if (!port)
 		return err_set(err, ERR_NOT_FOUND, "%s: nothing is deployed to %s", local->context.service, local->context.env);
 	AUTO_FREE char *url = mem_format("http://%s:%lld%s", FRONT_ADDRESS, (long long) port, request->path);
-	static const int any[] = {400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 500, 501, 502, 503, 504, 0};
+	const struct http_header hop = {.name = "Mlctl-Hop", .value = "1"};
 	struct rest rest = {.http = local->context.http, .redact = local->context.redact, .tries_max = 1};
 	struct rest_call call = {.method = request->method,
 		.url = url,
+		.headers = &hop,
+		.header_count = is_hop,
 		.body = str_of(request->body ? request->body : ""),
 		.content_type = request->body ? "application/json" : NULL,
 		.answer_bytes_max = TEXT_BYTES_MAX,
-		.expect = any,
+		.expect = any_status,
 		.timeout_ms = request->timeout_ms};
 	return rest_call(&rest, &call, answer, err);
 }
@@ -612,20 +625,18 @@ static int local_call(void *state, const struct revision *revision, const struct
 	if (ask_info(local, &info, err) != 0)
 		return -1;
 	struct http_answer answer = {0};
+	const struct value *spec = revision ? info_revision(info, revision->name) : NULL;
 	int rc = -1;
-	if (!revision) {
-		rc = call_front(local, info, request, &answer, err);
+	if (revision && !spec) {
+		err_set(err, ERR_NOT_FOUND, "no replica of %s runs", revision->name);
+	} else if (spec && number_of(spec, "front") == 0) {
+		AUTO_FREE char *file = mem_format("%s.front", revision->name);
+		rc = socket_call(local, file, request->method, request->path, request->body, request->timeout_ms, &answer, err);
 	} else {
-		struct str name = {0};
-		value_each(replica, info ? value_get(info->root, "replicas") : NULL)
-			if (!name.len && text_is(replica, "revision", revision->name) && text_is(replica, "state", "running"))
-				name = value_get(replica, "name")->text;
-		rc = name.len ? replica_call(local, name, request->method, request->path, request->body, request->timeout_ms, &answer, err)
-			      : err_set(err, ERR_NOT_FOUND, "no replica of %s runs", revision->name);
+		rc = call_front(local, info, revision != NULL, request, &answer, err);
 	}
-	if (rc == 0) {
+	if (rc == 0)
 		*out = (struct target_answer) {.status = answer.status, .body = take(&answer.body), .body_len = answer.body_len, .us = answer.ms * 1000};
-	}
 	http_answer_clear(&answer);
 	return rc;
 }
