@@ -1,5 +1,6 @@
 /* The other side of the socket: asking a supervisor, and making sure that there is one. */
 #include "supervise/state.h"
+#include "supervise/unit.h"
 
 
 #include <errno.h>
@@ -191,9 +192,12 @@ int supervisor_ensure(const char *folder, const char *service, const char *envir
 	}
 	if (asking.code != ERR_NOT_FOUND)
 		return err_set(err, asking.code, "%s", asking.message);
-	(void) service;
-	(void) environment;
-	if (start_forked(folder, copy, env, err) != 0)
+	struct err unit = {0}; /* a systemd that will not have it is no reason not to serve */
+	if ((!unit_is_possible(env) || unit_start(service, environment, folder, copy, env, &unit) != 0) && start_forked(folder, copy, env, err) != 0)
 		return -1;
 	return wait_until_answers(folder, &digest, clock, err);
+}
+
+int supervisor_forget(const char *service, const char *environment, const struct env *env, struct err *err) {
+	return unit_is_possible(env) ? unit_remove(service, environment, env, err) : 0;
 }

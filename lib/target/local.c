@@ -495,6 +495,8 @@ static int local_destroy(void *state, int64_t fence, struct err *err) {
 		*err = stopping;
 		return -1;
 	}
+	if (supervisor_forget(local->context.service, local->context.env, local->context.environment, err) != 0)
+		return -1;
 	AUTO_FREE char *lock_path = fs_join(local->folder, "supervisor.lock");
 	int64_t until = clock_mono_ms(local->context.clock) + STOP_TIMEOUT_MS;
 	for (AUTO_CLOSE int lock = -1; lock < 0 && fs_exists(lock_path);) { /* it holds the lock until the last replica ended */
