@@ -59,10 +59,14 @@ static int deploy_built(struct session *s, const struct deploy_opts *opts, struc
 	int64_t start = clock_mono_ms(s->cli->clock);
 	if (session_build(s, opts->is_untested, build, err) != 0)
 		return -1;
-	if (!s->cli->is_json)
-		session_show_build(s, *build, clock_mono_ms(s->cli->clock) - start);
-	if (session_push(s, *build, &pushed, err) != 0)
+	const struct build *b = *build;
+	char sent[NUM_HUMAN_MAX], took[NUM_HUMAN_MAX];
+	const char *test = !b->has_test ? "not tested" : b->golden_total ? "golden examples answered" : "model loads";
+	out_step(s->cli, "build", "%.19s…  %s%s, %s  %s", b->image.manifest.digest.text, b->commit_short ? b->commit_short : "no git",
+		b->is_dirty ? "-dirty" : "", test, num_human_ms(clock_mono_ms(s->cli->clock) - start, took));
+	if (session_push(s, b, &pushed, err) != 0)
 		return -1;
+	out_step(s->cli, "push", "%s in %zu blobs, %zu were there", num_human_bytes(pushed.sent_bytes, sent), pushed.pushed, pushed.existed);
 	request->revision.image = (*build)->image.manifest.digest;
 	request->image_index = (*build)->image.index.digest;
 	request->image_manifest_size = (*build)->image.manifest.size;

@@ -1,5 +1,6 @@
 /* Makes everything from outside, finds the command, runs it, and turns what happened into an exit code. */
 #include "command.h"
+#include "os/sig.h"
 #include "out.h"
 
 #include <errno.h>
@@ -53,6 +54,8 @@ int exit_code_of(const struct err *err, int interrupted) {
 }
 
 int cli_http(struct cli *cli, struct http **http, struct err *err) {
+	if (cli->signal_fd < 0 && sig_open(&cli->signal_fd, err) != 0)
+		return -1;
 	if (!cli->http)
 		cli->http = http_curl_new(cli->clock, &cli->env, cli->signal_fd, &cli->log, err);
 	*http = cli->http;
@@ -168,6 +171,8 @@ int main(int argc, char **argv) {
 	struct err err = {0};
 	int code = 0;
 	if (dispatch(&cli, argc, argv, &err) != 0) {
+		if (err.code == ERR_INTERRUPTED && !cli.interrupted)
+			cli.interrupted = err.sys;
 		code = exit_code_of(&err, cli.interrupted);
 		out_error(&cli, &err, code);
 	} else {

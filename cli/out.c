@@ -32,7 +32,9 @@ static void write_format(struct cli *cli, FILE *out, const char *format, va_list
 	write_clean(cli, out, (struct str) {text, (size_t) n});
 }
 
+/* Both streams are one story on a terminal and in a CI log: in order. */
 static void erase_progress(struct cli *cli) {
+	fflush(cli->out);
 	if (cli->has_progress_line)
 		fputs("\r\033[K", cli->err);
 	cli->has_progress_line = false;

@@ -266,7 +266,8 @@ static void push_progress(void *self, const struct blob *blob, const char *state
 		out_progress(cli, "  layer       %-24s %s of %s", blob->title ? blob->title : "", num_human_bytes(sent, done), num_human_bytes(blob->size, size));
 		return;
 	}
-	out_step(cli, strcmp(blob->media_type, MEDIA_LAYER) == 0 ? "layer" : "blob", "%-24s %8s   %s", blob->title ? blob->title : "",
+	if (strcmp(cli->command->name, "push") == 0 || strcmp(state, "retry") == 0)
+		out_step(cli, strcmp(blob->media_type, MEDIA_LAYER) == 0 ? "layer" : "blob", "%-24s %8s   %s", blob->title ? blob->title : "",
 		num_human_bytes(blob->size, size), state);
 }
 

@@ -366,7 +366,7 @@ static int local_stage(void *state, int64_t fence, const struct revision *revisi
 /* Tells every front replica of another revision what share to hand on. */
 static int put_split(struct local *local, const struct document *info, const char *revision, double weight, int64_t ttl_s, struct err *err) {
 	AUTO_FREE char *body = mem_format("{\"revision\":\"%s\",\"upstream\":\"unix:run/%s.front\",\"weight\":%.6g,\"ttl_s\":%lld}", revision, revision, weight,
-		(long long) ttl_s);
+		(long long) (ttl_s > 0 ? ttl_s : 1));
 	value_each(replica, value_get(info->root, "replicas")) {
 		if (!text_is(replica, "role", "front") || text_is(replica, "revision", revision) || !text_is(replica, "state", "running"))
 			continue;
