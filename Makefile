@@ -13,8 +13,8 @@ Q        = $(if $(filter 1,$(V)),,@)
 MAKEFLAGS += --no-builtin-rules
 
 # What the build needs, as pkg-config names and as Debian 12's packages; the tests' own tools come on top.
-PKGS      = libcurl libcjson yaml-0.1 libgit2 libcrypto libssl
-APT_BUILD = gcc libc6-dev pkg-config libcurl4-openssl-dev libcjson-dev libyaml-dev libgit2-dev libssl-dev
+PKGS      = zlib libcurl libcjson yaml-0.1 libgit2 libcrypto libssl
+APT_BUILD = gcc libc6-dev pkg-config zlib1g-dev libcurl4-openssl-dev libcjson-dev libyaml-dev libgit2-dev libssl-dev
 APT_TEST  = libcmocka-dev libasan8 libubsan1 curl procps
 
 B     := build/$(FLAVOUR)

@@ -1,5 +1,6 @@
 #include "oci/pull.h"
 
+#include "data/compress.h"
 #include "data/value.h"
 #include "oci/extract.h"
 #include "os/fs.h"
@@ -11,6 +12,8 @@
 #include <stdio.h>
 
 #define CONFIG_BYTES_MAX ((size_t) 4 * 1024 * 1024)
+#define UNPACKED_BYTES_MAX ((int64_t) 64 * 1024 * 1024 * 1024) /* of one compressed layer */
+#define UNPACKED_RATIO_MAX 200
 
 struct layer_descriptor {
 	struct digest digest;
@@ -59,26 +62,40 @@ static int feed(void *self, const void *bytes, size_t len, struct err *err) {
 	return extract_feed(self, bytes, len, err);
 }
 
-static bool is_plain_layer(struct str media_type) {
-	return str_is(media_type, MEDIA_LAYER) || str_is(media_type, "application/vnd.docker.image.rootfs.diff.tar");
+static int feed_packed(void *self, const void *bytes, size_t len, struct err *err) {
+	return gunzip_feed(self, bytes, len, err);
+}
+
+static bool type_is(struct str media_type, const char *oci, const char *docker) {
+	return str_is(media_type, oci) || str_is(media_type, docker);
+}
+
+/* Extracts while it arrives; nothing of it counts before the digest was verified at the end and the folder got its name. */
+static int extract_layer(struct store *store, int root, const struct layer_descriptor *layer, bool is_packed, struct err *err) {
+	AUTO_FREE char *name = mem_format("layer %.19s", layer->digest.text);
+	struct tar_limits limits = {.entries_max = PULL_ENTRIES_MAX, .bytes_max = is_packed ? UNPACKED_BYTES_MAX : layer->size};
+	AUTO_EXTRACT struct extract *extract = extract_new(root, name, limits);
+	AUTO_GUNZIP struct gunzip *gunzip =
+		gunzip_new(name, (struct gunzip_limits) {.bytes_max = UNPACKED_BYTES_MAX, .ratio_max = UNPACKED_RATIO_MAX}, feed, extract);
+	if (store_get_blob(store, &layer->digest, layer->size, is_packed ? feed_packed : feed, is_packed ? (void *) gunzip : extract, err) != 0)
+		return -1;
+	if (is_packed && gunzip_finish(gunzip, err) != 0)
+		return -1;
+	return extract_finish(extract, err);
 }
 
 static int pull_layer(struct store *store, int root, const struct value *v, int64_t *bytes_left, struct err *err) {
 	struct layer_descriptor layer;
 	if (read_descriptor(v, &layer, err) != 0)
 		return -1;
-	if (!is_plain_layer(layer.media_type))
-		return err_set(err, ERR_INVALID, "layer %s is of type %.*s: an image is run as a process only when its layers are plain tar, as build makes them",
-			layer.digest.text, STR_ARGS(layer.media_type));
+	bool is_packed = type_is(layer.media_type, MEDIA_LAYER_GZIP, "application/vnd.docker.image.rootfs.diff.tar.gzip");
+	if (!is_packed && !type_is(layer.media_type, MEDIA_LAYER, "application/vnd.docker.image.rootfs.diff.tar"))
+		return err_set(err, ERR_INVALID, "layer %s is of type %.*s: only tar and tar+gzip are unpacked here", layer.digest.text,
+			STR_ARGS(layer.media_type));
 	if (layer.size > *bytes_left)
 		return err_set(err, ERR_LIMIT, "layers of more than %lld bytes", (long long) PULL_BYTES_MAX);
 	*bytes_left -= layer.size;
-	AUTO_FREE char *name = mem_format("layer %.19s", layer.digest.text);
-	AUTO_EXTRACT struct extract *extract =
-		extract_new(root, name, (struct tar_limits) {.entries_max = PULL_ENTRIES_MAX, .bytes_max = layer.size});
-	if (store_get_blob(store, &layer.digest, layer.size, feed, extract, err) != 0)
-		return -1;
-	return extract_finish(extract, err);
+	return extract_layer(store, root, &layer, is_packed, err);
 }
 
 static int pull_into(struct store *store, const struct digest *image, const char *folder, struct err *err) {

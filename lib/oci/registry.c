@@ -47,6 +47,8 @@ static int explain(struct registry *registry, struct err *err) {
 			err_wrap(err, "without credentials");
 		err_fix(err, "mlctl login %s", registry->ref.host);
 	}
+	if (registry->is_plain && !registry->is_greeted && strstr(err->message, ": 400 "))
+		err_fix(err, "if this registry speaks TLS: --ca-file FILE with the CA that signed its certificate");
 	if (err->code == ERR_FAILED || err->code == ERR_CONFLICT)
 		err->code = ERR_REGISTRY;
 	return -1;

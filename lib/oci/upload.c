@@ -109,8 +109,18 @@ static void request_of(struct upload *upload, struct http_request *request) {
 	request->url = upload->url;
 }
 
+/* A source that must be fetched first (a layer of a base image elsewhere) does so at its first byte, over this very network: that can't
+ * happen inside the network's own call for bytes, so it is asked for one here. */
+static int warm_up(const struct blob *blob, struct err *err) {
+	char byte;
+	size_t got = 0;
+	return blob->read && blob->size > 0 ? blob->read(blob->self, 0, &byte, 1, &got, err) : 0;
+}
+
 static int start(struct upload *upload, struct err *err) {
 	const struct upload_target *target = upload->all->target;
+	if (upload->step == STEP_PUT && warm_up(upload->blob, err) != 0)
+		return -1;
 	struct http_request request;
 	struct http_header headers[AUTH_HEADERS_MAX + 1];
 	size_t count = 0;
