@@ -19,6 +19,7 @@ struct maker {
 	uint8_t *has_parent;
 	uint32_t *root_of;     /* per tree: its root's entry */
 	struct forest_node *nodes;
+	bool is_simplified; /* comparisons become <= */
 	uint32_t *place;       /* per entry: where it went in nodes, + 1; 0: not yet */
 	struct err *err;
 };
@@ -123,6 +124,34 @@ static int link_nodes(struct maker *maker) {
 	return 0;
 }
 
+/* x < v, x > v and x >= v as a comparison by <=, exact for floats; *swap says that the children change sides. NaN keeps its way: it failed the
+ * comparison before, so after a change of sides it has to pass. */
+static void simplify(struct forest_node *node, bool *swap) {
+	bool is_strict = node->mode == BRANCH_LT || node->mode == BRANCH_GTE;
+	if (node->mode > BRANCH_GT || isnan(node->value) || (is_strict && isinf(node->value)))
+		return;
+	*swap = node->mode == BRANCH_GTE || node->mode == BRANCH_GT;
+	if (is_strict)
+		node->value = nextafterf(node->value, -INFINITY);
+	if (*swap)
+		node->is_nan_true = !node->is_nan_true;
+	node->mode = BRANCH_LEQ;
+}
+
+static void fill_branch(struct maker *maker, uint32_t entry, struct forest_node *node, struct forest *forest, bool *swap) {
+	const struct forest_lists *lists = maker->lists;
+	node->value = lists->values ? lists->values[entry] : (float) lists->double_values[entry];
+	node->feature = (uint32_t) lists->feature_ids[entry];
+	node->is_nan_true = lists->missing_true && lists->missing_true[entry] == 1;
+	if (maker->is_simplified)
+		simplify(node, swap);
+	enum forest_kind kind = node->mode != BRANCH_LEQ || lists->double_values ? FOREST_ANY : node->is_nan_true ? FOREST_LEQ_NAN : FOREST_LEQ;
+	if (kind > forest->kind)
+		forest->kind = kind;
+	if (lists->feature_ids[entry] >= forest->features_min)
+		forest->features_min = lists->feature_ids[entry] + 1;
+}
+
 /* Walks every tree from its root, with a stack of its own, and lays children side by side. */
 static int place_nodes(struct maker *maker, uint32_t *roots, struct forest *forest) {
 	const struct forest_lists *lists = maker->lists;
@@ -130,7 +159,6 @@ static int place_nodes(struct maker *maker, uint32_t *roots, struct forest *fore
 	size_t used = 0;
 	if (TAKE(maker, stack, lists->nodes) != 0 || TAKE(maker, maker->place, lists->nodes) != 0)
 		return -1;
-	forest->is_leq_only = !lists->double_values;
 	for (size_t tree = 0; tree < maker->trees; tree++) {
 		size_t depth = 0;
 		roots[tree] = (uint32_t) used;
@@ -139,21 +167,17 @@ static int place_nodes(struct maker *maker, uint32_t *roots, struct forest *fore
 		while (depth) {
 			uint32_t entry = stack[--depth];
 			struct forest_node *node = &maker->nodes[maker->place[entry] - 1];
+			bool swap = false;
 			*node = (struct forest_node) {.mode = maker->modes[entry]};
 			if (node->mode == BRANCH_LEAF)
 				continue;
-			node->value = lists->values ? lists->values[entry] : (float) lists->double_values[entry];
-			node->feature = (uint32_t) lists->feature_ids[entry];
-			node->is_missing_true = lists->missing_true && lists->missing_true[entry] == 1;
-			if (node->mode != BRANCH_LEQ || node->is_missing_true)
-				forest->is_leq_only = false;
-			if (lists->feature_ids[entry] >= forest->features_min)
-				forest->features_min = lists->feature_ids[entry] + 1;
+			fill_branch(maker, entry, node, forest, &swap);
 			node->child = (uint32_t) used;
-			maker->place[maker->yes[entry]] = (uint32_t) ++used;
-			maker->place[maker->no[entry]] = (uint32_t) ++used;
-			stack[depth++] = maker->no[entry];
-			stack[depth++] = maker->yes[entry];
+			uint32_t first = swap ? maker->no[entry] : maker->yes[entry], second = swap ? maker->yes[entry] : maker->no[entry];
+			maker->place[first] = (uint32_t) ++used;
+			maker->place[second] = (uint32_t) ++used;
+			stack[depth++] = second;
+			stack[depth++] = first;
 		}
 	}
 	for (size_t i = 0; i < lists->nodes; i++)
@@ -245,10 +269,11 @@ static int make_dense(struct maker *maker, struct forest *forest) {
 	return 0;
 }
 
-int forest_make(struct op_load *load, const struct forest_lists *lists, size_t targets, struct forest *out, struct err *err) {
+int forest_make(struct op_load *load, const struct forest_lists *lists, size_t targets, bool is_float, struct forest *out, struct err *err) {
 	if (lists->nodes == 0 || lists->nodes > FOREST_NODES_MAX || lists->weights > FOREST_NODES_MAX * 8)
 		return err_set(err, ERR_LIMIT, "%zu nodes and %zu weights, 1 to %zu nodes are supported", lists->nodes, lists->weights, FOREST_NODES_MAX);
 	struct maker maker = {.load = load, .lists = lists, .scratch = {.bytes_max = load->memory->bytes_max}, .err = err};
+	maker.is_simplified = is_float && !lists->double_values;
 	struct forest forest = {.nodes_count = lists->nodes, .targets = targets};
 	maker.nodes = op_allocate(load, lists->nodes, sizeof(*maker.nodes), err);
 	int rc = maker.nodes ? number_trees(&maker) : -1;
@@ -281,16 +306,23 @@ static bool goes_true(enum branch mode, double x, double threshold) {
 
 const struct forest_node *forest_leaf(const struct forest *forest, size_t tree, const float *row) {
 	const struct forest_node *nodes = forest->nodes, *node = &nodes[forest->roots[tree]];
-	if (forest->is_leq_only) {
+	if (forest->kind == FOREST_LEQ) {
 		while (node->mode != BRANCH_LEAF)
 			node = &nodes[node->child + !(row[node->feature] <= node->value)];
+		return node;
+	}
+	if (forest->kind == FOREST_LEQ_NAN) {
+		while (node->mode != BRANCH_LEAF) {
+			float x = row[node->feature];
+			node = &nodes[node->child + (uint32_t) (!(x <= node->value) & !(node->is_nan_true & isnan(x)))];
+		}
 		return node;
 	}
 	/* A float compared with a float is the same comparison when both are widened. */
 	while (node->mode != BRANCH_LEAF) {
 		float x = row[node->feature];
 		bool is_true = goes_true(node->mode, (double) x, forest->thresholds ? forest->thresholds[node - nodes] : (double) node->value);
-		node = &nodes[node->child + !(is_true || (node->is_missing_true && isnan(x)))];
+		node = &nodes[node->child + !(is_true || (node->is_nan_true && isnan(x)))];
 	}
 	return node;
 }
@@ -300,7 +332,7 @@ const struct forest_node *forest_leaf_double(const struct forest *forest, size_t
 	while (node->mode != BRANCH_LEAF) {
 		double x = row[node->feature];
 		bool is_true = goes_true(node->mode, x, forest->thresholds ? forest->thresholds[node - nodes] : (double) node->value);
-		node = &nodes[node->child + !(is_true || (node->is_missing_true && isnan(x)))];
+		node = &nodes[node->child + !(is_true || (node->is_nan_true && isnan(x)))];
 	}
 	return node;
 }

@@ -29,8 +29,15 @@ struct forest_node {
 	uint32_t feature; /* where a leaf has the number of its weights */
 	uint32_t child;   /* the true one, the false one follows; of a leaf its first weight */
 	uint8_t mode;     /* enum branch */
-	uint8_t is_missing_true; /* NaN goes to the true child */
+	uint8_t is_nan_true; /* NaN goes to the true child, whatever the comparison says */
 	uint16_t padding;
+};
+
+/* How much the walk has to ask at each node, from the shortest loop to the longest. */
+enum forest_kind {
+	FOREST_LEQ,     /* x <= value, NaN to the false child */
+	FOREST_LEQ_NAN, /* x <= value, NaN where the node says */
+	FOREST_ANY,     /* any comparison, or thresholds in float64 */
 };
 
 struct forest_weight {
@@ -47,10 +54,12 @@ struct forest {
 	const double *thresholds; /* per node, when they are doubles */
 	int64_t features_min;    /* columns that a row must have */
 	size_t targets;
-	bool is_leq_only;        /* the common kind: one comparison, no missing values: runs the short loop */
+	enum forest_kind kind;
 };
 
-int forest_make(struct op_load *load, const struct forest_lists *lists, size_t targets, struct forest *forest, struct err *err);
-/* The leaf that a row falls into. */
+/* is_float: rows will be float32. */
+int forest_make(struct op_load *load, const struct forest_lists *lists, size_t targets, bool is_float, struct forest *forest, struct err *err);
+/* The leaf that a row falls into. With float32 thresholds <, > and >= are made into <= when the forest is made: for x < v the threshold becomes the
+ * next smaller float, for > and >= the children change sides. That is exact for float rows only, so rows of doubles take another forest. */
 const struct forest_node *forest_leaf(const struct forest *forest, size_t tree, const float *row);
 const struct forest_node *forest_leaf_double(const struct forest *forest, size_t tree, const double *row);

@@ -5,7 +5,7 @@
 #include "runner/ops/forest.h"
 #include "runner/ops/labels.h"
 
-enum aggregate { AGGREGATE_SUM, AGGREGATE_AVERAGE, AGGREGATE_MIN, AGGREGATE_MAX };
+enum aggregate { AGGREGATE_SUM, AGGREGATE_AVERAGE, /* the two that add */ AGGREGATE_MIN, AGGREGATE_MAX };
 
 struct trees {
 	struct forest forest;
@@ -98,7 +98,7 @@ static int read_trees(struct op_load *load, const struct weight_names *names, si
 	struct forest_lists lists = {0};
 	if (op_need_dtype(load, 0, OP_NUMBERS, err) != 0 || post_read(load, &state->post, err) != 0 || read_base(load, state, err) != 0 ||
 		read_nodes(load, &lists, err) != 0 || read_weights(load, names, &lists, err) != 0 ||
-		forest_make(load, &lists, targets, &state->forest, err) != 0)
+		forest_make(load, &lists, targets, load->inputs[0].dtype != DTYPE_DOUBLE, &state->forest, err) != 0)
 		return -1;
 	if (state->base_count > targets)
 		return err_set(err, ERR_INVALID, "base_values has %zu entries for %zu targets", state->base_count, targets);
@@ -206,10 +206,16 @@ static void sum_row(const struct trees *state, const struct rows *rows, int64_t 
 		sum_dense(forest, rows->floats + row * rows->columns, scores->sums, scores->has);
 		return;
 	}
+	bool is_plain_sum = scores->is_float && state->aggregate <= AGGREGATE_AVERAGE;
 	for (size_t tree = 0; tree < forest->trees_count; tree++) {
 		const struct forest_node *leaf = rows->floats ? forest_leaf(forest, tree, rows->floats + row * rows->columns)
 							      : forest_leaf_double(forest, tree, rows->doubles + row * rows->columns);
 		const struct forest_weight *weights = forest->weights + leaf->child;
+		if (leaf->feature == 1 && is_plain_sum) {
+			scores->sums[weights->target] = (double) (float) (scores->sums[weights->target] + weights->value);
+			scores->has[weights->target] = 1;
+			continue;
+		}
 		for (uint32_t i = 0; i < leaf->feature; i++)
 			take_weight(scores, (enum aggregate) state->aggregate, weights[i].target, weights[i].value);
 	}
