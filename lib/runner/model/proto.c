@@ -2,7 +2,7 @@
 
 #define VARINT_BYTES_MAX 10
 
-int proto_varint(struct str *rest, uint64_t *value) {
+static int long_varint(struct str *rest, uint64_t *value) {
 	uint64_t result = 0;
 	for (size_t i = 0; i < VARINT_BYTES_MAX && i < rest->len; i++) {
 		unsigned char byte = (unsigned char) rest->ptr[i];
@@ -17,6 +17,19 @@ int proto_varint(struct str *rest, uint64_t *value) {
 		return 0;
 	}
 	return -1;
+}
+
+/* Nearly all are one byte: tags, small numbers. */
+static inline int read_varint(struct str *rest, uint64_t *value) {
+	if (rest->len == 0 || (*rest->ptr & 0x80))
+		return long_varint(rest, value);
+	*value = (unsigned char) *rest->ptr++;
+	rest->len--;
+	return 0;
+}
+
+int proto_varint(struct str *rest, uint64_t *value) {
+	return read_varint(rest, value);
 }
 
 uint32_t proto_fixed32(const char *at) {
@@ -56,13 +69,13 @@ int proto_next(struct str *rest, struct proto_field *field) {
 	if (rest->len == 0)
 		return 0;
 	uint64_t tag, len;
-	if (proto_varint(rest, &tag) != 0 || tag >> 3 == 0 || tag >> 3 > 0x1fffffff)
+	if (read_varint(rest, &tag) != 0 || tag >> 3 == 0 || tag >> 3 > 0x1fffffff)
 		return -1;
 	*field = (struct proto_field) {.number = (uint32_t) (tag >> 3), .wire = (enum proto_wire) (tag & 7)};
 	struct str fixed;
 	switch (field->wire) {
 	case PROTO_VARINT:
-		return proto_varint(rest, &field->value) == 0 ? 1 : -1;
+		return read_varint(rest, &field->value) == 0 ? 1 : -1;
 	case PROTO_FIXED64:
 		if (take_bytes(rest, 8, &fixed) != 0)
 			return -1;
@@ -74,7 +87,7 @@ int proto_next(struct str *rest, struct proto_field *field) {
 		field->value = proto_fixed32(fixed.ptr);
 		return 1;
 	case PROTO_BYTES:
-		return proto_varint(rest, &len) == 0 && take_bytes(rest, len, &field->bytes) == 0 ? 1 : -1;
+		return read_varint(rest, &len) == 0 && take_bytes(rest, len, &field->bytes) == 0 ? 1 : -1;
 	default:
 		return -1;
 	}
