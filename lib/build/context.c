@@ -163,15 +163,9 @@ static int compare_files(const void *a, const void *b) {
 	return strcmp(((const struct context_file *) a)->name, ((const struct context_file *) b)->name);
 }
 
+/* Directly in the folder, and of the kind that the runner loads. */
 static bool is_model_file(const char *name) {
-	/* Directly in the folder, and of a kind that the runner loads. */
-	static const char *const endings[] = {".onnx", ".ubj"};
-	if (strchr(name + sizeof(CONTEXT_MODEL_FOLDER), '/'))
-		return false;
-	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++)
-		if (str_ends(str_of(name), endings[i]))
-			return true;
-	return false;
+	return !strchr(name + sizeof(CONTEXT_MODEL_FOLDER), '/') && str_ends(str_of(name), ".onnx");
 }
 
 /* A folder must hold exactly one model file, as for the runner itself. */
