@@ -30,6 +30,7 @@ struct http_request {
 	http_read_fn read;           /* a streamed body of exactly body_bytes */
 	void *read_self;
 	int64_t body_bytes;
+	bool is_once;                /* once a byte of the body went out it is never replayed below here, whatever the method */
 	http_sent_fn sent;           /* NULL: nobody watches */
 	void *sent_self;
 	http_write_fn write;         /* streamed answer for status 2xx; NULL: collected */

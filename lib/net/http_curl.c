@@ -64,9 +64,9 @@ static void transfer_free(struct transfer *transfer) {
 }
 CLEANUP_POINTER(transfer, struct transfer *, transfer_free)
 
-/* libcurl replays a request on a fresh connection when a kept one turned out to be dead. Only methods that may be repeated may. */
+/* libcurl replays a request on a fresh connection when a kept one turned out to be dead. Only what may be repeated may. */
 static bool may_repeat(const struct transfer *transfer) {
-	return strcmp(transfer->method, "POST") != 0 && strcmp(transfer->method, "PATCH") != 0;
+	return !transfer->request.is_once && strcmp(transfer->method, "POST") != 0 && strcmp(transfer->method, "PATCH") != 0;
 }
 
 static int64_t body_bytes(const struct transfer *transfer) {

@@ -10,6 +10,8 @@
 
 #define MANIFEST_TIMEOUT_MS 60000
 #define UNCLEAR_TRIES_MAX 3
+#define UNSETTLED_TRIES_MAX 6
+#define UNSETTLED_WAIT_MS 100 /* longer by as much each time */
 #define TAG_PAGE 1000
 #define TAG_PAGES_MAX 100
 #define TAGS_MAX 100000
@@ -37,9 +39,10 @@ static struct registry *registry_of(struct store *store) {
 	return (struct registry *) store;
 }
 
-/* A refusal is told with whose credentials they were and what to type. */
+/* A refusal is told with whose credentials they were and what to type. Where that is said already, the reason is another one (a certificate,
+ * a token service that is not trusted), and a login would not help. */
 static int explain(struct registry *registry, struct err *err) {
-	if (err->code == ERR_AUTH) {
+	if (err->code == ERR_AUTH && !err->fix[0]) {
 		const char *source = auth_registry_source(registry->auth);
 		if (source)
 			err_wrap(err, "with the credentials of %s", source);
@@ -128,19 +131,39 @@ static int registry_has_manifest(struct store *store, const char *tag_or_digest,
 	return 0;
 }
 
+/* A manifest goes out after every blob it names was found or stored. docker-registry 2.8 writes its links to blobs in place, so while another
+ * push of the same blobs is under way it may read one half-written, and says for a moment that the blob is unknown. */
+static bool is_unsettled(const struct http_answer *answer) {
+	static const char word[] = "BLOB_UNKNOWN";
+	return (answer->status == 400 || answer->status == 404) && answer->body && memmem(answer->body, answer->body_len, word, sizeof(word) - 1);
+}
+
 /* PUT under `name`. A reply that was lost is resolved by reading, not by hope. */
 static int put_manifest(struct registry *registry, const struct blob *manifest, const char *name, struct err *err) {
 	AUTO_FREE char *url = manifest_url(registry, name);
-	struct rest_call request = {
-		.method = "PUT", .url = url, .body = manifest->bytes, .content_type = manifest->media_type, .timeout_ms = MANIFEST_TIMEOUT_MS};
+	struct rest_call request = {.method = "PUT",
+		.url = url,
+		.body = manifest->bytes,
+		.content_type = manifest->media_type,
+		.expect = (const int[]) {400, 404, 0},
+		.timeout_ms = MANIFEST_TIMEOUT_MS};
 	auth_registry_will_push(registry->auth, NULL);
-	for (int tries = 1;; tries++) {
+	for (int unclear = 1, unsettled = 1;;) {
 		struct http_answer answer = {0};
 		if (call(registry, &request, &answer, err) == 0) {
+			bool is_done = answer.status < 300, may_settle = is_unsettled(&answer) && unsettled < UNSETTLED_TRIES_MAX;
+			if (!is_done && !may_settle)
+				rest_failure(&registry->rest, "PUT", url, &answer, unsettled, err);
 			http_answer_clear(&answer);
-			return 0;
+			if (is_done)
+				return 0;
+			if (may_settle) {
+				registry->clock->sleep_ms(registry->clock->self, (int64_t) UNSETTLED_WAIT_MS * unsettled++);
+				continue;
+			}
+			explain(registry, err);
 		}
-		if (err->code != ERR_UNCLEAR || tries >= UNCLEAR_TRIES_MAX)
+		if (err->code != ERR_UNCLEAR || unclear++ >= UNCLEAR_TRIES_MAX)
 			return err->code == ERR_NOT_FOUND ? (err->code = ERR_REGISTRY, -1) : -1;
 		err_clear(err);
 		struct digest found = {0};

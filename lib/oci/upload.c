@@ -105,6 +105,7 @@ static void request_of(struct upload *upload, struct http_request *request) {
 		request->sent_self = upload;
 		request->timeout_ms = 0;
 		request->stall_timeout_ms = STALL_TIMEOUT_MS;
+		request->is_once = true; /* a layer whose answer was lost is looked for first: it may be a gigabyte */
 	}
 	request->url = upload->url;
 }

@@ -7,7 +7,7 @@ store_in_memory store
 start_registry store || exit 1
 store=$REGISTRY
 big_project "$WORK/four" "$store/ours/again" 4 $((SIZE_MB * 262144))
-printf 'first\n' >"$WORK/four/notes.txt"
+printf 'first\n' >"$WORK/four/model/notes.txt"
 mlctl_in "$WORK/four" push --json >"$WORK/pushed" || exit 1
 sleep 2.1 # Files younger than two seconds are not trusted by their times.
 mlctl_in "$WORK/four" push >/dev/null || exit 1
@@ -25,7 +25,7 @@ row "push again: calls that read the large files" "$(grep -c 'weights-[0-9]*\.bi
 
 head -c 1000 /dev/zero | tr '\0' x >"$WORK/small.bin" && tar -C "$WORK" -cf "$WORK/small.tar" small.bin
 for i in $(seq $((TIMES * 3))); do
-	head -c 1000 /dev/urandom | base64 >"$WORK/four/notes.txt"
+	head -c 1000 /dev/urandom | base64 >"$WORK/four/model/notes.txt"
 	sample_in small.ours "$WORK/four" "$MLCTL" push
 	head -c 700 /dev/urandom | base64 >"$WORK/small.bin" && tar -C "$WORK" -cf "$WORK/small.tar" small.bin
 	sample small.crane crane mutate --append "$WORK/small.tar" -t "$store/ours/again:mutated$i" "$ref"
@@ -33,6 +33,6 @@ done
 row "1 kB beside the model changed, wall; crane mutate" "$(median small.ours wall)" "$(median small.crane wall)" s 1
 start_door count "$store"
 image_is "$WORK/four" "$DOOR/ours/again"
-head -c 1000 /dev/urandom | base64 >"$WORK/four/notes.txt"
+head -c 1000 /dev/urandom | base64 >"$WORK/four/model/notes.txt"
 mlctl_in "$WORK/four" push >/dev/null
 row "1 kB beside the model changed: layer bytes sent" "$(door_says '[.[] | select(.path | test("/blobs/uploads")) | .body] | add // 0')" "" B 65536

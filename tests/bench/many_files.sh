@@ -6,14 +6,14 @@
 store_in_memory store
 start_registry store || exit 1
 store=$REGISTRY
-project "$WORK/many" "$store/many/x"
-mkdir "$WORK/many/tokens"
+big_project "$WORK/many" "$store/many/x" 0 0
+mkdir "$WORK/many/model/tokens"
 filler "$WORK/all" $((5000 * 2048)) 7
-split -a 4 -d -b 2048 "$WORK/all" "$WORK/many/tokens/part-"
+split -a 4 -d -b 2048 "$WORK/all" "$WORK/many/model/tokens/part-"
 commit "$WORK/many"
 for i in $(seq "$TIMES"); do
 	forget "$WORK/many" && image_is "$WORK/many" "$store/many/ours$i"
 	sample_in ours "$WORK/many" "$MLCTL" push
-	sample_in theirs "$WORK/many" bash -c 'tar -cf "$1" --exclude=.git . && exec crane append -f "$1" -t "$2"' - "$WORK/layer.tar" "$store/many/crane$i:1"
+	sample_in theirs "$WORK/many/model" bash -c 'tar -cf "$1" . && exec crane append -f "$1" -t "$2"' - "$WORK/layer.tar" "$store/many/crane$i:1"
 done
 row "5,000 files, build + push, wall; tar + crane append" "$(median ours wall)" "$(median theirs wall)" s 0.5

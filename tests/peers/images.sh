@@ -94,6 +94,7 @@ other_ca() { local -x MLCTL_CA_FILE=$WORK/other/ca.crt && mlctl_in "$WORK/unknow
 mkdir "$WORK/other" && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=another CA" \
 	-keyout "$WORK/other/ca.key" -out "$WORK/other/ca.crt" 2>/dev/null
 refuses "a certificate of an unknown CA is refused" 5 other_ca
+same "and the way out is no login" "$(grep -c 'ca-file' "$WORK/said.err") $(grep -c 'login' "$WORK/said.err")" "1 0"
 MLCTL_CA_FILE=$WORK/tls/ca.crt pushed "docker-registry over TLS" "$REGISTRY" tls
 start_registry both tls password && docker_config "$HOME/.docker" "$REGISTRY"
 MLCTL_CA_FILE=$WORK/tls/ca.crt pushed "docker-registry over TLS with password" "$REGISTRY" tls
@@ -156,7 +157,7 @@ if [ "$(id -u)" = 0 ]; then
 		'cd "$HOME/three" && exec "$HOME/mlctl" build --output "oci:$HOME/layout"'
 	same "another user, the same platform manifest" "$(platform_of "$WORK/nobody/layout")" "$one"
 else skip "build three: another user" "not root here"; fi
-cp -r "$WORK/one" "$WORK/four" && printf 'about\n' >"$WORK/four/README.md" && printf 'README.md\n' >>"$WORK/four/.mlctlignore" && commit "$WORK/four"
+cp -r "$WORK/one" "$WORK/four" && printf 'about\n' >"$WORK/four/README.md" && commit "$WORK/four"
 check "build four: another commit, the same model" mlctl_in "$WORK/four" build --output "oci:$WORK/layout.four"
 same "the commit is no part of the platform manifest" "$(platform_of "$WORK/layout.four")" "$one"
 finish

@@ -38,6 +38,7 @@ not_ok() {
 	tap_count=$((tap_count + 1)) tap_failed=$((tap_failed + 1))
 	printf 'not ok %d - %s\n' "$tap_count" "$1"
 	[ -z "${2:-}" ] || printf '%s\n' "$2" | head -40 | sed 's/^/# /'
+	return 1
 }
 skip() { tap_count=$((tap_count + 1)); printf 'ok %d - %s # SKIP %s\n' "$tap_count" "$1" "$2"; }
 finish() { printf '1..%d\n' "$tap_count"; exit $((tap_failed > 0)); }
@@ -205,11 +206,12 @@ mlctl_in() { (cd "$1" && shift && exec "$MLCTL" "$@"); }
 # pushed_ref FILE REPOSITORY: the tagged reference that `push --json` told in FILE.
 pushed_ref() { printf '%s:%s\n' "$2" "$(jq -r '.tags[0]' "$1")"; }
 
-# big_project FOLDER IMAGE COUNT BYTES: the project with COUNT files of BYTES random bytes each beside the model.
+# big_project FOLDER IMAGE COUNT BYTES: the project with its model in a folder, and COUNT files of BYTES random bytes each beside it.
 big_project() {
 	local number
-	mkdir -p "$1" && printf 'weights-*.bin\n' >"$1/.gitignore" && project "$1" "$2" || return 1
-	for number in $(seq "$3"); do filler "$1/weights-$number.bin" "$4" "$number" || return 1; done
+	mkdir -p "$1" && printf 'model/weights-*.bin\n' >"$1/.gitignore" && project "$1" "$2" || return 1
+	mkdir "$1/model" && mv "$1/model.onnx" "$1/model/" && sed -i 's|path: model.onnx|path: model     |' "$1/mlctl.yaml" && commit "$1" || return 1
+	for number in $(seq "$3"); do filler "$1/model/weights-$number.bin" "$4" "$number" || return 1; done
 }
 
 # valid REFERENCE: crane finds the image well-formed, and each layer has the digest of its descriptor and of the config's diff_ids. The layers are

@@ -369,6 +369,28 @@ static void a_put_is(void **state) {
 	assert_int_equal(loopback_stop(server), 0);
 }
 
+/* Unless the caller looks first: a layer is not sent a second time because its answer was lost. */
+static void a_put_that_is_once_is_not(void **state) {
+	(void) state;
+	static const struct loopback_turn turns[] = {{.answer = OK}, {.expect = "PUT", .then = LOOPBACK_CLOSE}};
+	struct loopback *server = loopback_start(turns, 2);
+	struct http *http = new_http(NULL, NULL);
+	struct http_answer answer = {0};
+	get(http, server, &answer);
+	http_answer_clear(&answer);
+	AUTO_FREE char *url = loopback_url(server, "/x");
+	struct source source = {.bytes = 1000};
+	struct http_request request = upload(url, &source);
+	request.is_once = true;
+	ask(http, &request, &answer);
+	assert_int_equal(answer.status, 0);
+	assert_int_equal(answer.failure.code, ERR_NETWORK);
+	assert_true(answer.was_sent);
+	http_answer_clear(&answer);
+	http_close(http);
+	assert_int_equal(loopback_stop(server), 0);
+}
+
 static void redirects_are_not_followed(void **state) {
 	(void) state;
 	static const struct loopback_turn nobody[1];
@@ -623,6 +645,7 @@ int main(void) {
 		cmocka_unit_test(a_401_costs_no_upload),
 		cmocka_unit_test(a_post_is_not_repeated_behind_our_back),
 		cmocka_unit_test(a_put_is),
+		cmocka_unit_test(a_put_that_is_once_is_not),
 		cmocka_unit_test(redirects_are_not_followed),
 		cmocka_unit_test(many_at_once),
 		cmocka_unit_test(streams_an_answer),
