@@ -4,6 +4,8 @@
 #include "os/fs.h"
 #include "runner/http/server.h"
 
+#include <stdio.h>
+
 struct options {
 	const char *model, *name, *listen, *admin, *admin_key_file, *release, *revision, *golden, *url;
 	int64_t listen_fd; /* -1: none */
