@@ -253,10 +253,10 @@ static int took_put(struct upload *upload, const struct http_answer *answer, str
 		done(upload, "pushed", &all->result->pushed);
 		return 0;
 	}
-	/* 404 and 416: the session is gone or somewhere else; 409: another request of ours, thought dead, still holds it. */
+	/* 404 and 416: the session is gone, or done already; 409: another request of ours, thought dead, still holds it. */
 	bool is_lost = answer->status == 404 || answer->status == 416 || answer->status == 409;
 	if (is_lost && ++upload->sessions < SESSIONS_MAX) {
-		go(upload, STEP_POST);
+		go(upload, STEP_HEAD);
 		store_say(all->progress, upload->blob, "retry", 0);
 		return 0;
 	}
