@@ -1,6 +1,7 @@
 /* The runner's flags, and the environment variables that may stand in for them (an image's configuration sets those). */
 #pragma once
 
+#include <stdio.h>
 #include "os/fs.h"
 #include "runner/http/server.h"
 

@@ -1,6 +1,7 @@
 /* The runner's verbs. Each returns the exit code: 0, 1 failed, 2 usage, 4 model or golden example refused. */
 #pragma once
 
+#include <stdio.h>
 #include "options.h"
 
 int runner_serve(const struct options *options, const struct env *env, struct err *err);

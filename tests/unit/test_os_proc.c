@@ -161,7 +161,8 @@ static void signals_are_the_childs_own(void **state) {
 	int fd = -1;
 	assert_int_equal(sig_open(&fd, &err), 0);
 	struct proc_result result;
-	run(SH("grep -E '^Sig(Blk|Ign)' /proc/self/status | tr -d '\\n\\t'"), (struct str){0}, &result);
+	/* Signals 32 and 33 are the C library's own; whoever started us may have ignored them. */
+	run(SH("grep -E '^Sig(Blk|Ign)' /proc/self/status | tr -d '\\n\\t' | sed 's/000000018\\(0*\\)$/000000000\\1/'"), (struct str){0}, &result);
 	assert_string_equal(result.out, "SigBlk:0000000000000000SigIgn:0000000000000000");
 	proc_result_clear(&result);
 	assert_int_equal(sig_take(fd), 0);
