@@ -3,6 +3,7 @@
 #include <math.h>
 
 #define WILSON_Z 1.959964
+#define QUIET_PART 4 /* of the bake: so long the canary may be quiet at its end */
 #define INTERVAL_MS_MIN 200
 #define INTERVAL_MS_MAX 15000
 
@@ -116,6 +117,8 @@ static void add_one(struct gate_side *side, struct gate_replica *replica, const 
 		remember(replica, sample, now_ms);
 		return;
 	}
+	if (sample->requests > replica->requests)
+		side->grown_ms = now_ms;
 	side->requests += sample->requests - replica->requests;
 	side->errors_5xx += sample->errors_5xx - replica->errors_5xx;
 	side->errors_4xx += sample->errors_4xx - replica->errors_4xx;
@@ -195,7 +198,13 @@ static double share_of(double part, double whole) {
 	return whole > 0 ? part / whole : 0;
 }
 
-/* Every replica that exists has just been heard; silence of one of them is missing evidence. */
+/* Counters that jumped once and then stood still are no evidence of a version that works now. */
+static bool is_alive(const struct gate *gate, const struct canary_settings *settings, int64_t now_ms) {
+	int64_t quiet_ms = settings->for_ms / QUIET_PART > 2 * gate->interval_ms ? settings->for_ms / QUIET_PART : 2 * gate->interval_ms;
+	return now_ms - gate->canary.grown_ms <= quiet_ms;
+}
+
+/* Somebody has just been heard. */
 static bool is_heard(const struct gate *gate, int64_t now_ms) {
 	for (size_t i = 0; i < gate->canary.count; i++)
 		if (gate->canary.replicas[i].is_fresh && now_ms - gate->canary.replicas[i].seen_ms <= 2 * gate->interval_ms)
@@ -218,7 +227,8 @@ static void judge(const struct gate *gate, const struct canary_settings *setting
 		v->kind = VERDICT_FAIL;
 	else if (settings->latency_p99_ms > 0 && v->slow >= GATE_ERRORS_MIN && v->slow_low > GATE_SLOW_SHARE)
 		v->kind = VERDICT_FAIL;
-	else if (elapsed_ms >= settings->for_ms && is_enough && v->high < settings->error_rate_max && is_heard(gate, now_ms))
+	else if (elapsed_ms >= settings->for_ms && is_enough && v->high < settings->error_rate_max && is_heard(gate, now_ms) &&
+		is_alive(gate, settings, now_ms))
 		v->kind = VERDICT_PASS;
 	else if (settings->max_ms > 0 && elapsed_ms >= settings->max_ms)
 		v->kind = VERDICT_UNDECIDED;

@@ -2,7 +2,7 @@
  *
  * An error is a 5xx, a failed hand-over or a wrong golden answer; 4xx count only where their share is more than 5 points above the stable
  * version's. FAIL needs at least 3 errors and the Wilson 95 % lower bound over the limit; PASS needs requests_min and the upper bound
- * under it. Numbers that are missing, not finite, stale, constant, falling or from somebody else add nothing, so they never pass. */
+ * under it, and that the canary was still answering of late. Numbers that are missing, not finite, stale, constant, falling or from somebody else add nothing, so they never pass. */
 #pragma once
 
 #include "release/release.h"
@@ -26,6 +26,7 @@ struct gate_side { /* what one version did since the bake began */
 	size_t bucket_count;
 	double bucket_le_s[BUCKETS_MAX], buckets[BUCKETS_MAX]; /* cumulative */
 	int64_t restarts, refused;
+	int64_t grown_ms; /* when it last answered something new */
 };
 
 struct gate {

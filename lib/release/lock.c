@@ -70,6 +70,11 @@ static int resolve(struct run *run, const char *bytes, size_t len, struct err *e
 	return 0;
 }
 
+/* After these the write may have happened, or another's: only reading tells. */
+static bool is_unclear(enum err_code code) {
+	return code == ERR_CONFLICT || code == ERR_UNCLEAR || code == ERR_NETWORK || code == ERR_TIMEOUT;
+}
+
 static int save(struct run *run, struct err *err) {
 	const struct release_context *context = run->context;
 	struct remote remote = remote_begin(run);
@@ -88,13 +93,11 @@ static int save(struct run *run, struct err *err) {
 		if (rc == 0) {
 			memcpy(run->version, version, sizeof(run->version));
 		} else {
-			bool is_open = err->code == ERR_CONFLICT || err->code == ERR_UNCLEAR || err->code == ERR_NETWORK || err->code == ERR_TIMEOUT;
 			struct err first = *err;
-			int found = is_open ? resolve(run, bytes, len, err) : -1;
+			int found = is_unclear(err->code) ? resolve(run, bytes, len, err) : 0;
 			if (found < 0)
 				return err_wrap(err, "writing the head");
-			if (found == 0) {
-				/* Nothing of ours is there; a lost swap is tried again like a lost call. */
+			if (found == 0) { /* nothing of ours is there; a lost swap is tried again like a lost call */
 				*err = first;
 				if (first.code == ERR_CONFLICT)
 					err->code = ERR_NETWORK;

@@ -136,8 +136,9 @@ static int deploy_locked(struct run *run, const struct deploy_request *request, 
 	return 0;
 }
 
-int release_deploy_with(const struct release_context *context, const struct deploy_request *request, const struct engine_row *table,
-	struct release_result *result, struct err *err) {
+/* is_again: an earlier destroy was finished on the way, and now there is nothing: begin anew. */
+static int deploy_once(const struct release_context *context, const struct deploy_request *request, const struct engine_row *table,
+	struct release_result *result, bool *is_again, struct err *err) {
 	struct run run __attribute__((cleanup(run_clear)));
 	struct release_plan plan;
 	struct observed live;
@@ -160,12 +161,23 @@ int release_deploy_with(const struct release_context *context, const struct depl
 	if (preflight(&run, request, err) != 0 || lock_take(&run, &wish, err) != 0)
 		return session_failed_early(&run, result, err);
 	int rc = deploy_locked(&run, request, result, err);
+	*is_again = run.is_destroyed;
 	if (run.is_holding)
 		session_let_go(&run);
 	result->elapsed_ms = run_now(&run) - run.started_ms;
 	if (rc == 0 && result->outcome == OUTCOME_DONE)
 		run_tell(&run, "done", "r%" PRId64 " live and good", result->release);
 	return rc;
+}
+
+int release_deploy_with(const struct release_context *context, const struct deploy_request *request, const struct engine_row *table,
+	struct release_result *result, struct err *err) {
+	bool is_again = false;
+	int rc = deploy_once(context, request, table, result, &is_again, err);
+	if (rc == 0 || !is_again)
+		return rc;
+	err_clear(err);
+	return deploy_once(context, request, table, result, &is_again, err);
 }
 
 int release_deploy(const struct release_context *context, const struct deploy_request *request, struct release_result *result, struct err *err) {

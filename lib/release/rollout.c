@@ -113,8 +113,8 @@ static void replay_golden(struct run *run, struct bake *bake, const struct verdi
 	double share = run->canary.for_ms > 0 ? ((double) (elapsed_ms + run->gate.interval_ms)) / (double) run->canary.for_ms : 1;
 	double wanted = gate_requests_needed(&run->canary) * (share > 1 ? 1 : share) * 1.1 + 1;
 	double have = verdict->requests > run->gate.golden_sent ? verdict->requests : run->gate.golden_sent;
-	if (share > 1 && have >= wanted) /* more evidence than the minimum decides it one way or the other */
-		wanted = have + GOLDEN_MORE;
+	if (have >= wanted) /* a sign of life each round; past its time, more evidence than the minimum decides it one way or the other */
+		wanted = have + (share > 1 ? GOLDEN_MORE : 1);
 	for (int burst = 0; burst < GOLDEN_BURST_MAX && have < wanted && !run_signal(run); burst++, have++)
 		replay_one(run, bake);
 }

@@ -95,8 +95,13 @@ int run_wait(struct run *run, int64_t ms, struct err *err) {
 	return 0;
 }
 
+/* Going back, by itself or because somebody said so, does not give up as long as there is hope. */
+static bool is_stubborn(const struct run *run) {
+	return run->is_undoing || run->subject.again;
+}
+
 struct remote remote_begin(struct run *run) {
-	int64_t budget = run->is_parking ? PARK_RETRY_MS : run->is_undoing ? UNDO_RETRY_MS : FORWARD_RETRY_MS;
+	int64_t budget = run->is_parking ? PARK_RETRY_MS : is_stubborn(run) ? UNDO_RETRY_MS : FORWARD_RETRY_MS;
 	return (struct remote) {.run = run, .until_ms = run_now(run) + budget, .pause_ms = PAUSE_MS_FIRST};
 }
 
@@ -107,13 +112,13 @@ static bool is_worth_another(const struct remote *remote, enum err_code code) {
 	case ERR_UNCLEAR:
 		return true;
 	case ERR_AUTH: /* a token that expired was dropped on the way; the next try signs anew */
-		return remote->tries < AUTH_TRIES_MAX || remote->run->is_undoing;
+		return remote->tries < AUTH_TRIES_MAX || is_stubborn(remote->run);
 	case ERR_LOCKED:
 	case ERR_INVALID:
 	case ERR_NOT_FOUND:
 		return false;
 	default:
-		return remote->run->is_undoing;
+		return is_stubborn(remote->run);
 	}
 }
 

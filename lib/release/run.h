@@ -46,6 +46,7 @@ struct run {
 	const char *reason;
 	struct head_entry back;       /* where a rollback from the subject will go */
 	struct digest serving;        /* what was verified to serve at the end */
+	bool is_destroyed;            /* a destroy that had stopped half way was finished: begin anew */
 	bool was_touched;             /* an effect has begun: from here on there is something to undo */
 
 	struct gate gate;

@@ -203,7 +203,9 @@ int session_settle_leftover(struct run *run, bool must_undo, struct err *err) {
 	if (!is_settled)
 		return -1;
 	session_forget_subject(run);
-	if (entry_event == EVENT_DESTROY) /* nothing is left, not even the head: begin anew */
-		return err_set(err, ERR_CONFLICT, "a destroy that had stopped half way was finished");
+	if (entry_event == EVENT_DESTROY) { /* nothing is left, not even the head */
+		run->is_destroyed = true;
+		return err_set(err, ERR_CONFLICT, "a destroy that had stopped half way was finished: nothing is left");
+	}
 	return 0;
 }
