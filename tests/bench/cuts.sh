@@ -17,7 +17,7 @@ try() {
 	if timeout 300 "$@" >"$WORK/said" 2>"$WORK/said.err"; then echo "succeeds, $(again)x the bytes"; else echo "fails, $(again)x the bytes"; fi
 }
 for cuts in "1" "1 2 3 4"; do
-	options=() count=0
+	options=(--upload-min "$size") count=0
 	for cut in $cuts; do options+=(--cut "$cut@$half") count=$((count + 1)); done
 	start_door "ours$count" "$store" "${options[@]}"
 	image_is "$WORK/four" "$DOOR/ours/cut$count"

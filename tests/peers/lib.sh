@@ -204,7 +204,7 @@ platform_of() {
 # mlctl_in FOLDER arguments...: as a user would call it there.
 mlctl_in() { (cd "$1" && shift && exec "$MLCTL" "$@"); }
 # pushed_ref FILE REPOSITORY: the tagged reference that `push --json` told in FILE.
-pushed_ref() { printf '%s:%s\n' "$2" "$(jq -r '.tags[0]' "$1")"; }
+pushed_ref() { printf '%s:%s\n' "$2" "$(jq -r .tag "$1")"; }
 
 # big_project FOLDER IMAGE COUNT BYTES: the project with its model in a folder, and COUNT files of BYTES random bytes each beside it.
 big_project() {
