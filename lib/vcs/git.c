@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <git2.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define SMALL_BYTES_MAX ((int64_t) 1024 * 1024) /* libgit2 hashes up to here, with the filters of .gitattributes; above, question->hash */
 #define SUBJECT_BYTES_MAX 200
+#define LINK_BYTES_MAX 4096
 
 struct session {
 	const struct git_question *question;
@@ -155,9 +157,13 @@ static bool entry_is_lfs(const struct session *session, const git_index_entry *e
 	return is_lfs;
 }
 
-static bool link_is_clean(const struct session *session, const char *full, const git_index_entry *entry) {
+/* The content of a symlink is where it points. */
+static bool link_is_clean(const char *full, const git_index_entry *entry) {
+	char target[LINK_BYTES_MAX];
 	git_oid id;
-	return git_repository_hashfile(&id, session->repository, full, GIT_OBJECT_BLOB, "") == 0 && git_oid_equal(&id, &entry->id);
+	ssize_t len = readlink(full, target, sizeof(target));
+	return len >= 0 && (size_t) len < sizeof(target) && git_odb_hash(&id, target, (size_t) len, GIT_OBJECT_BLOB) == 0 &&
+	       git_oid_equal(&id, &entry->id);
 }
 
 static int content_is_clean(
@@ -168,7 +174,7 @@ static int content_is_clean(
 	git_oid id;
 	*is_clean = false;
 	if (S_ISLNK(info->st_mode)) {
-		*is_clean = link_is_clean(session, full, entry);
+		*is_clean = link_is_clean(full, entry);
 		return 0;
 	}
 	if (entry_is_lfs(session, entry, &pointer)) {

@@ -98,6 +98,16 @@ static void dirty_variants(void **state) {
 	expect(folder, true, "model.onnx");
 }
 
+static void links_count_by_where_they_point(void **state) {
+	(void) state;
+	AUTO_SCRATCH char *folder = scratch_new();
+	scratch_sh(folder, "git init -q -b main .; mkdir d; echo m >d/m; ln -s d/m model.onnx; echo n >mlctl.yaml; git add .; git commit "
+			   "-q -m x; touch -h -d '1 hour ago' model.onnx");
+	expect(folder, false, NULL);
+	scratch_sh(folder, "echo m >d/n; git add d; git commit -q -m y; ln -sf d/n model.onnx");
+	expect(folder, true, "model.onnx");
+}
+
 static void only_the_folder_counts(void **state) {
 	(void) state;
 	AUTO_SCRATCH char *folder = scratch_new();
@@ -160,6 +170,17 @@ static void dvc_files_are_clean_by_their_md5(void **state) {
 	expect(folder, false, NULL);
 	scratch_sh(folder, "echo CONTENT >model.onnx");
 	expect(folder, true, "model.onnx");
+}
+
+static void filters_of_gitattributes_count(void **state) {
+	(void) state;
+	AUTO_SCRATCH char *folder = scratch_new();
+	scratch_sh(folder, "git init -q -b main .; echo m >model.onnx; echo '*.yaml text eol=crlf' >.gitattributes; printf "
+			   "'a\\r\\nb\\r\\n' >mlctl.yaml; git add .; "
+			   "git commit -q -m x; touch -d '1 hour ago' mlctl.yaml");
+	expect(folder, false, NULL);
+	scratch_sh(folder, "printf 'a\\r\\nc\\r\\n' >mlctl.yaml");
+	expect(folder, true, "mlctl.yaml");
 }
 
 static void unusual_repositories(void **state) {
@@ -240,10 +261,12 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(facts_of_a_clean_checkout),
 		cmocka_unit_test(dirty_variants),
+		cmocka_unit_test(links_count_by_where_they_point),
 		cmocka_unit_test(only_the_folder_counts),
 		cmocka_unit_test(times_spare_the_reading),
 		cmocka_unit_test(lfs_files_are_clean_by_their_oid),
 		cmocka_unit_test(dvc_files_are_clean_by_their_md5),
+		cmocka_unit_test(filters_of_gitattributes_count),
 		cmocka_unit_test(unusual_repositories),
 		cmocka_unit_test(another_owners_repository),
 		cmocka_unit_test(remotes),
