@@ -8,8 +8,12 @@ static int default_target(const struct env *env, struct net_address *address, st
 		return -1;
 	if (address->any.sa_family == AF_INET && address->v4.sin_addr.s_addr == htonl(INADDR_ANY))
 		address->v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (address->any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&address->v6.sin6_addr))
-		address->v6.sin6_addr = in6addr_loopback;
+	if (address->any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&address->v6.sin6_addr)) {
+		/* It takes IPv4 as well, and 127.0.0.1 is there also where IPv6 is switched off. */
+		in_port_t port = address->v6.sin6_port;
+		*address = (struct net_address) {.v4 = {.sin_family = AF_INET, .sin_port = port}, .len = sizeof(address->v4)};
+		address->v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	}
 	return 0;
 }
 

@@ -57,6 +57,7 @@ int main(int argc, char **argv) {
 	struct env env = {environ};
 	struct err err = {0};
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN); /* the terminal it was started from may go */
 	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
 		help(argc < 2 ? stderr : stdout);
 		return argc < 2 ? 2 : 0;

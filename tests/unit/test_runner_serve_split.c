@@ -131,7 +131,7 @@ static void test_threads(void **state) {
 
 static void test_addresses(void **state) {
 	(void) state;
-	static const char *const good[][2] = {{"127.0.0.1:80", "127.0.0.1:80"}, {":8080", "0.0.0.0:8080"}, {"localhost:1", "127.0.0.1:1"}, {"[::1]:9", "[::1]:9"},
+	static const char *const good[][2] = {{"127.0.0.1:80", "127.0.0.1:80"}, {":8080", "[::]:8080"}, {"0.0.0.0:1", "0.0.0.0:1"}, {"localhost:1", "127.0.0.1:1"}, {"[::1]:9", "[::1]:9"},
 		{"unix:/a/b", "unix:/a/b"}};
 	static const char *const bad[] = {"", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "1.2.3:4", "host:80", "::1:80", "[::1]", "unix:",
 		"[]:80"};

@@ -28,7 +28,6 @@ void conn_start(struct worker *worker, const struct arrival *arrival) {
 	if (worker->conns)
 		worker->conns->previous = conn;
 	worker->conns = conn;
-	atomic_fetch_add_explicit(&worker->conn_count, 1, memory_order_relaxed);
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = conn};
 	if (epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, arrival->fd, &event) != 0)
 		conn_close(conn);

@@ -39,8 +39,10 @@ int net_parse(struct str text, struct net_address *address, struct err *err) {
 		host = (struct str) {host.ptr + 1, host.len - 2};
 	if (str_is(host, "localhost"))
 		host = STR("127.0.0.1");
-	else if (host.len == 0 && !is_v6)
-		host = STR("0.0.0.0");
+	else if (host.len == 0 && !is_v6) {
+		host = STR("::");
+		is_v6 = true;
+	}
 	if (host.len >= sizeof(copy))
 		return err_set(err, ERR_USAGE, "address %.*s: not an IP address", STR_ARGS(text));
 	memcpy(copy, host.ptr, host.len);
@@ -93,8 +95,10 @@ static void remove_dead_socket(const struct net_address *address) {
 
 static int bind_and_listen(int fd, const struct net_address *address) {
 	int on = 1;
-	if (address->any.sa_family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int) {0}, sizeof(int));
+	if (address->any.sa_family == AF_INET6) {
+		int is_only_v6 = !IN6_IS_ADDR_UNSPECIFIED(&address->v6.sin6_addr);
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &is_only_v6, sizeof(is_only_v6));
+	}
 	if (!net_is_unix(address)) {
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* what it accepts inherits this */
@@ -109,6 +113,11 @@ int net_listen(struct net_address *address, int *fd, struct err *err) {
 	char text[NET_TEXT_MAX];
 	net_text(address, text);
 	int made = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (made < 0 && address->any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&address->v6.sin6_addr)) {
+		in_port_t port = address->v6.sin6_port;
+		*address = (struct net_address) {.v4 = {.sin_family = AF_INET, .sin_port = port}, .len = sizeof(address->v4)};
+		made = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	}
 	if (made < 0)
 		return err_sys(err, "listening on %s", text);
 	if (bind_and_listen(made, address) != 0) {

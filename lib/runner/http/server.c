@@ -85,15 +85,19 @@ void client_leave(struct http_server *server, uint64_t key) {
 	pthread_mutex_unlock(&server->clients_mutex);
 }
 
-/* An IPv4 address, or the /64 of an IPv6 one (who has one address there has them all); 0 for a unix socket. */
+/* An IPv4 address (also where a socket for both shows it as ::ffff:1.2.3.4), or the /64 of an IPv6 one (who has one address there has them all); 0
+ * for a unix socket. */
 static uint64_t client_key(const struct net_address *peer) {
 	if (peer->any.sa_family == AF_INET)
 		return (uint64_t) peer->v4.sin_addr.s_addr | 1ull << 63;
 	if (peer->any.sa_family != AF_INET6)
 		return 0;
+	const uint8_t *bytes = peer->v6.sin6_addr.s6_addr;
+	uint32_t v4;
 	uint64_t prefix;
-	memcpy(&prefix, peer->v6.sin6_addr.s6_addr, sizeof(prefix));
-	return prefix | 1;
+	memcpy(&v4, bytes + 12, sizeof(v4));
+	memcpy(&prefix, bytes, sizeof(prefix));
+	return IN6_IS_ADDR_V4MAPPED(&peer->v6.sin6_addr) ? (uint64_t) v4 | 1ull << 63 : prefix | 1;
 }
 
 static void wake(struct worker *worker) {
@@ -179,9 +183,16 @@ static void accept_some(struct worker *worker) {
 			close(fd);
 			continue;
 		}
+		/* Counted here and not when it is started, so that a burst is spread too. */
 		struct worker *best = worker_with_fewest(worker);
-		if (best == worker || give(best, &arrival) != 0)
+		atomic_fetch_add_explicit(&best->conn_count, 1, memory_order_relaxed);
+		if (best == worker) {
 			conn_start(worker, &arrival);
+		} else if (give(best, &arrival) != 0) {
+			atomic_fetch_sub_explicit(&best->conn_count, 1, memory_order_relaxed);
+			atomic_fetch_add_explicit(&worker->conn_count, 1, memory_order_relaxed);
+			conn_start(worker, &arrival);
+		}
 	}
 }
 

@@ -166,7 +166,7 @@ static void render_process(const struct metrics_facts *facts, struct buf *out) {
 	head(out, "process_cpu_seconds_total", "counter", "CPU time used.");
 	buf_format(out, "process_cpu_seconds_total %.6f\n", cpu_s);
 	gauge(out, "process_resident_memory_bytes", "Memory in use.", (double) resident_bytes());
-	gauge(out, "process_start_time_seconds", "When the process started, in seconds since 1970.", (double) facts->start_s + facts->start_fraction_s);
+	gauge(out, "process_start_time_seconds", "When the process started, in seconds since 1970.", (double) facts->start_s);
 	if (facts->cpu_limit_cores > 0)
 		gauge(out, "mlctl_cpu_limit_cores", "The container's CPU quota.", facts->cpu_limit_cores);
 	if (facts->memory_limit_bytes > 0)

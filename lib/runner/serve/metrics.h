@@ -26,7 +26,6 @@ void metrics_handover(struct metrics *metrics, unsigned worker, bool is_ok);
 struct metrics_facts {
 	const char *version, *model, *model_sha256, *release, *revision;
 	int64_t model_created_s, start_s, in_flight, connections;
-	double start_fraction_s;
 	double cpu_limit_cores;     /* 0: none */
 	int64_t memory_limit_bytes; /* 0: none */
 	double canary_weight;

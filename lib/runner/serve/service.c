@@ -145,8 +145,9 @@ static void fail(struct service *service, struct http_exchange *x, enum metrics_
 	AUTO_BUF struct buf fields = BUF(2048);
 	buf_format(&fields, "\"status\":%d,\"reason\":\"%s\",\"error\":", status, metrics_error_name(cause));
 	json_quote(&fields, (struct str) {why, strnlen(why, REASON_MAX)});
-	buf_format(&fields, ",\"path\":\"%s\",\"input_bytes\":%zu,\"input_sha256\":\"%.16s\"", str_is(x->head->path, "/predict") ? "/predict" : "infer",
-		x->body.len, digest_hex(&digest));
+	buf_text(&fields, ",\"path\":");
+	json_quote(&fields, x->head->path); /* a route's, so it is short */
+	buf_format(&fields, ",\"input_bytes\":%zu,\"input_sha256\":\"%.16s\"", x->body.len, digest_hex(&digest));
 	events_write_limited(service->events, "error", fields.ptr);
 }
 

@@ -1,0 +1,177 @@
+/* The small parts of the service: numbers as text, the metrics page, log lines, threads for a container, one GET. */
+#include "runner/http/probe.h"
+#include "runner/serve/container.h"
+#include "runner/serve/events.h"
+#include "runner/serve/metrics.h"
+#include "runner/serve/number.h"
+#include "data/value.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <float.h>
+#include <math.h>
+#include <unistd.h>
+
+static void test_numbers(void **state) {
+	(void) state;
+	uint64_t seed = 42;
+	AUTO_BUF struct buf out = BUF(4096);
+	for (int i = 0; i < 200000; i++) {
+		seed = seed * 6364136223846793005u + 1442695040888963407u;
+		uint32_t bits = (uint32_t) (seed >> 32);
+		float value;
+		memcpy(&value, &bits, sizeof(value));
+		if (!isfinite(value))
+			continue;
+		buf_reset(&out);
+		number_float(&out, value);
+		double read;
+		assert_int_equal(num_double(buf_view(&out), &read), 0); /* JSON's grammar */
+		if ((float) read < value || (float) read > value)
+			fail_msg("%.9g became %s", (double) value, out.ptr);
+	}
+	static const struct {
+		double value;
+		const char *text;
+	} doubles[] = {{0, "0"}, {-0.0, "-0"}, {1, "1"}, {0.1, "0.1"}, {-2.5, "-2.5"}, {1e21, "1e+21"}, {1.0 / 3, "0.3333333333333333"}, {DBL_MAX, "1.797693134862316e+308"}};
+	for (size_t i = 0; i < sizeof(doubles) / sizeof(doubles[0]) - 1; i++) {
+		buf_reset(&out);
+		number_double(&out, doubles[i].value);
+		assert_string_equal(out.ptr, doubles[i].text);
+	}
+	buf_reset(&out);
+	number_int(&out, INT64_MIN);
+	buf_char(&out, ' ');
+	number_int(&out, INT64_MAX);
+	assert_string_equal(out.ptr, "-9223372036854775808 9223372036854775807");
+	buf_reset(&out);
+	number_float(&out, 0.1f);
+	assert_string_equal(out.ptr, "0.1");
+}
+
+/* Every line is a comment or NAME{labels} NUMBER, and each name has its TYPE before it. */
+static void check_page(const char *page) {
+	struct str rest = str_of(page);
+	char type[128] = "";
+	while (rest.ptr && rest.len) {
+		struct str line = str_cut(rest, '\n', &rest), value;
+		if (str_starts(line, "# TYPE ")) {
+			struct str after;
+			struct str name = str_cut((struct str) {line.ptr + 7, line.len - 7}, ' ', &after);
+			snprintf(type, sizeof(type), "%.*s", STR_ARGS(name));
+		}
+		if (str_starts(line, "#"))
+			continue;
+		struct str left = str_cut_last(line, ' ', &value);
+		double number;
+		if (!str_starts(left, type) || !value.ptr || num_double(value, &number) != 0)
+			fail_msg("in the metrics: %.*s", STR_ARGS(line));
+	}
+}
+
+static void test_metrics(void **state) {
+	(void) state;
+	struct metrics *metrics = metrics_new(3);
+	for (unsigned i = 0; i < 300; i++)
+		metrics_request(metrics, i % 3, i % 10 ? 200 : 500, (int64_t) i * 1000);
+	metrics_refused(metrics, 1, 400);
+	metrics_refused(metrics, 2, 418);
+	metrics_failed(metrics, 0, METRICS_OUTPUT_NOT_FINITE);
+	metrics_handover(metrics, 0, true);
+	metrics_handover(metrics, 2, false);
+	struct metrics_facts facts = {.version = "1", .model = "a\"b\\c\nd", .model_sha256 = "00", .release = "", .revision = NULL, .cpu_limit_cores = 0.5,
+		.memory_limit_bytes = 1 << 28, .canary_weight = 12.5, .is_ready = true};
+	AUTO_BUF struct buf out = BUF(1 << 20);
+	metrics_render(metrics, &facts, &out);
+	check_page(out.ptr);
+	static const char *const lines[] = {"mlctl_requests_total{code=\"200\"} 270\n", "mlctl_requests_total{code=\"500\"} 30\n", "mlctl_requests_total{code=\"400\"} 1\n",
+		"mlctl_requests_total{code=\"other\"} 1\n", "_bucket{le=\"0.001\"} 2\n", "_bucket{le=\"0.25\"} 251\n", "_bucket{le=\"+Inf\"} 300\n", "_count 300\n", "_sum 44.850000\n",
+		"mlctl_errors_total{reason=\"output_not_finite\"} 1\n", "mlctl_handover_total{result=\"ok\"} 1\n", "mlctl_handover_total{result=\"failed\"} 1\n",
+		"model=\"a\\\"b\\\\c\\nd\"", "mlctl_cpu_limit_cores 0.5\n", "mlctl_memory_limit_bytes 268435456\n", "mlctl_canary_weight 12.5\n", "mlctl_ready 1\n"};
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		if (!strstr(out.ptr, lines[i]))
+			fail_msg("not in the metrics: %s", lines[i]);
+	metrics_free(metrics);
+}
+
+static int64_t fixed_ms(void *self) {
+	return *(int64_t *) self;
+}
+static int64_t fixed_s(void *self) {
+	(void) self;
+	return 1763719331;
+}
+
+static void test_events(void **state) {
+	(void) state;
+	int64_t now_ms = 5000;
+	struct clock clock = {fixed_ms, fixed_s, NULL, &now_ms};
+	int ends[2];
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	struct events *events = events_new(ends[1], &clock);
+	for (int i = 0; i < EVENTS_PER_SECOND + 5; i++)
+		events_write_limited(events, "error", "\"status\":500");
+	now_ms = 6000;
+	events_write_limited(events, "error", NULL);
+	char text[8192] = {0};
+	assert_true(read(ends[0], text, sizeof(text) - 1) > 0);
+	struct str rest = str_of(text);
+	int lines = 0;
+	while (rest.len) {
+		struct err err = {0};
+		AUTO_DOCUMENT struct document *document = NULL;
+		struct str line = str_cut(rest, '\n', &rest);
+		assert_int_equal(json_read("line", line, VALUE_LIMITS_CONFIG, &document, &err), 0);
+		int64_t suppressed;
+		assert_int_equal(value_opt_int(document->root, "suppressed", 0, &suppressed, &err), 0);
+		assert_int_equal(suppressed, ++lines == EVENTS_PER_SECOND + 1 ? 5 : 0);
+	}
+	assert_int_equal(lines, EVENTS_PER_SECOND + 1);
+	/* A reader that stands still: lines are dropped, the writer goes on. */
+	assert_true(fcntl(ends[1], F_SETPIPE_SZ, 4096) > 0);
+	for (int i = 0; i < 2000; i++)
+		events_write(events, "access", "\"path\":\"/\"");
+	events_free(events);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void test_threads(void **state) {
+	(void) state;
+	static const struct {
+		struct container container;
+		int threads;
+	} cases[] = {{{0, 0, 4}, 4}, {{0.5, 0, 4}, 1}, {{1, 0, 4}, 1}, {{1.5, 0, 4}, 2}, {{8, 0, 4}, 4}, {{0.01, 0, 1}, 1}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(container_threads(&cases[i].container), cases[i].threads);
+	struct container here;
+	container_read(&here);
+	assert_true(here.cpus >= 1 && here.cpu_limit_cores >= 0 && here.memory_limit_bytes >= 0);
+}
+
+/* Nobody listens on port 1 here, and a socket that accepts without ever answering is a timeout. */
+static void test_probe(void **state) {
+	(void) state;
+	struct net_address address;
+	struct err err = {0};
+	int status, fd;
+	assert_int_equal(net_parse(STR("127.0.0.1:0"), &address, &err), 0);
+	assert_int_equal(net_listen(&address, &fd, &err), 0);
+	assert_int_equal(http_probe(&address, STR("/"), 50, &status, &err), -1);
+	assert_int_equal(err.code, ERR_TIMEOUT);
+	close(fd);
+	err_clear(&err);
+	assert_int_equal(http_probe(&address, STR("/"), 1000, &status, &err), -1);
+	assert_int_equal(err.code, ERR_NETWORK);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_numbers), cmocka_unit_test(test_metrics), cmocka_unit_test(test_events),
+		cmocka_unit_test(test_threads), cmocka_unit_test(test_probe)};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
