@@ -82,16 +82,13 @@ static int map_file(struct model *model, const char *path, int *folder, struct e
 	if (mapping == MAP_FAILED)
 		return err_sys(err, "mapping %s", path);
 	model->mapping = mapping;
-	model->mapping_bytes = (size_t) st.st_size;
+	model->bytes = (struct str) {mapping, (size_t) st.st_size};
 	model->created_s = st.st_mtime;
 	return open_folder_of(path, folder, err);
 }
 
-static int load(struct model *model, const char *path, const struct op_table *ops, struct err *err) {
-	AUTO_CLOSE int folder = -1;
-	if (map_file(model, path, &folder, err) != 0)
-		return -1;
-	struct str bytes = {model->mapping, model->mapping_bytes};
+static int load(struct model *model, int folder, const struct op_table *ops, struct err *err) {
+	struct str bytes = model->bytes;
 	digest_of(bytes, &model->digest);
 	struct arena file_memory = {.bytes_max = load_limit(bytes.len)};
 	model->memory.bytes_max = file_memory.bytes_max;
@@ -103,9 +100,34 @@ static int load(struct model *model, const char *path, const struct op_table *op
 			model->opset = graph->opsets[i].version;
 	free(graph);
 	arena_clear(&file_memory);
-	/* Most of the file (trees, attributes) was copied into better shapes; let its pages go, what is used comes back. */
-	madvise(model->mapping, model->mapping_bytes, MADV_DONTNEED);
 	return rc;
+}
+
+static int load_file(struct model *model, const char *path, const struct op_table *ops, struct err *err) {
+	AUTO_CLOSE int folder = -1;
+	if (map_file(model, path, &folder, err) != 0 || load(model, folder, ops, err) != 0)
+		return -1;
+	/* Most of the file (trees, attributes) was copied into better shapes; let its pages go, what is used comes back. */
+	madvise(model->mapping, model->bytes.len, MADV_DONTNEED);
+	return 0;
+}
+
+static struct model *model_new(char *name) {
+	struct model *model = NEW(struct model);
+	model->name = name;
+	model->format = "onnx";
+	return model;
+}
+
+int model_load_bytes(struct str bytes, const char *name, const struct op_table *ops, struct model **out, struct err *err) {
+	struct model *model = model_new(mem_text(name));
+	model->bytes = bytes;
+	if (load(model, -1, ops, err) != 0) {
+		model_free(model);
+		return -1;
+	}
+	*out = model;
+	return 0;
 }
 
 int model_load(const char *path, const char *name, const struct op_table *ops, struct model **out, struct err *err) {
@@ -119,10 +141,8 @@ int model_load(const char *path, const char *name, const struct op_table *ops, s
 		file = mem_text(path);
 	if (!str_ends(str_of(file), ".onnx"))
 		return refuse_format(file, err);
-	struct model *model = NEW(struct model);
-	model->name = name ? mem_text(name) : name_of_file(file);
-	model->format = "onnx";
-	if (load(model, file, ops, err) != 0) {
+	struct model *model = model_new(name ? mem_text(name) : name_of_file(file));
+	if (load_file(model, file, ops, err) != 0) {
 		model_free(model);
 		return err_wrap(err, "%s", file);
 	}
@@ -134,7 +154,7 @@ void model_free(struct model *model) {
 	if (!model)
 		return;
 	if (model->mapping)
-		munmap(model->mapping, model->mapping_bytes);
+		munmap(model->mapping, model->bytes.len);
 	arena_clear(&model->memory);
 	free(model->name);
 	free(model);

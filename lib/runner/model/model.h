@@ -23,6 +23,8 @@ struct op_table; /* ops/ops.h; handed in, so that model/ does not know ops/ */
 /* path: a file, or a folder that holds exactly one model file. name: NULL for the file's own name without its ending. Refused models say
  * which node, operator, version and why (ERR_INVALID), with what would work in err->fix. */
 int model_load(const char *path, const char *name, const struct op_table *ops, struct model **out, struct err *err);
+/* The same from bytes in memory, which are borrowed until model_free(); external data is refused. For tests. */
+int model_load_bytes(struct str bytes, const char *name, const struct op_table *ops, struct model **out, struct err *err);
 void model_free(struct model *model);
 const char *model_name(const struct model *model);
 const char *model_format(const struct model *model); /* "onnx" */

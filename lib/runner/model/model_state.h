@@ -9,6 +9,7 @@
 
 #define VALUE_NONE UINT32_MAX
 #define RUN_BYTES_MAX ((size_t) 2 * 1024 * 1024 * 1024)
+#define TRIAL_BYTES_MAX ((size_t) 64 * 1024 * 1024)
 
 struct step {
 	const struct op *op;
@@ -26,8 +27,8 @@ struct model {
 	int opset;
 	struct digest digest;
 	int64_t created_s;
-	void *mapping; /* the file's bytes, where constants may point to */
-	size_t mapping_bytes;
+	struct str bytes; /* the file's, where constants may point to */
+	void *mapping;    /* the same when they are mapped, else NULL */
 	size_t inputs_count, outputs_count, steps_count, values_count, operands_max;
 	struct port inputs[MODEL_PORTS_MAX], outputs[MODEL_PORTS_MAX];
 	uint32_t input_values[MODEL_PORTS_MAX], output_values[MODEL_PORTS_MAX];

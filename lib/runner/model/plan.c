@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #define LABEL_BYTES_MAX 256
-#define TRIAL_BYTES_MAX ((size_t) 64 * 1024 * 1024)
 #define TRIAL_ROWS_FEW 1
 #define TRIAL_ROWS_MORE 3 /* not 2: a dimension of 2 is often the number of classes */
 
@@ -74,8 +73,8 @@ static int name_values(struct planner *planner) {
 /* Constants outside the mapping live in the file's arena, which ends with the load. */
 static int keep_constant(struct model *model, const struct tensor *from, struct tensor *to, struct err *err) {
 	*to = *from;
-	const char *mapping = model->mapping, *data = from->data;
-	if (mapping && data >= mapping && data < mapping + model->mapping_bytes)
+	const char *data = from->data;
+	if (data >= model->bytes.ptr && data < model->bytes.ptr + model->bytes.len)
 		return 0;
 	struct op_load load = {.memory = &model->memory};
 	int64_t count = shape_count(&from->shape);
@@ -331,14 +330,14 @@ static int trial(const struct model *model, struct run *run, int64_t rows, struc
 		}
 		int64_t count = shape_count(&input->shape);
 		input->data = count < 0 ? NULL : arena_alloc(&zeros, (size_t) count * dtype_size(input->dtype));
-		if (!input->data) {
-			*is_sure = false;
+		if (!input->data)
 			rc = err_set(err, ERR_LIMIT, "input %s is too large to be tried out", model->inputs[i].name);
-		}
 	}
 	if (rc == 0)
 		rc = run_steps(model, run, inputs, ~UINT64_C(0), true, outputs, err);
 	arena_clear(&zeros);
+	if (err->code == ERR_LIMIT) /* too large to be tried, which is not to say too large to run */
+		*is_sure = false;
 	return rc;
 }
 
@@ -349,6 +348,7 @@ static int infer_shapes(struct model *model, struct err *err) {
 	bool is_sure;
 	struct err scratch = {0};
 	struct run *run = run_new(model);
+	run->memory.bytes_max = TRIAL_BYTES_MAX;
 	int rc = trial(model, run, TRIAL_ROWS_FEW, few, &is_sure, &scratch);
 	for (size_t i = 0; rc == 0 && i < model->outputs_count; i++)
 		shapes[i] = few[i].shape;

@@ -277,6 +277,8 @@ static size_t separator_at(const struct tokenizer *state, struct str text, size_
 
 static int by_separators(const struct op_call *call, const struct tokenizer *state, struct str text, struct tokens *tokens, struct err *err) {
 	size_t start = 0, at = 0;
+	if (text.len == 0)
+		return 0;
 	while (at < text.len) {
 		size_t len = separator_at(state, text, at);
 		if (len == 0) {
@@ -335,6 +337,9 @@ int run_tokenizer(const struct op_call *call, struct err *err) {
 	return 0;
 }
 
+#define GRAM_MAX 32
+#define SKIP_MAX 64
+
 enum tfidf_mode { MODE_TF, MODE_IDF, MODE_TFIDF };
 
 /* The n-grams as paths from a root: `edges` finds the number of a step by its node and token. */
@@ -365,7 +370,7 @@ static int read_tfidf(struct op_load *load, struct tfidf *state, struct tfidf_li
 		op_opt_texts(load, "pool_strings", &lists->texts, &lists->texts_count, err) != 0 ||
 		op_opt_floats(load, "weights", &lists->weights, &lists->weights_count, err) != 0)
 		return -1;
-	if (state->gram_min < 1 || state->gram_max < state->gram_min || state->gram_max > 64 || state->skip_max < 0 || state->skip_max > 1000)
+	if (state->gram_min < 1 || state->gram_max < state->gram_min || state->gram_max > GRAM_MAX || state->skip_max < 0 || state->skip_max > SKIP_MAX)
 		return err_set(err, ERR_INVALID, "n-grams of %lld to %lld with up to %lld skipped are not supported", (long long) state->gram_min,
 			(long long) state->gram_max, (long long) state->skip_max);
 	if ((lists->ints_count > 0) == (lists->texts_count > 0))

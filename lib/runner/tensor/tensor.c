@@ -37,11 +37,14 @@ enum dtype dtype_from_oip(struct str name) {
 	return DTYPE_NONE;
 }
 
+/* A dimension of 0 does not excuse the others: parts of a shape are multiplied too. */
 int64_t shape_count(const struct shape *shape) {
 	int64_t count = 1;
+	bool is_empty = false;
 	for (int i = 0; i < shape->rank; i++) {
-		if (shape->dims[i] < 0 || num_mul(count, shape->dims[i], &count) || count > TENSOR_BYTES_MAX)
+		is_empty = is_empty || shape->dims[i] == 0;
+		if (shape->dims[i] < 0 || (shape->dims[i] && num_mul(count, shape->dims[i], &count)) || count > TENSOR_BYTES_MAX)
 			return -1;
 	}
-	return count;
+	return is_empty ? 0 : count;
 }
