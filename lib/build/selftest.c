@@ -82,11 +82,9 @@ static int refused_example(const struct selftest *test, const struct value *chec
 	const struct value *mismatch = value_find(check, "golden.mismatch");
 	struct str got = text_of(mismatch, "got"), expected = text_of(mismatch, "expected"), output = text_of(mismatch, "output");
 	int64_t line = int_of(mismatch, "line"), failed = int_of(check, "golden.total") - int_of(check, "golden.passed");
-	err_set(err, ERR_INVALID,
-		"self-test: %s:%lld: row %lld: %.*s%sgot %.*s, expected %.*s; %lld of %lld examples differ by more than %.*s", test->golden,
-		(long long) line, (long long) int_of(mismatch, "row"), STR_ARGS(output), output.len ? ": " : "", STR_ARGS(got),
-		STR_ARGS(expected), (long long) failed, (long long) int_of(check, "golden.total"),
-		STR_ARGS(text_of(check, "golden.tolerance")));
+	err_set(err, ERR_INVALID, "self-test: row %lld: %.*s%sgot %.*s, expected %.*s; %lld of %lld examples differ by more than %.*s",
+		(long long) int_of(mismatch, "row"), STR_ARGS(output), output.len ? ": " : "", STR_ARGS(got), STR_ARGS(expected),
+		(long long) failed, (long long) int_of(check, "golden.total"), STR_ARGS(text_of(check, "golden.tolerance")));
 	err_at(err, "%s:%lld", test->golden, (long long) line);
 	return err_fix(err, "if the new answers are right: correct them in %s; otherwise it is the model", test->golden);
 }

@@ -129,6 +129,8 @@ static void expect_refused(const char *script, enum err_code code, const char *w
 	struct build *out = NULL;
 	if (try_build(&(struct call){.folder = folder, .is_tested = true}, &out, &err) == 0)
 		fail_msg("this was built: %s", script);
+	if (strstr(script, "mismatch"))
+		assert_string_equal(err.at, "golden.jsonl:3");
 	if (err.code != code || !strstr(err.message, word) || (fix && !strstr(err.fix, fix)))
 		fail_msg("%s: %d %s (fix: %s) is not %d %s (fix: %s)", script, err.code, err.message, err.fix, code, word, fix ? fix : "");
 }
@@ -409,7 +411,7 @@ static void the_self_test_refuses(void **state) {
 		       "'{\"schema\":\"mlctl-runner.check/"
 		       "1\",\"model\":{\"digest\":\"x\"},\"golden\":{\"passed\":4,\"total\":5,\"tolerance\":0.0001,"
 		       "\"mismatch\":{\"line\":3,\"row\":1,\"output\":\"probability\",\"got\":\"0.31\",\"expected\":\"0.52\"}}}' >said",
-		ERR_INVALID, "golden.jsonl:3: row 1: probability: got 0.31, expected 0.52; 1 of 5 examples", "golden.jsonl");
+		ERR_INVALID, "self-test: row 1: probability: got 0.31, expected 0.52; 1 of 5 examples", "golden.jsonl");
 	expect_refused("echo '{\"schema\":\"mlctl-runner.check/1\",\"error\":{\"kind\":\"invalid\",\"message\":\"model.onnx: no operator "
 		       "Foo\",\"fix\":\"use Bar\"}}' >said",
 		ERR_INVALID, "model.onnx: no operator Foo", "use Bar");
