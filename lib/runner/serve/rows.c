@@ -1,5 +1,7 @@
 #include "runner/serve/rows.h"
 
+#include "runner/serve/number.h"
+
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -212,30 +214,24 @@ int rows_decode(const struct model *model, const struct value *request, struct a
 	return 0;
 }
 
-/* The shortest of 6 to 9 (float) or 15 to 17 (double) digits that reads back as the same number. */
+/* JSON has no word for NaN and the infinities. */
 static void put_number(struct buf *out, double value, bool is_float) {
-	char text[40];
-	if (!isfinite(value)) {
+	if (!isfinite(value))
 		buf_text(out, "null");
-		return;
-	}
-	for (int digits = is_float ? 6 : 15;; digits++) {
-		snprintf(text, sizeof(text), "%.*g", digits, value);
-		double back = is_float ? (double) strtof(text, NULL) : strtod(text, NULL);
-		if (digits == (is_float ? 9 : 17) || (back <= value && back >= value))
-			break;
-	}
-	buf_text(out, text);
+	else if (is_float)
+		number_float(out, (float) value);
+	else
+		number_double(out, value);
 }
 
 static void put_element(struct buf *out, const struct tensor *tensor, int64_t i) {
 	switch (tensor->dtype) {
 	case DTYPE_FLOAT: put_number(out, (double) ((const float *) tensor->data)[i], true); return;
 	case DTYPE_DOUBLE: put_number(out, ((const double *) tensor->data)[i], false); return;
-	case DTYPE_INT64: buf_format(out, "%lld", (long long) ((const int64_t *) tensor->data)[i]); return;
-	case DTYPE_INT32: buf_format(out, "%d", ((const int32_t *) tensor->data)[i]); return;
-	case DTYPE_INT8: buf_format(out, "%d", ((const int8_t *) tensor->data)[i]); return;
-	case DTYPE_UINT8: buf_format(out, "%d", ((const uint8_t *) tensor->data)[i]); return;
+	case DTYPE_INT64: number_int(out, ((const int64_t *) tensor->data)[i]); return;
+	case DTYPE_INT32: number_int(out, ((const int32_t *) tensor->data)[i]); return;
+	case DTYPE_INT8: number_int(out, ((const int8_t *) tensor->data)[i]); return;
+	case DTYPE_UINT8: number_int(out, ((const uint8_t *) tensor->data)[i]); return;
 	case DTYPE_BOOL: buf_text(out, ((const uint8_t *) tensor->data)[i] ? "true" : "false"); return;
 	case DTYPE_STRING: json_quote(out, ((const struct str *) tensor->data)[i]); return;
 	default: buf_text(out, "null"); return;
