@@ -44,22 +44,45 @@ static int list(struct session *s, struct err *err) {
 	return s->cli->is_json ? out_json(s->cli, document, err) : 0;
 }
 
-/* A tree as lines for people: "a.b  value". */
+static void scalar(const struct value *v, struct buf *out) {
+	if (v->kind == VALUE_STRING || v->kind == VALUE_NUMBER)
+		buf_str(out, v->text);
+	else
+		buf_text(out, v->kind == VALUE_BOOL ? v->boolean ? "true" : "false" : "-");
+}
+
+static bool is_flat(const struct value *v) {
+	value_each(child, v)
+		if (child->kind == VALUE_OBJECT || child->kind == VALUE_ARRAY)
+			return false;
+	return true;
+}
+
+#define PAGE_LINE_BYTES_MAX ((size_t) 64 * 1024)
+#define PAGE_DEPTH_MAX 16
+
+/* A tree as lines for people: "name  value"; an element of a list is one line as long as nothing is nested in it. */
 static void show_tree(struct cli *cli, const struct value *v, int depth) {
 	value_each(child, v) {
-		char indent[40] = "", key[80] = "-";
-		memset(indent, ' ', (size_t) (depth < 18 ? depth * 2 : 36));
-		if (child->key.len)
-			snprintf(key, sizeof(key), "%.*s", STR_ARGS(child->key));
-		if (child->kind == VALUE_OBJECT || child->kind == VALUE_ARRAY) {
-			out_line(cli, "%s%s:", indent, key);
-			if (depth < 16)
-				show_tree(cli, child, depth + 1);
-		} else {
-			const char *word = child->kind == VALUE_BOOL ? child->boolean ? "true" : "false" : "-";
-			bool has_text = child->kind == VALUE_STRING || child->kind == VALUE_NUMBER;
-			out_line(cli, "%s%-14s %.*s", indent, key, has_text ? (int) child->text.len : (int) strlen(word), has_text ? child->text.ptr : word);
-		}
+		AUTO_BUF struct buf line = BUF(PAGE_LINE_BYTES_MAX);
+		bool is_nested = child->kind == VALUE_OBJECT || child->kind == VALUE_ARRAY;
+		bool is_element = v->kind == VALUE_ARRAY;
+		buf_format(&line, "%*s", depth * 2, "");
+		if (is_element)
+			buf_text(&line, "- ");
+		else
+			buf_format(&line, is_nested ? "%.*s:" : "%-14.*s ", STR_ARGS(child->key));
+		if (!is_nested)
+			scalar(child, &line);
+		else if (is_element && child->kind == VALUE_OBJECT && is_flat(child))
+			value_each(member, child) {
+				buf_format(&line, "%.*s ", STR_ARGS(member->key));
+				scalar(member, &line);
+				buf_text(&line, member->next ? "   " : "");
+			}
+		out_line(cli, "%s", line.ptr);
+		if (is_nested && depth < PAGE_DEPTH_MAX && !(is_element && is_flat(child)))
+			show_tree(cli, child, depth + 1);
 	}
 }
 

@@ -3,6 +3,7 @@
 #include "supervise/unit.h"
 
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -94,6 +95,18 @@ static int copy_program(const char *folder, const char *program, struct digest *
 	}
 	*copy = take(&path);
 	return 0;
+}
+
+/* Binaries of versions that no longer run. A unit file may still name one; then they stay. */
+static void sweep_programs(const char *folder, const char *kept, const struct env *env) {
+	DIR *dir = unit_is_possible(env) ? NULL : opendir(folder);
+	for (struct dirent *entry; dir && (entry = readdir(dir));) {
+		AUTO_FREE char *path = fs_join(folder, entry->d_name);
+		if (strncmp(entry->d_name, "supervisor-", 11) == 0 && strcmp(path, kept) != 0)
+			best_effort(unlink(path)); /* the next upgrade tries again */
+	}
+	if (dir)
+		closedir(dir);
 }
 
 /* Twice forked, so that it is nobody's child and no terminal's. */
@@ -188,7 +201,10 @@ int supervisor_ensure(const char *folder, const char *service, const char *envir
 		value_add_text(upgrade, ask, "program", copy);
 		if (supervisor_call(folder, upgrade->root, NULL, err) != 0)
 			return err_wrap(err, "upgrading the supervisor");
-		return wait_until_answers(folder, &digest, clock, err);
+		if (wait_until_answers(folder, &digest, clock, err) != 0)
+			return -1;
+		sweep_programs(folder, copy, env);
+		return 0;
 	}
 	if (asking.code != ERR_NOT_FOUND)
 		return err_set(err, asking.code, "%s", asking.message);
