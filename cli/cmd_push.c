@@ -19,7 +19,7 @@ static int answer(struct session *s, const struct build *build, const struct pus
 	out_fact(cli, "sent", "%s in %zu blobs, %zu were there%s   %s", num_human_bytes(result->sent_bytes, sent), result->pushed, result->existed,
 		result->mounted ? ", some mounted" : "", num_human_ms(clock_mono_ms(cli->clock) - cli->start_ms, took));
 	out_fact(cli, "image", "%s@%s", store_name(s->store), build->image.manifest.digest.text);
-	out_fact(cli, "tag", "%s", build->tag ? build->tag : "latest");
+	out_fact(cli, "tag", "%s", s->tag);
 	if (!cli->is_json)
 		return 0;
 	AUTO_DOCUMENT struct document *document = out_document(cli);
@@ -27,7 +27,7 @@ static int answer(struct session *s, const struct build *build, const struct pus
 	value_add_text(document, root, "repository", store_name(s->store));
 	value_add_text(document, root, "manifest", build->image.manifest.digest.text);
 	value_add_text(document, root, "index", build->image.index.digest.text);
-	value_add_text(document, root, "tag", build->tag ? build->tag : "latest");
+	value_add_text(document, root, "tag", s->tag);
 	value_add_int(document, root, "sent_bytes", result->sent_bytes);
 	value_add_int(document, root, "pushed", (int64_t) result->pushed);
 	value_add_int(document, root, "existed", (int64_t) result->existed);

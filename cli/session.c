@@ -178,7 +178,6 @@ void session_close(struct session *s) {
 	}
 	store_close(s->store);
 	document_free(s->tree);
-	document_free(s->bake);
 	settings_free(s->settings);
 	project_free(s->project);
 	free(s->service);
@@ -186,6 +185,7 @@ void session_close(struct session *s) {
 	free(s->image);
 	free(s->actor);
 	free(s->ci_run);
+	free(s->tag);
 	*s = (struct session) {0};
 }
 
@@ -274,13 +274,17 @@ static void push_progress(void *self, const struct blob *blob, const char *state
 int session_push(struct session *s, const struct build *build, struct push_result *result, struct err *err) {
 	struct pushing pushing = {.s = s, .start_ms = clock_mono_ms(s->cli->clock)};
 	struct store_progress progress = {push_progress, &pushing};
-	const char *tags[2];
-	size_t count = 0;
-	if (build->tag)
-		tags[count++] = build->tag;
-	if (count == 0)
-		tags[count++] = "latest"; /* no git: something must keep the manifest alive */
-	if (store_push(s->store, &build->image, tags, count, &progress, result, err) != 0)
+	s->tag = mem_text(build->tag ? build->tag : "latest"); /* no git: something must keep the manifest alive */
+	if (store_push(s->store, &build->image, (const char *const *) &s->tag, 1, &progress, result, err) == 0)
+		return 0;
+	if (err->code != ERR_CONFLICT || !build->tag)
+		return err_wrap(err, "pushing to %s", store_name(s->store));
+	/* git-<commit> never moves. The same commit made another image: by a newer mlctl, or under another SOURCE_DATE_EPOCH. */
+	free(s->tag);
+	s->tag = mem_format("%s-%.8s", build->tag, digest_hex(&build->image.manifest.digest));
+	out_warn(s->cli, "tag %s stays with the image that it names; this one is tagged %s", build->tag, s->tag);
+	err_clear(err);
+	if (store_push(s->store, &build->image, (const char *const *) &s->tag, 1, &progress, result, err) != 0)
 		return err_wrap(err, "pushing to %s", store_name(s->store));
 	return 0;
 }

@@ -19,7 +19,7 @@ struct session {
 	struct release_context release;
 	char *actor, *ci_run;
 	bool is_in_ci;
-	struct document *bake;      /* the last numbers of the gate, for --json */
+	char *tag;                  /* what the last push tagged its image with */
 };
 enum session_needs {
 	NEED_PROJECT = 1,  /* mlctl.yaml must be there */
