@@ -27,7 +27,7 @@ fuser_of() {
 	awk -v inode="$inode" '$2 == "FLOCK" { split($6, part, ":"); if (part[3] == inode) print $5 }' /proc/locks | head -1
 }
 # Every process that serves from this test's folder, whoever its parent is.
-runners() { ps -eo pid=,args= | awk -v here="mlctl-runner serve --model $home/" 'index($0, here) { print $1 }' | xargs; }
+runners() { ps -eo pid=,args= | here="$home/" awk 'index($0, "mlctl-runner serve --model " ENVIRON["here"]) { print $1 }' | xargs; }
 status_of() { "$MLCTL" status --service breast-cancer --json >"$home/status" 2>&1; json_field "$home/status" "$1"; }
 
 # wrk with the recorded requests, round robin; counts answers by status and by Mlctl-Revision. With LIMIT it stops after so many.

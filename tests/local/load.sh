@@ -38,8 +38,8 @@ load_start "$port"
 exits "deploy a bad v3 under load" 9 "$MLCTL" deploy --json --events json
 load_stop
 equals "v2 serves" "$(json_field "$out" serving)" "$v2"
-bad=$(sed -nE 's/.*"text":"canary of r3 \((v-[0-9a-f]+)\).*/\1/p' "$err" | head -1)
-seen=$(number_in "$home/load" seen) handed=$(number_in "$home/load" "$bad") good=$(number_in "$home/load" code200)
+worse=$(sed -nE 's/.*"text":"canary of r3 \((v-[0-9a-f]+)\).*/\1/p' "$err" | head -1)
+seen=$(number_in "$home/load" seen) handed=$(number_in "$home/load" "$worse") good=$(number_in "$home/load" code200)
 [ "$handed" -gt 0 ] && [ $((handed * 10)) -le $((seen + 10)) ] && [ "$(number_in "$home/load" socket)" = 0 ] && [ $((seen - good)) -le "$handed" ] &&
 	pass "v3 saw $handed of $seen requests, $((seen - good)) failed, no connection broke" || flunk "v3 saw $handed of $seen requests, $((seen - good)) failed" "$home/load"
 equals "status says v2" "$(status_of image)" "$v2"
