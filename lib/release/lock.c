@@ -151,6 +151,9 @@ static bool may_take(const struct run *run, const struct lock_wish *wish, const 
 	const struct head_lock *lock = &run->head.lock;
 	if (!lock->fence || run_now(run) - watch->since_ms >= lock->ttl_s * 1000)
 		return true;
+	const struct release_context *context = run->context;
+	if (context->target->is_gone && context->target->is_gone(context->target_state, lock->token))
+		return true;
 	bool is_serving = run->head.candidate.phase >= PHASE_PROMOTE;
 	return wish->is_preempting && strcmp(lock->verb, "deploy") == 0 && !is_serving;
 }
@@ -171,6 +174,8 @@ int lock_take(struct run *run, const struct lock_wish *wish, struct err *err) {
 	int64_t until = run_now(run) + wish->wait_ms;
 	bool is_told = false;
 	make_token(run->token);
+	if (run->context->target->hold)
+		best_effort(run->context->target->hold(run->context->target_state, run->token, &(struct err) {0})); /* then the lease ends by its renewals */
 	for (;;) {
 		if (head_load(run, err) != 0)
 			return -1;

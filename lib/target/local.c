@@ -1,11 +1,13 @@
 /* Target "local": replicas of the runner as processes on this machine, under the service's supervisor (supervise/). Everything of the service is in
  * $XDG_STATE_HOME/mlctl/SERVICE/ENV:
  *   head, head.lock       two slots        images/HEX/          an image's verified files        revisions/NAME.json   what stage() was given
- *   keep/rN.json          for rollbacks    the supervisor's own files (supervise/supervisor.h)
+ *   keep/rN.json          for rollbacks    lease-TOKEN          lease.h
+ *   the supervisor's own files (supervise/supervisor.h)
  * A revision's "side" replicas accept on a socket of their own and get only what is handed on to them; its "front" replicas accept on the front door. */
 #include "net/rest.h"
 #include "oci/pull.h"
 #include "supervise/supervisor.h"
+#include "target/lease.h"
 #include "target/prometheus.h"
 #include "target/slots.h"
 #include "target/target.h"
@@ -31,7 +33,7 @@ static const int any_status[] = {400, 401, 403, 404, 405, 408, 409, 413, 415, 42
 struct local {
 	struct target_context context;
 	char *folder;
-	int folder_fd;
+	int folder_fd, lease_fd; /* lease_fd: flocked while this process may hold the service's lock */
 	int64_t log_offsets[TARGET_REPLICAS_MAX]; /* where logs() --follow is, by file */
 	char log_names[TARGET_REPLICAS_MAX][256];
 	size_t log_count;
@@ -42,7 +44,7 @@ static int local_open(void *state, const struct target_context *context, struct 
 	AUTO_FREE char *home = NULL;
 	if (fs_home(context->environment, FS_STATE, &home, err) != 0)
 		return -1;
-	*local = (struct local) {.context = *context, .folder_fd = -1};
+	*local = (struct local) {.context = *context, .folder_fd = -1, .lease_fd = -1};
 	local->folder = mem_format("%s/mlctl/%s/%s", home, context->service, context->env);
 	return 0;
 }
@@ -51,8 +53,9 @@ static void local_close(void *state) {
 	struct local *local = state;
 	if (local->folder_fd >= 0)
 		close(local->folder_fd);
+	lease_end(local->folder, &local->lease_fd);
 	free(local->folder);
-	*local = (struct local) {.folder_fd = -1};
+	*local = (struct local) {.folder_fd = -1, .lease_fd = -1};
 }
 
 static int folder_make(struct local *local, struct err *err) {
@@ -532,6 +535,16 @@ static int local_head_put(void *state, const char *bytes, size_t len, const char
 	return folder_make(local, err) == 0 ? slots_put(path, bytes, len, version, new_version, err) : -1;
 }
 
+static int local_hold(void *state, const char *token, struct err *err) {
+	struct local *local = state;
+	return folder_make(local, err) == 0 ? lease_hold(local->folder, token, &local->lease_fd, err) : -1;
+}
+
+static bool local_is_gone(void *state, const char *token) {
+	const struct local *local = state;
+	return lease_is_gone(local->folder, token);
+}
+
 static int local_keep_put(void *state, int64_t release, const char *text, struct err *err) {
 	struct local *local = state;
 	AUTO_FREE char *path = mem_format("%s/keep/r%lld.json", local->folder, (long long) release);
@@ -760,6 +773,8 @@ const struct target target_local = {
 	.destroy = local_destroy,
 	.head_get = local_head_get,
 	.head_put = local_head_put,
+	.hold = local_hold,
+	.is_gone = local_is_gone,
 	.keep_put = local_keep_put,
 	.keep_get = local_keep_get,
 	.sample = local_sample,

@@ -111,6 +111,10 @@ struct target {
 	/* Head: at most TARGET_HEAD_BYTES_MAX. get: *len 0 and version "" when there is none. put: version is what get said; ERR_CONFLICT when another wrote. */
 	int (*head_get)(void *state, char bytes[TARGET_HEAD_BYTES_MAX], size_t *len, char version[64], struct err *err);
 	int (*head_put)(void *state, const char *bytes, size_t len, const char *version, char new_version[64], struct err *err);
+	/* Where a lock's holder can be watched; NULL: its lease ends by missing renewals only. hold: this process holds `token` until close() or its
+	 * end; called before the token is in the head. is_gone: true only when the process that held it has certainly ended. */
+	int (*hold)(void *state, const char *token, struct err *err);
+	bool (*is_gone)(void *state, const char *token);
 	/* What a hot rollback needs, kept by release number: objects and record as one JSON text, gzip is the target's business. keep(NULL text) forgets. */
 	int (*keep_put)(void *state, int64_t release, const char *text, struct err *err);
 	int (*keep_get)(void *state, int64_t release, char **text, struct err *err); /* ERR_NOT_FOUND */
