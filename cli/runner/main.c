@@ -12,6 +12,7 @@ static const struct {
 } verbs[] = {
 	{"serve", FOR_SERVE, "load a model and answer predictions"},
 	{"check", FOR_CHECK, "load a model, answer its golden examples, measure"},
+	{"examples", FOR_EXAMPLES, "print golden examples: made-up rows and the model's own answers"},
 	{"health", FOR_HEALTH, "ask a running server whether it is ready: exit 0 or 1"},
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
@@ -50,6 +51,8 @@ static int run(int verb, char *const *argv, const struct env *env, struct err *e
 	if (verb == FOR_HEALTH)
 		return runner_health(&options, env, err);
 	start_openssl();
+	if (verb == FOR_EXAMPLES)
+		return runner_examples(&options, err);
 	return verb == FOR_SERVE ? runner_serve(&options, env, err) : runner_check(&options, err);
 }
 

@@ -15,8 +15,9 @@ struct flag {
 
 #define AT(member) offsetof(struct options, member)
 static const struct flag flags[] = {
-	{"--model", "MLCTL_MODEL", "FILE|FOLDER", "the model to load", KIND_TEXT, FOR_SERVE | FOR_CHECK, AT(model), 0, 0},
+	{"--model", "MLCTL_MODEL", "FILE|FOLDER", "the model to load", KIND_TEXT, FOR_SERVE | FOR_CHECK | FOR_EXAMPLES, AT(model), 0, 0},
 	{"--name", "MLCTL_NAME", "NAME", "the model's name in the API (default: its file's)", KIND_TEXT, FOR_SERVE | FOR_CHECK, AT(name), 0, 0},
+	{"--count", NULL, "N", "how many (default 5)", KIND_COUNT, FOR_EXAMPLES, AT(count), 1, 1000},
 	{"--listen", "MLCTL_LISTEN", "ADDRESS:PORT", "where to serve (default 127.0.0.1:8080; :8080 is every interface; unix:PATH)", KIND_TEXT, FOR_SERVE,
 		AT(listen), 0, 0},
 	{"--listen-fd", "MLCTL_LISTEN_FD", "N", "serve on an inherited listening socket, which other processes may share", KIND_COUNT, FOR_SERVE,
@@ -44,7 +45,7 @@ static const struct flag flags[] = {
 	{"--json", NULL, NULL, "one JSON document on stdout", KIND_FLAG, FOR_CHECK, AT(is_json), 0, 0},
 	{"--url", "MLCTL_HEALTH_URL", "URL", "default http://127.0.0.1:8080/v2/health/ready, with MLCTL_LISTEN's port", KIND_TEXT, FOR_HEALTH, AT(url), 0,
 		0},
-	{"--help", NULL, NULL, "this", KIND_FLAG, FOR_SERVE | FOR_CHECK | FOR_HEALTH, AT(is_help), 0, 0},
+	{"--help", NULL, NULL, "this", KIND_FLAG, FOR_SERVE | FOR_CHECK | FOR_HEALTH | FOR_EXAMPLES, AT(is_help), 0, 0},
 };
 #define FLAGS (sizeof(flags) / sizeof(flags[0]))
 
@@ -107,7 +108,7 @@ static int unknown(const char *argument, int verb, struct err *err) {
 }
 
 int options_read(struct options *options, int verb, char *const *argv, const struct env *env, struct err *err) {
-	*options = (struct options) {.listen_fd = -1, .drain_ms = 10000, .limits = HTTP_LIMITS_DEFAULT, .release = "", .revision = ""};
+	*options = (struct options) {.listen_fd = -1, .drain_ms = 10000, .count = 5, .limits = HTTP_LIMITS_DEFAULT, .release = "", .revision = ""};
 	options->limits.threads = 0;
 	for (size_t i = 0; i < FLAGS; i++) {
 		const char *value = (flags[i].verbs & verb) && flags[i].variable ? env_get(env, flags[i].variable) : NULL;

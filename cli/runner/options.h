@@ -11,11 +11,12 @@ struct options {
 	const char *model, *name, *listen, *admin, *admin_key_file, *release, *revision, *golden, *url;
 	int64_t listen_fd; /* -1: none */
 	int64_t drain_ms;
+	int64_t count; /* of examples */
 	struct http_limits limits; /* threads 0: as many as the container's CPUs */
 	bool has_access_log, is_json, is_help;
 };
 
-enum { FOR_SERVE = 1, FOR_CHECK = 2, FOR_HEALTH = 4 };
+enum { FOR_SERVE = 1, FOR_CHECK = 2, FOR_HEALTH = 4, FOR_EXAMPLES = 8 };
 /* argv behind the verb. ERR_USAGE names the flag, the value and what would be right. */
 int options_read(struct options *options, int verb, char *const *argv, const struct env *env, struct err *err);
 void options_help(FILE *out, int verb);

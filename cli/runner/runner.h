@@ -6,5 +6,6 @@
 
 int runner_serve(const struct options *options, const struct env *env, struct err *err);
 int runner_check(const struct options *options, struct err *err);
+int runner_examples(const struct options *options, struct err *err);
 int runner_health(const struct options *options, const struct env *env, struct err *err);
 int runner_exit_code(const struct err *err);
