@@ -132,7 +132,8 @@ def shapes():
              N("Concat", "X g", "cat", axis=2), N("Shape", "X", "shp"), N("Shape", "X", "shp1", start=1), N("Identity", "X", "same"), N("Expand", "col wide", "ex"),
              N("ReduceSum", "X ax1", "rs", keepdims=0), N("ReduceMean", "X", "rm", axes=[-1]), N("ReduceMax", "X", "rx", axes=[1, 2], keepdims=0),
              N("ReduceMin", "X", "rn", axes=[2]), N("ReduceProd", "X", "rp", axes=[1]), N("ReduceSumSquare", "X", "rq", axes=[1]), N("ReduceL1", "X", "r1", axes=[1]),
-             N("ReduceL2", "X", "r2", axes=[1]), N("ArgMax", "X", "am", axis=2, keepdims=0), N("ArgMin", "X", "an", axis=1), N("Softmax", "X", "sm", axis=1),
+             N("ReduceL2", "X", "r2", axes=[1]), N("ReduceLogSumExp", "X", "rl", axes=[2]), N("ReduceLogSum", "r1", "rg", axes=[2]),
+             N("LpNormalization", "X", "lp1", p=1, axis=1), N("LpNormalization", "X", "lp2"), N("ArgMax", "X", "am", axis=2, keepdims=0), N("ArgMin", "X", "an", axis=1), N("Softmax", "X", "sm", axis=1),
              N("LogSoftmax", "X", "ls"), N("Mean", "X X", "mean"), N("ConstantOfShape", "shp1", "zero", value=h.make_tensor("v", T.INT64, [1], [9]))]
     outs = {o: T.FLOAT for n in nodes for o in n.output}
     outs.update({"shp": T.INT64, "shp1": T.INT64, "am": T.INT64, "an": T.INT64, "zero": T.INT64})

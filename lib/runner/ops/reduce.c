@@ -4,7 +4,8 @@
 #include <float.h>
 #include <math.h>
 
-enum reduction { REDUCE_SUM, REDUCE_MEAN, REDUCE_MAX, REDUCE_MIN, REDUCE_PROD, REDUCE_SUM_SQUARE, REDUCE_L1, REDUCE_L2, REDUCTIONS };
+enum reduction { REDUCE_SUM, REDUCE_MEAN, REDUCE_MAX, REDUCE_MIN, REDUCE_PROD, REDUCE_SUM_SQUARE, REDUCE_L1, REDUCE_LOG_SUM,
+	REDUCE_LOG_SUM_EXP, REDUCE_L2, REDUCTIONS };
 
 struct reduce {
 	enum reduction kind;
@@ -16,7 +17,7 @@ struct reduce {
 
 static int infer_reduce(struct op_load *load, bool is_axes_input, struct err *err) {
 	static const char *const names[REDUCTIONS] = {"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSumSquare", "ReduceL1",
-						      "ReduceL2"};
+						      "ReduceLogSum", "ReduceLogSumExp", "ReduceL2"};
 	struct reduce *state = op_allocate(load, 1, sizeof(*state), err);
 	const int64_t *axes = NULL;
 	if (!state || op_need_dtype(load, 0, OP_NUMBERS, err) != 0 || op_opt_int(load, "keepdims", 1, &state->keep_dims, err) != 0)
@@ -106,6 +107,41 @@ static double take_value(enum reduction kind, double total, double value) {
 	}
 }
 
+/* Adds every element to its total. With `peaks`, e to the power of the element less its peak, so that no power overflows. */
+static void accumulate(const struct tensor *x, const struct reduce_plan *plan, enum reduction kind, const double *peaks, double *totals) {
+	int64_t strides[TENSOR_RANK_MAX], stride = 1, count = shape_count(&x->shape);
+	for (int dim = x->shape.rank - 1; dim >= 0; dim--) {
+		strides[dim] = plan->is_reduced[dim] ? 0 : stride;
+		stride *= plan->kept.dims[dim];
+	}
+	for (int64_t i = 0; i < count; i++) {
+		int64_t rest = i, at = 0;
+		for (int dim = x->shape.rank - 1; dim >= 0; dim--) {
+			at += rest % x->shape.dims[dim] * strides[dim];
+			rest /= x->shape.dims[dim];
+		}
+		double value = value_at(x, i);
+		totals[at] = take_value(kind, totals[at], peaks ? exp(value - (isfinite(peaks[at]) ? peaks[at] : 0)) : value);
+	}
+}
+
+static double finish_value(enum reduction kind, double total, double peak, double share) {
+	switch (kind) {
+	case REDUCE_MEAN: return total / share;
+	case REDUCE_L2: return sqrt(total);
+	case REDUCE_LOG_SUM: return log(total);
+	case REDUCE_LOG_SUM_EXP: return log(total) + (isfinite(peak) ? peak : 0);
+	default: return total;
+	}
+}
+
+static double *totals_new(const struct op_call *call, int64_t count, double start, struct err *err) {
+	double *totals = op_scratch(call, count, sizeof(*totals), err);
+	for (int64_t i = 0; totals && i < count; i++)
+		totals[i] = start;
+	return totals;
+}
+
 int run_reduce(const struct op_call *call, struct err *err) {
 	static const double start[REDUCTIONS] = {[REDUCE_MAX] = -INFINITY, [REDUCE_MIN] = INFINITY, [REDUCE_PROD] = 1};
 	const struct reduce *state = call->state;
@@ -120,29 +156,17 @@ int run_reduce(const struct op_call *call, struct err *err) {
 	if (op_output(call, 0, x->dtype, &plan.out, err) != 0)
 		return -1;
 	int64_t count = shape_count(&x->shape), out_count = shape_count(&plan.out);
-	double *totals = op_scratch(call, out_count, sizeof(*totals), err);
-	if (!totals)
+	double *totals = totals_new(call, out_count, start[state->kind], err), *peaks = NULL;
+	if (totals && state->kind == REDUCE_LOG_SUM_EXP)
+		peaks = totals_new(call, out_count, -INFINITY, err);
+	if (!totals || (state->kind == REDUCE_LOG_SUM_EXP && !peaks))
 		return -1;
-	for (int64_t i = 0; i < out_count; i++)
-		totals[i] = start[state->kind];
-	int64_t strides[TENSOR_RANK_MAX], stride = 1;
-	for (int dim = x->shape.rank - 1; dim >= 0; dim--) {
-		strides[dim] = plan.is_reduced[dim] ? 0 : stride;
-		stride *= plan.kept.dims[dim];
-	}
-	for (int64_t i = 0; i < count; i++) {
-		int64_t rest = i, at = 0;
-		for (int dim = x->shape.rank - 1; dim >= 0; dim--) {
-			at += rest % x->shape.dims[dim] * strides[dim];
-			rest /= x->shape.dims[dim];
-		}
-		totals[at] = take_value(state->kind, totals[at], value_at(x, i));
-	}
+	if (peaks)
+		accumulate(x, &plan, REDUCE_MAX, NULL, peaks);
+	accumulate(x, &plan, state->kind, peaks, totals);
 	double share = out_count ? (double) count / (double) out_count : 1;
-	for (int64_t i = 0; i < out_count; i++) {
-		double total = state->kind == REDUCE_MEAN ? totals[i] / share : state->kind == REDUCE_L2 ? sqrt(totals[i]) : totals[i];
-		put_value(&call->outputs[0], i, total);
-	}
+	for (int64_t i = 0; i < out_count; i++)
+		put_value(&call->outputs[0], i, finish_value(state->kind, totals[i], peaks ? peaks[i] : 0, share));
 	return 0;
 }
 
@@ -269,6 +293,42 @@ int run_softmax(const struct op_call *call, struct err *err) {
 			softmax_float((const float *) x->data + from, (float *) call->outputs[0].data + from, &along, state->is_log);
 		else
 			softmax_double((const double *) x->data + from, (double *) call->outputs[0].data + from, &along, state->is_log);
+	}
+	return 0;
+}
+
+struct lp {
+	int64_t axis, p;
+};
+
+int infer_lp_normalization(struct op_load *load, struct err *err) {
+	struct lp *state = op_allocate(load, 1, sizeof(*state), err);
+	if (!state || op_need_dtype(load, 0, OP_FLOATS, err) != 0 || op_opt_int(load, "axis", -1, &state->axis, err) != 0 ||
+		op_opt_int(load, "p", 2, &state->p, err) != 0)
+		return -1;
+	if (state->p != 1 && state->p != 2)
+		return err_set(err, ERR_INVALID, "attribute p is %lld, 1 and 2 are supported", (long long) state->p);
+	load->state = state;
+	load->dtypes[0] = load->inputs[0].dtype;
+	return 0;
+}
+
+int run_lp_normalization(const struct op_call *call, struct err *err) {
+	const struct lp *state = call->state;
+	const struct tensor *x = call->inputs[0];
+	int axis;
+	if (op_axis(state->axis, x->shape.rank, &axis, err) != 0 || op_output(call, 0, x->dtype, &x->shape, err) != 0)
+		return -1;
+	struct along along = along_axis(&x->shape, axis);
+	for (int64_t i = 0; i < along.outer * along.inner; i++) {
+		int64_t from = i / along.inner * along.length * along.inner + i % along.inner;
+		double total = 0;
+		for (int64_t j = 0; j < along.length; j++)
+			total = take_value(state->p == 1 ? REDUCE_L1 : REDUCE_L2, total, value_at(x, from + j * along.inner));
+		if (state->p == 2)
+			total = sqrt(total);
+		for (int64_t j = 0; j < along.length; j++)
+			put_value(&call->outputs[0], from + j * along.inner, total > 0 ? value_at(x, from + j * along.inner) / total : 0);
 	}
 	return 0;
 }
