@@ -411,6 +411,7 @@ static bool is_plain_host(const char *host, const struct store_options *options)
 
 int registry_open(const char *name, const struct store_options *options, struct store **out, struct err *err) {
 	static const struct store_ops ops = {
+		.keeps_what_is_tagged = true,
 		.put_blobs = registry_put_blobs,
 		.put_manifest = registry_put_manifest,
 		.tag = registry_tag,

@@ -113,6 +113,13 @@ static int put_tags(struct store *store, const struct blob *top, const char *con
 	return 0;
 }
 
+/* A registry takes no index before what it names, and keeps what a tag reaches: with the tag there, all is. */
+static void all_existed(const struct blob *const *blobs, size_t count, const struct store_progress *progress, struct push_result *result) {
+	for (size_t i = 0; i < count; i++)
+		store_say(progress, blobs[i], "exists", blobs[i]->size);
+	result->existed = count;
+}
+
 static int push(struct store *store, const struct image *image, const char *const *tags, size_t tag_count, const struct store_progress *progress,
 	struct push_result *result, struct err *err) {
 	const struct blob *top = image->index.size ? &image->index : &image->manifest;
@@ -120,16 +127,22 @@ static int push(struct store *store, const struct image *image, const char *cons
 		return -1;
 	if (image->layer_count > IMAGE_LAYERS_MAX)
 		return err_set(err, ERR_LIMIT, "%zu layers, at most %d", image->layer_count, IMAGE_LAYERS_MAX);
+	size_t tagged = 0;
 	for (size_t i = 0; i < tag_count; i++) {
-		bool is_there;
+		bool is_there = false;
 		if (tag_is_fixed(tags[i]) && store_may_tag(store, tags[i], &top->digest, &is_there, err) != 0)
 			return -1; /* before the first byte goes out */
+		tagged += is_there;
 	}
 	const struct blob *blobs[IMAGE_LAYERS_MAX + 1];
 	size_t count = 0;
 	for (size_t i = 0; i < image->layer_count; i++)
 		blobs[count++] = &image->layers[i];
 	blobs[count++] = &image->config;
+	if (store->ops->keeps_what_is_tagged && tag_count > 0 && tagged == tag_count) {
+		all_existed(blobs, count, progress, result);
+		return 0;
+	}
 	if (store->ops->put_blobs(store, blobs, count, progress, result, err) != 0)
 		return -1;
 	bool may_exist = result->pushed + result->mounted == 0;

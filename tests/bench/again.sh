@@ -8,14 +8,14 @@ start_registry store || exit 1
 store=$REGISTRY
 big_project "$WORK/four" "$store/ours/again" 4 $((SIZE_MB * 262144))
 printf 'first\n' >"$WORK/four/model/notes.txt"
-mlctl_in "$WORK/four" push --json >"$WORK/pushed" || exit 1
+mlctl_in "$WORK/four" push --quiet --json >"$WORK/pushed" || exit 1
 sleep 2.1 # Files younger than two seconds are not trusted by their times.
-mlctl_in "$WORK/four" push >/dev/null || exit 1
+mlctl_in "$WORK/four" push --quiet >/dev/null || exit 1
 ref=$(pushed_ref "$WORK/pushed" "$store/ours/again")
 skopeo --insecure-policy copy -q --src-tls-verify=false "docker://$ref" "oci:$WORK/layout:x" || exit 1
 crane push "$WORK/layout" "$store/crane/again:1" >/dev/null 2>&1
 
-for _ in $(seq $((TIMES * 3))); do
+for _ in $(seq $((TIMES * 5))); do
 	sample_in again.ours "$WORK/four" "$MLCTL" push
 	sample again.crane crane push "$WORK/layout" "$store/crane/again:1"
 done
@@ -24,7 +24,7 @@ row "push again, nothing changed, wall; crane push" "$(median again.ours wall)" 
 row "push again: calls that read the large files" "$(grep -c 'weights-[0-9]*\.bin' "$WORK/trace")" "" calls 0
 
 head -c 1000 /dev/zero | tr '\0' x >"$WORK/small.bin" && tar -C "$WORK" -cf "$WORK/small.tar" small.bin
-for i in $(seq $((TIMES * 3))); do
+for i in $(seq $((TIMES * 5))); do
 	head -c 1000 /dev/urandom | base64 >"$WORK/four/model/notes.txt"
 	sample_in small.ours "$WORK/four" "$MLCTL" push
 	head -c 700 /dev/urandom | base64 >"$WORK/small.bin" && tar -C "$WORK" -cf "$WORK/small.tar" small.bin
@@ -34,5 +34,5 @@ row "1 kB beside the model changed, wall; crane mutate" "$(median small.ours wal
 start_door count "$store"
 image_is "$WORK/four" "$DOOR/ours/again"
 head -c 1000 /dev/urandom | base64 >"$WORK/four/model/notes.txt"
-mlctl_in "$WORK/four" push >/dev/null
+mlctl_in "$WORK/four" push --quiet >/dev/null
 row "1 kB beside the model changed: layer bytes sent" "$(door_says '[.[] | select(.path | test("/blobs/uploads")) | .body] | add // 0')" "" B 65536

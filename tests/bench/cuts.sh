@@ -22,8 +22,8 @@ for cuts in "1" "1 2 3 4"; do
 	start_door "ours$count" "$store" "${options[@]}"
 	image_is "$WORK/four" "$DOOR/ours/cut$count"
 	outcome=$(try ours "$cuts" bash -c 'cd "$1" && exec "$2" push --json' - "$WORK/four" "$MLCTL")
-	# Only the cut halves may have gone over the wire twice; a hundredth is for the runner and the manifests.
-	case $outcome in succeeds*) row "$count of 4 reset half-way: bytes sent" "$(again)" "" x "$(awk -v n=$count 'BEGIN { print 1.03 + n * 0.125 }')" ;; *) row "$count of 4 reset half-way" "" "" x 0 ;; esac
+	# Only the cut halves may have gone over the wire twice; the rest is for the runner, the manifests and what the door reads ahead.
+	case $outcome in succeeds*) row "$count of 4 reset half-way: bytes sent" "$(again)" "" x "$(awk -v n=$count 'BEGIN { print 1 + n * 0.125 + (8 + n / 2) / '"$SIZE_MB"' }')" ;; *) row "$count of 4 reset half-way" "" "" x 0 ;; esac
 	if [ ! -d "$WORK/layout" ]; then
 		skopeo --insecure-policy copy -q --src-tls-verify=false "docker://$(pushed_ref "$WORK/said" "$DOOR/ours/cut$count")" "oci:$WORK/layout:x"
 	fi

@@ -22,21 +22,25 @@ store_in_memory() {
 	trap 'rm -rf "$MEMORY"; end_all' EXIT
 }
 
-# sample NAME command...: one run, its figures appended to the samples of that name. Children count: the self-test is part of a build.
+# sample NAME command...: one run, its figures appended to the samples of that name. Children count: the self-test is part of a build. The
+# wall time is taken here, since time(1) counts in hundredths of a second.
 sample() {
-	local name=$1
+	local name=$1 began ended
 	shift
-	if ! /usr/bin/time -a -o "$WORK/samples/$name" -f '%e %U %S %M' "$@" >"$WORK/said" 2>"$WORK/said.err"; then
+	began=$EPOCHREALTIME
+	if ! /usr/bin/time -o "$WORK/timed" -f '%U %S %M' "$@" >"$WORK/said" 2>"$WORK/said.err"; then
 		printf 'bench: %s failed: %s\n' "$name" "$*" >&2
 		tail -5 "$WORK/said.err" >&2
 		touch "$WORK/samples/$name.failed"
 		return 1
 	fi
+	ended=$EPOCHREALTIME
+	printf '%s %s\n' $((${ended/./} - ${began/./})) "$(tail -1 "$WORK/timed")" >>"$WORK/samples/$name"
 }
 # median NAME wall|cpu|memory: seconds, seconds, MiB.
 median() {
 	[ -s "$WORK/samples/$1" ] && [ ! -e "$WORK/samples/$1.failed" ] || return 0
-	awk -v what="$2" 'NF == 4 { print (what == "wall" ? $1 : what == "cpu" ? $2 + $3 : $4 / 1024) }' "$WORK/samples/$1" | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
+	awk -v what="$2" '{ print (what == "wall" ? $1 / 1e6 : what == "cpu" ? $2 + $3 : $4 / 1024) }' "$WORK/samples/$1" | sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
 }
 
 # row JOB OURS THEIRS UNIT GOAL: ours over theirs, at most GOAL. row JOB OURS "" UNIT GOAL: ours itself, at most GOAL.
@@ -65,13 +69,13 @@ image_is() {
 }
 # What mlctl has learned about the files is forgotten.
 forget() { rm -rf "$1/.mlctl" "$HOME/.cache/mlctl"; }
-# mlctl for `sample`: it has to be a program, not a function.
-in_folder() { printf '%s\0' bash -c 'cd "$1" && shift && exec "$@"' - "$@"; }
+# sample_in NAME FOLDER command...: the sample of a program that works where it is started.
 sample_in() {
-	local name=$1 argv
-	shift
-	mapfile -d '' argv < <(in_folder "$@")
-	sample "$name" "${argv[@]}"
+	local name=$1 back=$PWD
+	cd "$2" || return 1
+	shift 2
+	sample "$name" "$@"
+	cd "$back" || return 1
 }
 
 # put_blob REGISTRY REPOSITORY FILE DIGEST: what curl needs to upload one blob.

@@ -13,14 +13,13 @@ big_project "$WORK/four" "$store/x" 4 $quarter
 big_project "$WORK/one" "$store/x" 1 $((SIZE_MB << 20))
 cat "$WORK"/four/model/weights-*.bin >"$WORK/whole"
 digest=$(openssl dgst -sha256 -r "$WORK/whole" | cut -d' ' -f1)
-export MLCTL_CA_FILE=$WORK/tls/ca.crt
 
 for i in $(seq "$TIMES"); do
 	image_is "$WORK/four" "$store/ours/four$i" && forget "$WORK/four"
 	sample_in cpu.ours "$WORK/four" "$MLCTL" push
 	sample_in cpu.oras "$WORK/four/model" oras push --plain-http "$store/oras/four$i:1" weights-1.bin weights-2.bin weights-3.bin weights-4.bin model.onnx
 	image_is "$WORK/four" "$secure/ours/four$i" && forget "$WORK/four"
-	sample_in tls.ours "$WORK/four" "$MLCTL" push
+	sample_in tls.ours "$WORK/four" env MLCTL_CA_FILE="$WORK/tls/ca.crt" "$MLCTL" push
 	sample_in tls.oras "$WORK/four/model" oras push --ca-file "$WORK/tls/ca.crt" "$secure/oras/four$i:1" weights-1.bin weights-2.bin weights-3.bin weights-4.bin model.onnx
 	image_is "$WORK/one" "$store/ours/one$i" && forget "$WORK/one"
 	sample_in one.ours "$WORK/one" "$MLCTL" push

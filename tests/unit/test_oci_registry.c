@@ -326,7 +326,9 @@ static void pushes_once(void **state) {
 	assert_int_equal(world.registry.puts, 3);
 	int puts = world.registry.manifest_puts;
 	sources[0].reads = sources[1].reads = 0;
-	assert_int_equal(world_push(&world, "git-1"), 0); /* and again: nothing is sent, nothing is read */
+	int requests = world.registry.requests;
+	assert_int_equal(world_push(&world, "git-1"), 0); /* and again: nothing is sent, nothing is read, and one question tells */
+	assert_int_equal(world.registry.requests, requests + 1);
 	assert_int_equal(world.result.existed, 3);
 	assert_int_equal(world.result.sent_bytes, 0);
 	assert_int_equal(sources[0].reads + sources[1].reads, 0);
