@@ -42,7 +42,8 @@ static int hand_on(struct gunzip *gunzip, size_t len, struct err *err) {
 	if (gunzip->out_bytes > gunzip->limits.bytes_max)
 		return err_set(err, ERR_LIMIT, "%s: unpacks to more than %lld bytes", gunzip->name, (long long) gunzip->limits.bytes_max);
 	if (gunzip->limits.ratio_max && gunzip->out_bytes > SLACK_BYTES + gunzip->in_bytes * gunzip->limits.ratio_max)
-		return err_set(err, ERR_LIMIT, "%s: unpacks to more than %lld times its size", gunzip->name, (long long) gunzip->limits.ratio_max);
+		return err_set(
+			err, ERR_LIMIT, "%s: unpacks to more than %lld times its size", gunzip->name, (long long) gunzip->limits.ratio_max);
 	return len ? gunzip->write(gunzip->self, gunzip->out, len, err) : 0;
 }
 
@@ -63,7 +64,8 @@ int gunzip_feed(struct gunzip *gunzip, const void *bytes, size_t len, struct err
 		stream->avail_out = (unsigned int) OUT_BYTES;
 		int got = inflate(stream, Z_NO_FLUSH);
 		if (got != Z_OK && got != Z_STREAM_END && got != Z_BUF_ERROR)
-			return err_set(err, ERR_INVALID, "%s: no gzip stream, or a broken one: %s", gunzip->name, stream->msg ? stream->msg : "bad data");
+			return err_set(err, ERR_INVALID, "%s: no gzip stream, or a broken one: %s", gunzip->name,
+				stream->msg ? stream->msg : "bad data");
 		size_t made = OUT_BYTES - stream->avail_out;
 		if (hand_on(gunzip, made, err) != 0)
 			return -1;

@@ -1,5 +1,5 @@
-/* gzip (RFC 1952), unpacked as a stream: bytes in as they come, bytes out by callback, with a cap on how much comes out. Several members one
- * after the other are one stream, as gzip itself reads them. The only user of zlib. */
+/* gzip (RFC 1952), unpacked as a stream: bytes in as they come, bytes out by callback, with a cap on how much comes out. Several members
+ * one after the other are one stream, as gzip itself reads them. The only user of zlib. */
 #pragma once
 
 #include "base/str.h"

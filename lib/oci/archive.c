@@ -174,7 +174,8 @@ static int put_docker(struct archive *archive, const struct image *image, const 
 		AUTO_FREE char *folder = mem_format("%s/", digest_hex(&layer->digest));
 		AUTO_FREE char *path = mem_format("%slayer.tar", folder);
 		if (strcmp(layer->media_type, MEDIA_LAYER) != 0 && strcmp(layer->media_type, MEDIA_LAYER_GZIP) != 0)
-			return err_set(err, ERR_BUILD, "layer %s of type %s: docker load takes only tar and tar+gzip", layer->digest.text, layer->media_type);
+			return err_set(err, ERR_BUILD, "layer %s of type %s: docker load takes only tar and tar+gzip", layer->digest.text,
+				layer->media_type);
 		if (!is_seen(archive, folder) && put_header(archive, folder, TAR_FOLDER, 0, err) != 0)
 			return -1;
 		if (put_blob(archive, path, layer, err) != 0)
@@ -197,8 +198,8 @@ static int write_all(struct archive *archive, enum archive_kind kind, const stru
 	return fsync(archive->fd) == 0 ? 0 : err_sys(err, "writing %s", archive->file);
 }
 
-int archive_write(enum archive_kind kind, const char *file, const struct image *image, const struct ref *name, void (*written)(void *self, int64_t bytes),
-	void *self, struct err *err) {
+int archive_write(enum archive_kind kind, const char *file, const struct image *image, const struct ref *name,
+	void (*written)(void *self, int64_t bytes), void *self, struct err *err) {
 	AUTO_FREE char *temporary = mem_format("%s.tmp.XXXXXX", file);
 	AUTO_FREE char *block = mem_zero(1, COPY_BYTES);
 	AUTO_CLOSE int fd = mkostemp(temporary, 0);

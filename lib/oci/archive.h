@@ -11,5 +11,5 @@ enum archive_kind { ARCHIVE_OCI, ARCHIVE_DOCKER };
 
 /* `name` is what the image is called inside: "registry.example.com/team/fraud:git-4f2c1aa", without a tag ":latest"; NULL: nothing.
  * `written`: NULL, or told how many bytes of blobs are in the file so far. */
-int archive_write(enum archive_kind kind, const char *file, const struct image *image, const struct ref *name, void (*written)(void *self, int64_t bytes),
-	void *self, struct err *err);
+int archive_write(enum archive_kind kind, const char *file, const struct image *image, const struct ref *name,
+	void (*written)(void *self, int64_t bytes), void *self, struct err *err);

@@ -44,7 +44,8 @@ static bool host_is_listed(const char *list, const struct url *url) {
 		struct str host = str_cut(item, ':', &port);
 		AUTO_FREE char *name = str_dup(host);
 		int64_t number = 443;
-		if (host.len && str_is_nocase(url->host, name) && (!port.ptr || num_int(port, 1, 65535, &number) == 0) && number == url->port)
+		if (host.len && str_is_nocase(url->host, name) && (!port.ptr || num_int(port, 1, 65535, &number) == 0) &&
+			number == url->port)
 			return true;
 	}
 	return false;
@@ -92,7 +93,8 @@ int auth_registry_may_ask(const char *base, const char *host, const char *realm,
 	if (is_own || realm_is_known(host, &url) || (listed && host_is_listed(listed, &url)))
 		return 0;
 	realm_refused(host, realm, "which is another host than the registry's own", err);
-	return err_fix(err, "export MLCTL_REGISTRY_AUTH_HOSTS=%.*s   (only if you trust it with this registry's password)", STR_ARGS(url.host));
+	return err_fix(
+		err, "export MLCTL_REGISTRY_AUTH_HOSTS=%.*s   (only if you trust it with this registry's password)", STR_ARGS(url.host));
 }
 
 /* --- credentials */
@@ -124,7 +126,7 @@ static int read_credentials(struct auth_registry *self, struct err *err) {
 static void token_clear(struct token *token) {
 	free(token->scope);
 	secret_clear(&token->secret);
-	*token = (struct token) {0};
+	*token = (struct token){0};
 }
 
 /* What is wanted, in one text that is also the cache's key: scopes joined by spaces. */
@@ -136,7 +138,7 @@ static void scope_wanted(const struct auth_registry *self, struct buf *out) {
 	for (struct str rest = str_of(self->asked_scope); rest.ptr;) {
 		struct str scope = str_cut(rest, ' ', &rest);
 		if (str_starts(scope, own))
-			actions = (struct str) {scope.ptr + strlen(own), scope.len - strlen(own)};
+			actions = (struct str){scope.ptr + strlen(own), scope.len - strlen(own)};
 	}
 	while (actions.ptr) {
 		struct str action = str_cut(actions, ',', &actions);
@@ -164,8 +166,8 @@ static int token_read(struct auth_registry *self, const struct http_answer *answ
 	AUTO_DOCUMENT struct document *document = NULL;
 	struct str text;
 	int64_t life_s;
-	if (json_read("token", (struct str) {answer->body, answer->body_len}, VALUE_LIMITS_CONFIG, &document, err) != 0 ||
-		value_opt_str(document->root, "token", (struct str) {0}, &text, err) != 0 ||
+	if (json_read("token", (struct str){answer->body, answer->body_len}, VALUE_LIMITS_CONFIG, &document, err) != 0 ||
+		value_opt_str(document->root, "token", (struct str){0}, &text, err) != 0 ||
 		(text.len == 0 && value_need_str(document->root, "access_token", &text, err) != 0) ||
 		value_opt_int(document->root, "expires_in", TOKEN_LIFE_S_DEFAULT, &life_s, err) != 0) {
 		err->code = ERR_AUTH;
@@ -198,8 +200,11 @@ static int token_get(struct auth_registry *self, const struct rest *rest, const 
 	if (buf_check(&url, "token URL", err) != 0)
 		return -1;
 	struct http_header basic = {.name = "Authorization", .prefix = "Basic ", .secret = &self->basic};
-	struct rest_call call = {
-		.method = "GET", .url = url.ptr, .headers = &basic, .header_count = self->basic.text ? 1 : 0, .answer_bytes_max = 2 * TOKEN_BYTES_MAX};
+	struct rest_call call = {.method = "GET",
+		.url = url.ptr,
+		.headers = &basic,
+		.header_count = self->basic.text ? 1 : 0,
+		.answer_bytes_max = 2 * TOKEN_BYTES_MAX};
 	return rest_call(rest, &call, answer, err);
 }
 
@@ -210,7 +215,7 @@ static int token_post(struct auth_registry *self, const struct rest *rest, const
 	if (self->service)
 		add_parameter(&body, '&', "service", str_of(self->service));
 	add_parameter(&body, '&', "scope", str_of(scope));
-	add_parameter(&body, '&', "refresh_token", (struct str) {self->credentials.password.text, self->credentials.password.len});
+	add_parameter(&body, '&', "refresh_token", (struct str){self->credentials.password.text, self->credentials.password.len});
 	if (buf_check(&body, "token request", err) != 0)
 		return -1;
 	struct rest_call call = {
@@ -233,7 +238,8 @@ static int token_fetch(struct auth_registry *self, struct http *http, const char
 	struct rest rest = {.http = http, .ca_file = o->ca_file, .redact = o->redact};
 	struct http_answer answer = {0};
 	struct token got = {.fetched_ms = clock_mono_ms(o->clock)};
-	int rc = self->credentials.is_identity_token ? token_post(self, &rest, scope, &answer, err) : token_get(self, &rest, scope, &answer, err);
+	int rc = self->credentials.is_identity_token ? token_post(self, &rest, scope, &answer, err)
+						     : token_get(self, &rest, scope, &answer, err);
 	if (rc == 0)
 		rc = token_read(self, &answer, &got, err);
 	if (answer.body)
@@ -286,8 +292,8 @@ static int token_for(struct auth_registry *self, struct http *http, struct token
 
 /* --- net/auth.h */
 
-static int sign(struct auth *auth, struct http *http, const char *method, const char *url, struct http_header headers[AUTH_HEADERS_MAX], size_t *count,
-	struct err *err) {
+static int sign(struct auth *auth, struct http *http, const char *method, const char *url, struct http_header headers[AUTH_HEADERS_MAX],
+	size_t *count, struct err *err) {
 	struct auth_registry *self = self_of(auth);
 	(void) method;
 	*count = 0;
@@ -300,7 +306,7 @@ static int sign(struct auth *auth, struct http *http, const char *method, const 
 	struct token *token = NULL;
 	if (self->scheme == SCHEME_BEARER && token_for(self, http, &token, err) != 0)
 		return -1;
-	headers[0] = (struct http_header) {
+	headers[0] = (struct http_header){
 		.name = "Authorization", .prefix = token ? "Bearer " : "Basic ", .secret = token ? &token->secret : &self->basic};
 	*count = 1;
 	return 0;
@@ -349,7 +355,7 @@ static void close_auth(struct auth *auth) {
 struct auth *auth_registry_new(const struct auth_registry_options *options) {
 	struct auth_registry *self = NEW(struct auth_registry);
 	self->options = *options;
-	self->auth = (struct auth) {.sign = sign, .refused = refused, .close = close_auth};
+	self->auth = (struct auth){.sign = sign, .refused = refused, .close = close_auth};
 	return &self->auth;
 }
 

@@ -9,8 +9,8 @@
 #include "os/fs.h"
 
 struct auth_registry_options { /* all lent for the auth's life */
-	const char *base;       /* "https://registry.example.com:5000", without a slash at its end */
-	const char *host;       /* as the reference names it, the key of credentials: "docker.io" */
+	const char *base;      /* "https://registry.example.com:5000", without a slash at its end */
+	const char *host;      /* as the reference names it, the key of credentials: "docker.io" */
 	const char *repository;
 	const struct env *env;
 	const struct clock *clock;

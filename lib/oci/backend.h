@@ -6,7 +6,8 @@
 #include "oci/store.h"
 
 struct store_ops {
-	/* What a tag reaches is complete and stays: a push whose tags are there is done. A folder on this machine promises no such thing. */
+	/* What a tag reaches is complete and stays: a push whose tags are there is done. A folder on this machine promises no such thing.
+	 */
 	bool keeps_what_is_tagged;
 	/* Every blob of the list is there when it returns 0; in parallel where that helps. */
 	int (*put_blobs)(struct store *store, const struct blob *const *blobs, size_t count, const struct store_progress *progress,

@@ -6,7 +6,7 @@ void challenge_clear(struct challenge *challenge) {
 	free(challenge->realm);
 	free(challenge->service);
 	free(challenge->scope);
-	*challenge = (struct challenge) {0};
+	*challenge = (struct challenge){0};
 }
 
 static bool is_token_char(char c) {
@@ -15,7 +15,7 @@ static bool is_token_char(char c) {
 
 static void skip(struct str *s, const char *any) {
 	while (s->len && strchr(any, s->ptr[0]) && s->ptr[0])
-		*s = (struct str) {s->ptr + 1, s->len - 1};
+		*s = (struct str){s->ptr + 1, s->len - 1};
 }
 
 static struct str word(struct str *s) {
@@ -23,7 +23,7 @@ static struct str word(struct str *s) {
 	while (n < s->len && is_token_char(s->ptr[n]))
 		n++;
 	struct str got = {s->ptr, n};
-	*s = (struct str) {s->ptr + n, s->len - n};
+	*s = (struct str){s->ptr + n, s->len - n};
 	return got;
 }
 
@@ -35,12 +35,12 @@ static bool value(struct str *s, struct buf *out) {
 		while (n < s->len && !strchr(", \t", s->ptr[n]))
 			n++;
 		buf_add(out, s->ptr, n);
-		*s = (struct str) {s->ptr + n, s->len - n};
+		*s = (struct str){s->ptr + n, s->len - n};
 		return true;
 	}
 	for (size_t i = 1; i < s->len; i++) {
 		if (s->ptr[i] == '"') {
-			*s = (struct str) {s->ptr + i + 1, s->len - i - 1};
+			*s = (struct str){s->ptr + i + 1, s->len - i - 1};
 			return true;
 		}
 		if (s->ptr[i] == '\\' && i + 1 < s->len)
@@ -64,7 +64,7 @@ static bool parameters(struct str *s, struct challenge *out) {
 		skip(&ahead, " \t");
 		if (!name.len || !ahead.len || ahead.ptr[0] != '=')
 			return true;
-		ahead = (struct str) {ahead.ptr + 1, ahead.len - 1};
+		ahead = (struct str){ahead.ptr + 1, ahead.len - 1};
 		skip(&ahead, " \t");
 		AUTO_BUF struct buf text = BUF(HEADER_BYTES_MAX);
 		if (!value(&ahead, &text) || text.failed || (text.len && memchr(text.ptr, '\0', text.len)))

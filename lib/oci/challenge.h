@@ -4,7 +4,7 @@
 #include "base/str.h"
 
 struct challenge {
-	bool is_bearer;                /* else basic */
+	bool is_bearer;		       /* else basic */
 	char *realm, *service, *scope; /* owned; NULL when not there */
 };
 void challenge_clear(struct challenge *challenge);

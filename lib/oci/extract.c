@@ -15,9 +15,9 @@ struct extract {
 	char *name; /* of the layer, for messages */
 	struct tar_limits limits;
 	struct tar_reader *reader;
-	int file;     /* the file whose bytes come now; -1 */
+	int file; /* the file whose bytes come now; -1 */
 	char *file_name;
-	int parent;   /* the folder that the last entry was in, kept open since the next one is often beside it; -1 */
+	int parent; /* the folder that the last entry was in, kept open since the next one is often beside it; -1 */
 	char *parent_name;
 };
 
@@ -171,7 +171,8 @@ static bool link_inside(const char *path, const char *link, struct buf *out) {
 	return !out->failed && out->len > 0;
 }
 
-static int put_symlink(struct extract *extract, int parent, const char *path, const char *base, const struct tar_entry *entry, struct err *err) {
+static int put_symlink(
+	struct extract *extract, int parent, const char *path, const char *base, const struct tar_entry *entry, struct err *err) {
 	AUTO_BUF struct buf target = BUF((size_t) 2 * TAR_NAME_MAX);
 	if (!link_inside(path, entry->link ? entry->link : "", &target))
 		return refuse(extract, entry->name, "a link that leaves the image", err);
@@ -233,7 +234,7 @@ static int on_entry(void *self, const struct tar_entry *entry, struct err *err) 
 	if (strncmp(base, WHITEOUT, strlen(WHITEOUT)) == 0) {
 		const char *gone = base + strlen(WHITEOUT);
 		return tar_name_is_beneath(gone) && strcmp(gone, ".") != 0 ? make_room(extract, parent, gone, err)
-									     : refuse(extract, entry->name, "a whiteout of nothing", err);
+									   : refuse(extract, entry->name, "a whiteout of nothing", err);
 	}
 	if (entry->type == TAR_FOLDER)
 		return put_folder(extract, parent, base, err);
@@ -261,7 +262,7 @@ static int on_end(void *self, struct err *err) {
 
 struct extract *extract_new(int root, const char *name, struct tar_limits limits) {
 	struct extract *extract = NEW(struct extract);
-	*extract = (struct extract) {.root = root, .name = mem_text(name), .limits = limits, .file = -1, .parent = -1};
+	*extract = (struct extract){.root = root, .name = mem_text(name), .limits = limits, .file = -1, .parent = -1};
 	return extract;
 }
 

@@ -3,15 +3,15 @@
 #include "data/value.h"
 
 void blob_of_text(struct blob *blob, const char *media_type, const char *title, char *owned_text) {
-	*blob = (struct blob) {.media_type = media_type, .title = title, .owned = owned_text, .bytes = str_of(owned_text)};
+	*blob = (struct blob){.media_type = media_type, .title = title, .owned = owned_text, .bytes = str_of(owned_text)};
 	blob->size = (int64_t) blob->bytes.len;
 	digest_of(blob->bytes, &blob->digest);
 }
 
 int blob_read(const struct blob *blob, int64_t offset, void *out, size_t len, size_t *got, struct err *err) {
 	if (offset < 0 || offset > blob->size)
-		return err_set(err, ERR_FAILED, "%s: read at %lld, it has %lld bytes", blob->title ? blob->title : blob->digest.text, (long long) offset,
-			(long long) blob->size);
+		return err_set(err, ERR_FAILED, "%s: read at %lld, it has %lld bytes", blob->title ? blob->title : blob->digest.text,
+			(long long) offset, (long long) blob->size);
 	if (blob->read)
 		return blob->read(blob->self, offset, out, len, got, err);
 	size_t rest = (size_t) (blob->size - offset);
@@ -29,7 +29,7 @@ void blob_describe(struct document *document, struct value *object, const struct
 
 static void blob_clear(struct blob *blob) {
 	free(blob->owned);
-	*blob = (struct blob) {0};
+	*blob = (struct blob){0};
 }
 
 void image_clear(struct image *image) {
@@ -43,5 +43,5 @@ void image_clear(struct image *image) {
 	blob_clear(&image->config);
 	blob_clear(&image->manifest);
 	blob_clear(&image->index);
-	*image = (struct image) {0};
+	*image = (struct image){0};
 }

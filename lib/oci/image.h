@@ -16,22 +16,22 @@
 
 /* One blob: its descriptor and where its bytes come from. Either `bytes` (lent or owned as `owned` says), or `read` by offset. */
 struct blob {
-	const char *media_type;       /* a literal */
+	const char *media_type; /* a literal */
 	struct digest digest;
 	int64_t size;
-	const char *title;            /* for progress: "runner", "model.onnx", "config"; lent */
+	const char *title; /* for progress: "runner", "model.onnx", "config"; lent */
 	struct str bytes;
-	char *owned;                  /* freed with the image when set; then bytes points into it */
+	char *owned; /* freed with the image when set; then bytes points into it */
 	int (*read)(void *self, int64_t offset, void *out, size_t len, size_t *got, struct err *err);
 	void *self;
-	const char *mount_from;       /* another repository of the same registry that may hold it; NULL */
+	const char *mount_from; /* another repository of the same registry that may hold it; NULL */
 };
 
 struct image {
 	struct blob *layers;
 	size_t layer_count;
-	struct blob config, manifest; /* the platform manifest: what is reproducible and deployed */
-	struct blob index;            /* carries revision, source, created, version as annotations */
+	struct blob config, manifest;	    /* the platform manifest: what is reproducible and deployed */
+	struct blob index;		    /* carries revision, source, created, version as annotations */
 	void (*close)(struct image *image); /* frees the sources; NULL when there is nothing */
 	void *self;
 };

@@ -113,7 +113,7 @@ static int check_version(const struct layout *layout, bool *is_there, struct err
 	}
 	AUTO_DOCUMENT struct document *document = NULL;
 	struct str version;
-	if (json_read(path, (struct str) {text, len}, VALUE_LIMITS_WIRE, &document, err) != 0 ||
+	if (json_read(path, (struct str){text, len}, VALUE_LIMITS_WIRE, &document, err) != 0 ||
 		value_need_str(document->root, "imageLayoutVersion", &version, err) != 0) {
 		err->code = ERR_REGISTRY;
 		return -1;
@@ -157,7 +157,7 @@ static int index_read(const struct layout *layout, struct document **out, struct
 		return 0;
 	}
 	AUTO_DOCUMENT struct document *document = NULL;
-	if (json_read(path, (struct str) {text, len}, VALUE_LIMITS_WIRE, &document, err) != 0) {
+	if (json_read(path, (struct str){text, len}, VALUE_LIMITS_WIRE, &document, err) != 0) {
 		err->code = ERR_REGISTRY;
 		return -1;
 	}
@@ -170,7 +170,7 @@ static int index_read(const struct layout *layout, struct document **out, struct
 
 static struct str tag_of(const struct value *descriptor) {
 	const struct value *name = value_get(value_get(descriptor, "annotations"), REF_NAME);
-	return name && name->kind == VALUE_STRING ? name->text : (struct str) {0};
+	return name && name->kind == VALUE_STRING ? name->text : (struct str){0};
 }
 
 static const struct value *find_tag(const struct document *index, struct str tag) {
@@ -397,7 +397,8 @@ static int layout_has_manifest(struct store *store, const char *tag_or_digest, s
 	return 0;
 }
 
-static int layout_get_blob(struct store *store, const struct digest *digest, int64_t size, http_write_fn write, void *self, struct err *err) {
+static int layout_get_blob(
+	struct store *store, const struct digest *digest, int64_t size, http_write_fn write, void *self, struct err *err) {
 	struct layout *layout = layout_of(store);
 	struct digest checked, found;
 	if (digest_parse(str_of(digest->text), &checked, err) != 0)

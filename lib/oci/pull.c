@@ -25,13 +25,14 @@ struct layer_descriptor {
 static int read_descriptor(const struct value *v, struct layer_descriptor *out, struct err *err) {
 	struct str digest;
 	if (value_need_str(v, "digest", &digest, err) != 0 || digest_parse(digest, &out->digest, err) != 0 ||
-		value_need_int(v, "size", &out->size, err) != 0 || value_opt_str(v, "mediaType", (struct str) {0}, &out->media_type, err) != 0)
+		value_need_int(v, "size", &out->size, err) != 0 ||
+		value_opt_str(v, "mediaType", (struct str){0}, &out->media_type, err) != 0)
 		return -1;
 	return out->size >= 0 ? 0 : err_set(err, ERR_INVALID, "size: %lld", (long long) out->size);
 }
 
 static int parse(const struct manifest *manifest, struct document **out, struct err *err) {
-	return json_read(manifest->digest.text, (struct str) {manifest->bytes, manifest->len}, VALUE_LIMITS_WIRE, out, err);
+	return json_read(manifest->digest.text, (struct str){manifest->bytes, manifest->len}, VALUE_LIMITS_WIRE, out, err);
 }
 
 /* Of an index the one that runs here; attestations are listed as platform unknown/unknown. */
@@ -76,8 +77,9 @@ static int extract_layer(struct store *store, int root, const struct layer_descr
 	struct tar_limits limits = {.entries_max = PULL_ENTRIES_MAX, .bytes_max = is_packed ? UNPACKED_BYTES_MAX : layer->size};
 	AUTO_EXTRACT struct extract *extract = extract_new(root, name, limits);
 	AUTO_GUNZIP struct gunzip *gunzip =
-		gunzip_new(name, (struct gunzip_limits) {.bytes_max = UNPACKED_BYTES_MAX, .ratio_max = UNPACKED_RATIO_MAX}, feed, extract);
-	if (store_get_blob(store, &layer->digest, layer->size, is_packed ? feed_packed : feed, is_packed ? (void *) gunzip : extract, err) != 0)
+		gunzip_new(name, (struct gunzip_limits){.bytes_max = UNPACKED_BYTES_MAX, .ratio_max = UNPACKED_RATIO_MAX}, feed, extract);
+	if (store_get_blob(
+		    store, &layer->digest, layer->size, is_packed ? feed_packed : feed, is_packed ? (void *) gunzip : extract, err) != 0)
 		return -1;
 	if (is_packed && gunzip_finish(gunzip, err) != 0)
 		return -1;
@@ -141,7 +143,8 @@ static void sweep(const char *folder) {
 		return;
 	for (struct dirent *entry; (entry = readdir(dir));) {
 		int64_t pid;
-		if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0 || num_int(str_of(entry->d_name + strlen(prefix)), 1, INT32_MAX, &pid) != 0)
+		if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0 ||
+			num_int(str_of(entry->d_name + strlen(prefix)), 1, INT32_MAX, &pid) != 0)
 			continue;
 		if (pid != getpid() && (kill((pid_t) pid, 0) == 0 || errno != ESRCH))
 			continue;

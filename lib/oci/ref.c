@@ -66,7 +66,7 @@ static bool host_is_valid(struct str s) {
 		for (size_t i = 1; i < host.len; i++)
 			if (!memchr("0123456789abcdefABCDEF:.", host.ptr[i], 24))
 				return false;
-		return port.len == 0 || (port.ptr[0] == ':' && port_is_valid((struct str) {port.ptr + 1, port.len - 1}));
+		return port.len == 0 || (port.ptr[0] == ':' && port_is_valid((struct str){port.ptr + 1, port.len - 1}));
 	}
 	host = str_cut(s, ':', &port);
 	if (port.ptr && !port_is_valid(port))
@@ -88,7 +88,8 @@ static bool looks_like_host(struct str s) {
 }
 
 static int refuse(struct str text, const char *what, struct err *err) {
-	return err_set(err, ERR_CONFIG, "image reference \"%.*s\": %s", (int) (text.len > 200 ? 200 : text.len), text.ptr ? text.ptr : "", what);
+	return err_set(
+		err, ERR_CONFIG, "image reference \"%.*s\": %s", (int) (text.len > 200 ? 200 : text.len), text.ptr ? text.ptr : "", what);
 }
 
 static void lower_host(struct str host, char out[256]) {
@@ -121,7 +122,8 @@ static int name_into(struct str text, struct str host, struct str repository, st
 int ref_parse(struct str text, struct ref *out, struct err *err) {
 	struct ref got = {0};
 	if (text.len == 0 || text.len > REF_BYTES_MAX || memchr(text.ptr, '\0', text.len))
-		return err_set(err, ERR_CONFIG, "image reference of %zu characters: must be HOST/NAME[:TAG][@DIGEST], at most %d characters", text.len,
+		return err_set(err, ERR_CONFIG,
+			"image reference of %zu characters: must be HOST/NAME[:TAG][@DIGEST], at most %d characters", text.len,
 			REF_BYTES_MAX);
 	if (memmem(text.ptr, text.len, "://", 3))
 		return refuse(text, "must not begin with a scheme such as https://", err);

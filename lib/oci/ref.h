@@ -7,9 +7,9 @@
 #define REF_BYTES_MAX 512
 
 struct ref {
-	char host[256];       /* with port, as written */
+	char host[256]; /* with port, as written */
 	char repository[256];
-	char tag[129];        /* empty: none */
+	char tag[129];	      /* empty: none */
 	struct digest digest; /* empty: none */
 };
 int ref_parse(struct str text, struct ref *out, struct err *err);

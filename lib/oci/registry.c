@@ -20,8 +20,7 @@
 #define DOWNLOAD_MS_MAX ((int64_t) 6 * 3600 * 1000)
 #define DOWNLOAD_STALL_MS 60000
 
-static const char manifest_types[] = MEDIA_INDEX ", " MEDIA_MANIFEST
-						 ", application/vnd.docker.distribution.manifest.list.v2+json"
+static const char manifest_types[] = MEDIA_INDEX ", " MEDIA_MANIFEST ", application/vnd.docker.distribution.manifest.list.v2+json"
 						 ", application/vnd.docker.distribution.manifest.v2+json";
 
 struct registry {
@@ -39,8 +38,8 @@ static struct registry *registry_of(struct store *store) {
 	return (struct registry *) store;
 }
 
-/* A refusal is told with whose credentials they were and what to type. Where that is said already, the reason is another one (a certificate,
- * a token service that is not trusted), and a login would not help. */
+/* A refusal is told with whose credentials they were and what to type. Where that is said already, the reason is another one (a
+ * certificate, a token service that is not trusted), and a login would not help. */
 static int explain(struct registry *registry, struct err *err) {
 	if (err->code == ERR_AUTH && !err->fix[0]) {
 		const char *source = auth_registry_source(registry->auth);
@@ -73,8 +72,11 @@ static char *manifest_url(const struct registry *registry, const char *tag_or_di
 static int registry_get_manifest(struct store *store, const char *tag_or_digest, struct manifest *out, struct err *err) {
 	struct registry *registry = registry_of(store);
 	AUTO_FREE char *url = manifest_url(registry, tag_or_digest);
-	struct rest_call request = {
-		.method = "GET", .url = url, .accept = manifest_types, .answer_bytes_max = MANIFEST_BYTES_MAX, .timeout_ms = MANIFEST_TIMEOUT_MS};
+	struct rest_call request = {.method = "GET",
+		.url = url,
+		.accept = manifest_types,
+		.answer_bytes_max = MANIFEST_BYTES_MAX,
+		.timeout_ms = MANIFEST_TIMEOUT_MS};
 	struct http_answer answer = {0};
 	if (call(registry, &request, &answer, err) != 0)
 		return -1;
@@ -103,7 +105,7 @@ static int registry_get_manifest(struct store *store, const char *tag_or_digest,
 static int registry_has_manifest(struct store *store, const char *tag_or_digest, struct digest *digest, bool *has, struct err *err) {
 	struct registry *registry = registry_of(store);
 	AUTO_FREE char *url = manifest_url(registry, tag_or_digest);
-	struct rest_call request = {.method = "HEAD", .url = url, .accept = manifest_types, .expect = (const int[]) {404, 0}};
+	struct rest_call request = {.method = "HEAD", .url = url, .accept = manifest_types, .expect = (const int[]){404, 0}};
 	struct http_answer answer = {0};
 	*has = false;
 	if (call(registry, &request, &answer, err) != 0)
@@ -131,11 +133,12 @@ static int registry_has_manifest(struct store *store, const char *tag_or_digest,
 	return 0;
 }
 
-/* A manifest goes out after every blob it names was found or stored. docker-registry 2.8 writes its links to blobs in place, so while another
- * push of the same blobs is under way it may read one half-written, and says for a moment that the blob is unknown. */
+/* A manifest goes out after every blob it names was found or stored. docker-registry 2.8 writes its links to blobs in place, so while
+ * another push of the same blobs is under way it may read one half-written, and says for a moment that the blob is unknown. */
 static bool is_unsettled(const struct http_answer *answer) {
 	static const char word[] = "BLOB_UNKNOWN";
-	return (answer->status == 400 || answer->status == 404) && answer->body && memmem(answer->body, answer->body_len, word, sizeof(word) - 1);
+	return (answer->status == 400 || answer->status == 404) && answer->body &&
+	       memmem(answer->body, answer->body_len, word, sizeof(word) - 1);
 }
 
 /* PUT under `name`. A reply that was lost is resolved by reading, not by hope. */
@@ -145,7 +148,7 @@ static int put_manifest(struct registry *registry, const struct blob *manifest, 
 		.url = url,
 		.body = manifest->bytes,
 		.content_type = manifest->media_type,
-		.expect = (const int[]) {400, 404, 0},
+		.expect = (const int[]){400, 404, 0},
 		.timeout_ms = MANIFEST_TIMEOUT_MS};
 	auth_registry_will_push(registry->auth, NULL);
 	for (int unclear = 1, unsettled = 1;;) {
@@ -191,7 +194,7 @@ static int registry_tag(struct store *store, const struct blob *manifest, const 
 static int registry_untag(struct store *store, const char *tag, struct err *err) {
 	struct registry *registry = registry_of(store);
 	AUTO_FREE char *url = manifest_url(registry, tag);
-	struct rest_call request = {.method = "DELETE", .url = url, .expect = (const int[]) {404, 400, 405, 501, 0}};
+	struct rest_call request = {.method = "DELETE", .url = url, .expect = (const int[]){404, 400, 405, 501, 0}};
 	struct http_answer answer = {0};
 	auth_registry_will_push(registry->auth, NULL);
 	if (call(registry, &request, &answer, err) != 0)
@@ -209,7 +212,7 @@ static int registry_untag(struct store *store, const char *tag, struct err *err)
 
 static int read_tags(const struct http_answer *answer, struct texts *out, struct err *err) {
 	AUTO_DOCUMENT struct document *document = NULL;
-	if (json_read("tags", (struct str) {answer->body, answer->body_len}, VALUE_LIMITS_WIRE, &document, err) != 0) {
+	if (json_read("tags", (struct str){answer->body, answer->body_len}, VALUE_LIMITS_WIRE, &document, err) != 0) {
 		err->code = ERR_REGISTRY;
 		return -1;
 	}
@@ -233,7 +236,7 @@ static int next_page(const char *url, struct str link, char **out, struct err *e
 	if (!rest.ptr || !str_starts(target, "<") || !memmem(rest.ptr, rest.len, "next", 4))
 		return 0;
 	AUTO_FREE char *next = NULL;
-	if (url_resolve(url, (struct str) {target.ptr + 1, target.len - 1}, &next, err) != 0)
+	if (url_resolve(url, (struct str){target.ptr + 1, target.len - 1}, &next, err) != 0)
 		return err_wrap(err, "next page of tags");
 	if (!url_same_origin(url, next))
 		return err_set(err, ERR_REGISTRY, "the next page of tags is on another host");
@@ -245,7 +248,8 @@ static int registry_tags(struct store *store, struct texts *out, struct err *err
 	struct registry *registry = registry_of(store);
 	AUTO_FREE char *url = mem_format("%s/v2/%s/tags/list?n=%d", registry->base, registry->ref.repository, TAG_PAGE);
 	for (int page = 0; page < TAG_PAGES_MAX; page++) {
-		struct rest_call request = {.method = "GET", .url = url, .answer_bytes_max = TAG_PAGE_BYTES_MAX, .expect = (const int[]) {404, 0}};
+		struct rest_call request = {
+			.method = "GET", .url = url, .answer_bytes_max = TAG_PAGE_BYTES_MAX, .expect = (const int[]){404, 0}};
 		struct http_answer answer = {0};
 		if (call(registry, &request, &answer, err) != 0)
 			return -1;
@@ -292,9 +296,9 @@ struct download {
 	http_write_fn write;
 	void *self;
 	struct digest_state *hash;
-	int64_t size; /* -1: not known */
-	int64_t got;  /* bytes handed on, over all tries */
-	int64_t skip; /* of this try: bytes that were handed on before */
+	int64_t size;	  /* -1: not known */
+	int64_t got;	  /* bytes handed on, over all tries */
+	int64_t skip;	  /* of this try: bytes that were handed on before */
 	bool is_told_off; /* the receiver or a limit said no: no other try */
 };
 
@@ -357,7 +361,8 @@ static int download_once(struct registry *registry, const char *url, struct down
 	return 0;
 }
 
-static int registry_get_blob(struct store *store, const struct digest *digest, int64_t size, http_write_fn write, void *self, struct err *err) {
+static int registry_get_blob(
+	struct store *store, const struct digest *digest, int64_t size, http_write_fn write, void *self, struct err *err) {
 	struct registry *registry = registry_of(store);
 	struct digest checked, found;
 	if (digest_parse(str_of(digest->text), &checked, err) != 0)
@@ -380,7 +385,8 @@ static int registry_get_blob(struct store *store, const struct digest *digest, i
 	if (rc != 0)
 		return err_wrap(err, "blob %s", checked.text);
 	if (size >= 0 && download.got != size)
-		return err_set(err, ERR_REGISTRY, "blob %s: %lld bytes, not %lld", checked.text, (long long) download.got, (long long) size);
+		return err_set(
+			err, ERR_REGISTRY, "blob %s: %lld bytes, not %lld", checked.text, (long long) download.got, (long long) size);
 	if (!digest_equal(&checked, &found))
 		return err_set(err, ERR_REGISTRY, "blob %s: its bytes hash to %s", checked.text, found.text);
 	return 0;
@@ -404,7 +410,7 @@ static bool is_plain_host(const char *host, const struct store_options *options)
 	name = str_cut_last(str_of(host), ':', &port);
 	if (name.len && name.ptr[0] == '[') { /* [::1]:5000, and [::1] whose last colon is no port's */
 		name = str_cut(str_of(host), ']', &port);
-		name = (struct str) {name.ptr + 1, name.len - 1};
+		name = (struct str){name.ptr + 1, name.len - 1};
 	}
 	return url_host_is_loopback(name) && !options->ca_file;
 }
@@ -426,15 +432,16 @@ int registry_open(const char *name, const struct store_options *options, struct 
 	if (ref_parse(str_of(name), &ref, err) != 0)
 		return -1;
 	if (ref.tag[0] || ref.digest.text[0])
-		return err_set(err, ERR_CONFIG, "image \"%s\": names a repository, without tag and digest: %s/%s", name, ref.host, ref.repository);
+		return err_set(
+			err, ERR_CONFIG, "image \"%s\": names a repository, without tag and digest: %s/%s", name, ref.host, ref.repository);
 	if (!options->http)
 		return err_set(err, ERR_FAILED, "%s: a registry needs the network", name);
 	struct registry *registry = NEW(struct registry);
-	registry->store = (struct store) {.ops = &ops, .name = mem_format("%s/%s", ref.host, ref.repository)};
+	registry->store = (struct store){.ops = &ops, .name = mem_format("%s/%s", ref.host, ref.repository)};
 	registry->ref = ref;
 	registry->is_plain = is_plain_host(ref.host, options);
-	registry->base =
-		mem_format("%s://%s", registry->is_plain ? "http" : "https", strcmp(ref.host, "docker.io") == 0 ? "registry-1.docker.io" : ref.host);
+	registry->base = mem_format(
+		"%s://%s", registry->is_plain ? "http" : "https", strcmp(ref.host, "docker.io") == 0 ? "registry-1.docker.io" : ref.host);
 	registry->clock = options->clock ? options->clock : options->http->clock;
 	registry->uploads_max = options->uploads_max;
 	struct auth_registry_options auth = {
@@ -448,7 +455,8 @@ int registry_open(const char *name, const struct store_options *options, struct 
 		.is_insecure = options->is_insecure,
 	};
 	registry->auth = auth_registry_new(&auth);
-	registry->rest = (struct rest) {.http = options->http, .auth = registry->auth, .ca_file = options->ca_file, .redact = options->redact};
+	registry->rest =
+		(struct rest){.http = options->http, .auth = registry->auth, .ca_file = options->ca_file, .redact = options->redact};
 	*out = &registry->store;
 	return 0;
 }

@@ -28,7 +28,7 @@ void store_say(const struct store_progress *progress, const struct blob *blob, c
 void manifest_clear(struct manifest *manifest) {
 	free(manifest->media_type);
 	free(manifest->bytes);
-	*manifest = (struct manifest) {0};
+	*manifest = (struct manifest){0};
 }
 
 int store_verify(const struct digest *wanted, struct str bytes, const char *what, struct err *err) {
@@ -52,7 +52,7 @@ int manifest_media_type(struct str bytes, const char **media_type, struct err *e
 	if (bytes.len > MANIFEST_BYTES_MAX)
 		return err_set(err, ERR_REGISTRY, "manifest of %zu bytes, at most %zu", bytes.len, MANIFEST_BYTES_MAX);
 	if (json_read("manifest", bytes, VALUE_LIMITS_WIRE, &document, err) != 0 ||
-		value_opt_str(document->root, "mediaType", (struct str) {0}, &type, err) != 0) {
+		value_opt_str(document->root, "mediaType", (struct str){0}, &type, err) != 0) {
 		err->code = ERR_REGISTRY;
 		return -1;
 	}
@@ -82,8 +82,8 @@ int store_may_tag(struct store *store, const char *tag, const struct digest *wan
 	*is_there = has && digest_equal(wanted, &found);
 	if (!has || *is_there || !tag_is_fixed(tag))
 		return 0;
-	err_set(err, ERR_CONFLICT, "tag %s of %s already names %s, and this image is %s: a commit's tag never moves", tag, store->name, found.text,
-		wanted->text);
+	err_set(err, ERR_CONFLICT, "tag %s of %s already names %s, and this image is %s: a commit's tag never moves", tag, store->name,
+		found.text, wanted->text);
 	return err_fix(err, "commit what changed and build again, or deploy what is there: --image %s@%s", store->name, found.text);
 }
 
@@ -97,7 +97,8 @@ static int told(int rc, struct err *err) {
 static int tags_are_good(const char *const *tags, size_t tag_count, struct err *err) {
 	for (size_t i = 0; i < tag_count; i++)
 		if (!ref_tag_is_valid(str_of(tags[i])))
-			return err_set(err, ERR_CONFIG, "tag \"%s\": 1 to 128 letters, digits, _ . and -, beginning with none of . and -", tags[i]);
+			return err_set(err, ERR_CONFIG, "tag \"%s\": 1 to 128 letters, digits, _ . and -, beginning with none of . and -",
+				tags[i]);
 	return 0;
 }
 
@@ -120,8 +121,8 @@ static void all_existed(const struct blob *const *blobs, size_t count, const str
 	result->existed = count;
 }
 
-static int push(struct store *store, const struct image *image, const char *const *tags, size_t tag_count, const struct store_progress *progress,
-	struct push_result *result, struct err *err) {
+static int push(struct store *store, const struct image *image, const char *const *tags, size_t tag_count,
+	const struct store_progress *progress, struct push_result *result, struct err *err) {
 	const struct blob *top = image->index.size ? &image->index : &image->manifest;
 	if (tags_are_good(tags, tag_count, err) != 0)
 		return -1;
@@ -153,12 +154,12 @@ static int push(struct store *store, const struct image *image, const char *cons
 	return put_tags(store, top, tags, tag_count, err);
 }
 
-int store_push(struct store *store, const struct image *image, const char *const *tags, size_t tag_count, const struct store_progress *progress,
-	struct push_result *result, struct err *err) {
+int store_push(struct store *store, const struct image *image, const char *const *tags, size_t tag_count,
+	const struct store_progress *progress, struct push_result *result, struct err *err) {
 	struct push_result scratch = {0};
 	if (!result)
 		result = &scratch;
-	*result = (struct push_result) {0};
+	*result = (struct push_result){0};
 	if (push(store, image, tags, tag_count, progress, result, err) != 0) {
 		told(-1, err);
 		return err_wrap(err, "pushing to %s", store->name);

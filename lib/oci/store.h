@@ -18,14 +18,14 @@ struct store_progress {
 };
 
 struct store_options {
-	struct http *http;             /* NULL is fine for layouts */
+	struct http *http; /* NULL is fine for layouts */
 	const struct clock *clock;
-	const struct env *env;         /* credentials, proxies, DOCKER_CONFIG, REGISTRY_AUTH_FILE, MLCTL_REGISTRY_USERNAME/_PASSWORD */
+	const struct env *env; /* credentials, proxies, DOCKER_CONFIG, REGISTRY_AUTH_FILE, MLCTL_REGISTRY_USERNAME/_PASSWORD */
 	struct redactor *redact;
 	const struct log *log;
-	bool is_insecure;              /* plain http for this host (loopback hosts are tried so by default) */
+	bool is_insecure; /* plain http for this host (loopback hosts are tried so by default) */
 	const char *ca_file;
-	int uploads_max;               /* 0: 4 */
+	int uploads_max; /* 0: 4 */
 };
 /* name: "registry.example.com/team/fraud" or "oci:/absolute/folder". The options' members are lent for the store's life. */
 int store_open(const char *name, const struct store_options *options, struct store **out, struct err *err);
@@ -36,10 +36,10 @@ struct push_result {
 	int64_t sent_bytes;
 	size_t pushed, existed, mounted;
 };
-/* Layers in parallel (HEAD, mount, POST+PUT), config, then manifest, then index (when the image has one), then the tags on the index (or on the manifest when
- * there is no index). Only what was in flight is sent again after a cut. */
-int store_push(struct store *store, const struct image *image, const char *const *tags, size_t tag_count, const struct store_progress *progress,
-	struct push_result *result, struct err *err);
+/* Layers in parallel (HEAD, mount, POST+PUT), config, then manifest, then index (when the image has one), then the tags on the index (or on
+ * the manifest when there is no index). Only what was in flight is sent again after a cut. */
+int store_push(struct store *store, const struct image *image, const char *const *tags, size_t tag_count,
+	const struct store_progress *progress, struct push_result *result, struct err *err);
 /* Blobs and one manifest or index, without an image around it: the record artifact, the release index. */
 int store_put_blob(struct store *store, const struct blob *blob, struct err *err);
 int store_put_manifest(struct store *store, const struct blob *manifest, const char *tag, struct err *err); /* tag NULL: by digest only */

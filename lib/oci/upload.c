@@ -7,8 +7,8 @@
 #define UPLOADS_MAX_DEFAULT 4
 #define TRIES_MAX 8
 #define TROUBLE_MS_MAX ((int64_t) 5 * 60 * 1000) /* from a blob's first failure to giving up, Retry-After included */
-#define REFUSALS_MAX 2                           /* 401 in a row for one blob */
-#define SESSIONS_MAX 4                           /* upload sessions the registry forgot */
+#define REFUSALS_MAX 2				 /* 401 in a row for one blob */
+#define SESSIONS_MAX 4				 /* upload sessions the registry forgot */
 #define HOPS_MAX 5
 #define ASK_TIMEOUT_MS 30000
 #define STALL_TIMEOUT_MS 120000 /* a registry that moves a gigabyte into its storage is silent meanwhile */
@@ -19,12 +19,12 @@ struct upload {
 	struct uploads *all;
 	const struct blob *blob;
 	enum step step;
-	int64_t id;            /* of the request under way; 0: none */
+	int64_t id;	       /* of the request under way; 0: none */
 	int64_t not_before_ms; /* waits until then */
 	int64_t trouble_ms;    /* when the first failure came; 0: none */
 	int tries, refusals, sessions, hops;
-	char *url;         /* of the request under way */
-	char *address;     /* where the PUT goes, or where a HEAD was sent on to */
+	char *url;	   /* of the request under way */
+	char *address;	   /* where the PUT goes, or where a HEAD was sent on to */
 	bool is_mountless; /* mounting was refused: not asked for again */
 };
 
@@ -79,7 +79,8 @@ static void on_sent(void *self, int64_t sent_bytes) {
 static void request_of(struct upload *upload, struct http_request *request) {
 	const struct upload_target *target = upload->all->target;
 	const struct blob *blob = upload->blob;
-	*request = (struct http_request) {.ca_file = target->rest->ca_file, .is_unverified = target->rest->is_unverified, .timeout_ms = ASK_TIMEOUT_MS};
+	*request = (struct http_request){
+		.ca_file = target->rest->ca_file, .is_unverified = target->rest->is_unverified, .timeout_ms = ASK_TIMEOUT_MS};
 	free(upload->url);
 	upload->url = NULL;
 	if (upload->step == STEP_HEAD) {
@@ -130,7 +131,7 @@ static int start(struct upload *upload, struct err *err) {
 	if (auth && auth->sign(auth, target->rest->http, request.method, request.url, headers, &count, err) != 0)
 		return -1;
 	if (upload->step == STEP_PUT)
-		headers[count++] = (struct http_header) {.name = "Content-Type", .value = "application/octet-stream"};
+		headers[count++] = (struct http_header){.name = "Content-Type", .value = "application/octet-stream"};
 	request.headers = headers;
 	request.header_count = count;
 	if (upload->step == STEP_PUT)
@@ -214,8 +215,10 @@ static int took_head(struct upload *upload, const struct http_answer *answer, st
 	if (url_resolve(upload->url, http_header_of(answer, "location"), &next, err) != 0 || url_parse(str_of(next), &url, err) != 0)
 		return err_wrap(err, "layer %s: redirect", title_of(upload->blob));
 	bool is_own = url_same_origin(upload->all->target->base, next);
-	if (url.userinfo.len || (!is_own && (url_host_is_link_local(url.host) || (!str_is(url.scheme, "https") && !upload->all->target->may_be_plain))))
-		return err_set(err, ERR_REGISTRY, "layer %s: redirected to %.*s, which is not followed", title_of(upload->blob), STR_ARGS(url.host));
+	if (url.userinfo.len ||
+		(!is_own && (url_host_is_link_local(url.host) || (!str_is(url.scheme, "https") && !upload->all->target->may_be_plain))))
+		return err_set(err, ERR_REGISTRY, "layer %s: redirected to %.*s, which is not followed", title_of(upload->blob),
+			STR_ARGS(url.host));
 	free(upload->address);
 	upload->address = take(&next);
 	return 0;
@@ -229,7 +232,8 @@ static int took_post(struct upload *upload, const struct http_answer *answer, st
 	}
 	if (answer->status == 202) {
 		AUTO_FREE char *address = NULL;
-		if (upload_address(upload->all->target, upload->url, http_header_of(answer, "location"), &upload->blob->digest, &address, err) != 0)
+		if (upload_address(upload->all->target, upload->url, http_header_of(answer, "location"), &upload->blob->digest, &address,
+			    err) != 0)
 			return err_wrap(err, "layer %s", title_of(upload->blob));
 		go(upload, STEP_PUT);
 		upload->address = take(&address);
@@ -261,8 +265,8 @@ static int took_put(struct upload *upload, const struct http_answer *answer, str
 		return 0;
 	}
 	if (answer->status == 400 && memmem(answer->body, answer->body_len, "DIGEST_INVALID", 14)) {
-		err_set(err, ERR_BUILD, "layer %s: the registry received other bytes than %s: its file changed while it was sent", title_of(upload->blob),
-			upload->blob->digest.text);
+		err_set(err, ERR_BUILD, "layer %s: the registry received other bytes than %s: its file changed while it was sent",
+			title_of(upload->blob), upload->blob->digest.text);
 		return err_fix(err, "mlctl build, then push again");
 	}
 	return again(upload, answer, err);
@@ -371,7 +375,7 @@ int upload_blobs(const struct upload_target *target, const struct blob *const *b
 		for (size_t j = 0; j < all.count; j++)
 			is_double = is_double || digest_equal(&all.items[j].blob->digest, &blobs[i]->digest);
 		if (!is_double)
-			all.items[all.count++] = (struct upload) {.all = &all, .blob = blobs[i]};
+			all.items[all.count++] = (struct upload){.all = &all, .blob = blobs[i]};
 	}
 	int rc = run(&all, err);
 	for (size_t i = 0; i < all.count; i++) {

@@ -1,6 +1,6 @@
 /* WWW-Authenticate from a registry, and where it wants a token to be asked for. */
-#include "oci/challenge.h"
 #include "oci/auth_registry.h"
+#include "oci/challenge.h"
 
 #include <assert.h>
 
@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size) {
 	struct challenge challenge = {0};
 	struct err err = {0};
 	struct env env = {0};
-	if (!challenge_parse((struct str) {(const char *) data, size}, &challenge))
+	if (!challenge_parse((struct str){(const char *) data, size}, &challenge))
 		return 0;
 	assert(!challenge.is_bearer || challenge.realm);
 	if (challenge.realm && auth_registry_may_ask("https://registry.test", "registry.test", challenge.realm, &env, &err) == 0)

@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size) {
 	struct err err = {0};
 	struct ref ref = {0}, again = {0};
-	if (ref_parse((struct str) {(const char *) data, size}, &ref, &err) != 0) {
+	if (ref_parse((struct str){(const char *) data, size}, &ref, &err) != 0) {
 		assert(err.code != ERR_NONE && err.message[0] && ref.host[0] == '\0');
 		return 0;
 	}
@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size) {
 	assert(!text.failed);
 	if (text.len <= REF_BYTES_MAX) {
 		assert(ref_parse(buf_view(&text), &again, &err) == 0);
-		assert(strcmp(ref.host, again.host) == 0 && strcmp(ref.repository, again.repository) == 0 && strcmp(ref.tag, again.tag) == 0);
+		assert(strcmp(ref.host, again.host) == 0 && strcmp(ref.repository, again.repository) == 0 &&
+			strcmp(ref.tag, again.tag) == 0);
 	}
 	return 0;
 }

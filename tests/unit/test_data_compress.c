@@ -7,8 +7,8 @@
 #include <cmocka.h>
 
 /* gzip -n of "hello, layer\n" */
-static const unsigned char hello[] = {0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0xcb, 0x48, 0xcd, 0xc9, 0xc9, 0xd7, 0x51, 0xc8,
-	0x49, 0xac, 0x4c, 0x2d, 0xe2, 0x02, 0x00, 0x33, 0x31, 0x4d, 0xe6, 0x0d, 0x00, 0x00, 0x00};
+static const unsigned char hello[] = {0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0xcb, 0x48, 0xcd, 0xc9, 0xc9, 0xd7, 0x51,
+	0xc8, 0x49, 0xac, 0x4c, 0x2d, 0xe2, 0x02, 0x00, 0x33, 0x31, 0x4d, 0xe6, 0x0d, 0x00, 0x00, 0x00};
 
 static int keep(void *self, const void *bytes, size_t len, struct err *err) {
 	buf_add(self, bytes, len);
@@ -28,7 +28,7 @@ static void whole_and_in_pieces(void **state) {
 	for (size_t piece = 1; piece <= sizeof(hello); piece++) {
 		struct err err = {0};
 		AUTO_BUF struct buf out = BUF((size_t) 1000);
-		if (unpack(hello, sizeof(hello), piece, (struct gunzip_limits) {.bytes_max = 100}, &out, &err) != 0)
+		if (unpack(hello, sizeof(hello), piece, (struct gunzip_limits){.bytes_max = 100}, &out, &err) != 0)
 			fail_msg("%s", err.message);
 		assert_string_equal(out.ptr, "hello, layer\n");
 	}
@@ -42,7 +42,7 @@ static void members(void **state) {
 	for (size_t piece = 1; piece <= sizeof(twice); piece++) {
 		struct err err = {0};
 		AUTO_BUF struct buf out = BUF((size_t) 1000);
-		assert_int_equal(unpack(twice, sizeof(twice), piece, (struct gunzip_limits) {.bytes_max = 100}, &out, &err), 0);
+		assert_int_equal(unpack(twice, sizeof(twice), piece, (struct gunzip_limits){.bytes_max = 100}, &out, &err), 0);
 		assert_string_equal(out.ptr, "hello, layer\nhello, layer\n");
 	}
 }
@@ -52,7 +52,7 @@ static void broken(void **state) {
 	for (size_t len = 0; len < sizeof(hello); len++) {
 		struct err err = {0};
 		AUTO_BUF struct buf out = BUF((size_t) 1000);
-		assert_int_equal(unpack(hello, len, 5, (struct gunzip_limits) {.bytes_max = 100}, &out, &err), -1);
+		assert_int_equal(unpack(hello, len, 5, (struct gunzip_limits){.bytes_max = 100}, &out, &err), -1);
 		assert_int_equal(err.code, ERR_INVALID);
 	}
 	for (size_t at = sizeof(hello) - 8; at < sizeof(hello); at++) { /* checksum and length */
@@ -61,12 +61,12 @@ static void broken(void **state) {
 		AUTO_BUF struct buf out = BUF((size_t) 1000);
 		memcpy(bad, hello, sizeof(hello));
 		bad[at] ^= 0x40;
-		assert_int_equal(unpack(bad, sizeof(bad), 100, (struct gunzip_limits) {.bytes_max = 100}, &out, &err), -1);
+		assert_int_equal(unpack(bad, sizeof(bad), 100, (struct gunzip_limits){.bytes_max = 100}, &out, &err), -1);
 		assert_int_equal(err.code, ERR_INVALID);
 	}
 	struct err err = {0};
 	AUTO_BUF struct buf out = BUF((size_t) 1000);
-	assert_int_equal(unpack((const unsigned char *) "plain text", 10, 100, (struct gunzip_limits) {.bytes_max = 100}, &out, &err), -1);
+	assert_int_equal(unpack((const unsigned char *) "plain text", 10, 100, (struct gunzip_limits){.bytes_max = 100}, &out, &err), -1);
 	assert_int_equal(err.code, ERR_INVALID);
 }
 
@@ -81,12 +81,12 @@ static void limits(void **state) {
 	(void) state;
 	struct err err = {0};
 	AUTO_BUF struct buf out = BUF((size_t) 1000);
-	assert_int_equal(unpack(hello, sizeof(hello), 100, (struct gunzip_limits) {.bytes_max = 12}, &out, &err), -1);
+	assert_int_equal(unpack(hello, sizeof(hello), 100, (struct gunzip_limits){.bytes_max = 12}, &out, &err), -1);
 	assert_int_equal(err.code, ERR_LIMIT);
 	err_clear(&err);
 	/* Many small members: fine for the ratio, since each brings its own bytes. */
 	int64_t got = 0;
-	AUTO_GUNZIP struct gunzip *gunzip = gunzip_new("layer", (struct gunzip_limits) {.bytes_max = 1 << 20, .ratio_max = 1}, count, &got);
+	AUTO_GUNZIP struct gunzip *gunzip = gunzip_new("layer", (struct gunzip_limits){.bytes_max = 1 << 20, .ratio_max = 1}, count, &got);
 	for (int i = 0; i < 1000; i++)
 		assert_int_equal(gunzip_feed(gunzip, hello, sizeof(hello), &err), 0);
 	assert_int_equal(gunzip_finish(gunzip, &err), 0);
@@ -101,11 +101,11 @@ static void bombs(void **state) {
 	buf_add(&bomb, head, sizeof(head));
 	uint32_t bits = 0;
 	int held = 0;
-#define PUT(value, n)                                                                                                                         \
-	do {                                                                                                                                  \
-		bits |= (uint32_t) (value) << held;                                                                                           \
-		for (held += (n); held >= 8; held -= 8, bits >>= 8)                                                                          \
-			buf_char(&bomb, (char) bits);                                                                                         \
+#define PUT(value, n)                                                                                                                      \
+	do {                                                                                                                               \
+		bits |= (uint32_t) (value) << held;                                                                                        \
+		for (held += (n); held >= 8; held -= 8, bits >>= 8)                                                                        \
+			buf_char(&bomb, (char) bits);                                                                                      \
 	} while (0)
 	PUT(3, 3);    /* the last block, fixed codes */
 	PUT(0x0c, 8); /* literal 0: 00110000, most significant bit first */
@@ -115,7 +115,8 @@ static void bombs(void **state) {
 	}
 	struct err err = {0};
 	int64_t got = 0;
-	AUTO_GUNZIP struct gunzip *gunzip = gunzip_new("layer", (struct gunzip_limits) {.bytes_max = (int64_t) 1 << 40, .ratio_max = 100}, count, &got);
+	AUTO_GUNZIP struct gunzip *gunzip =
+		gunzip_new("layer", (struct gunzip_limits){.bytes_max = (int64_t) 1 << 40, .ratio_max = 100}, count, &got);
 	int rc = 0;
 	for (size_t at = 0; rc == 0 && at < bomb.len; at += 4096)
 		rc = gunzip_feed(gunzip, bomb.ptr + at, bomb.len - at < 4096 ? bomb.len - at : 4096, &err);

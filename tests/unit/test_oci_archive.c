@@ -28,11 +28,11 @@ static void image_make(struct image *image) {
 	struct err err = {0};
 	size_t got;
 	char *bytes = mem_zero(1, 700000);
-	*image = (struct image) {.layers = mem_zero(2, sizeof(struct blob)), .layer_count = 2};
+	*image = (struct image){.layers = mem_zero(2, sizeof(struct blob)), .layer_count = 2};
 	is_lying = false;
 	assert_int_equal(source_read(NULL, 0, bytes, 700000, &got, &err), 0);
-	image->layers[0] = (struct blob) {.media_type = MEDIA_LAYER, .size = 700000, .title = "model", .read = source_read};
-	digest_of((struct str) {bytes, 700000}, &image->layers[0].digest);
+	image->layers[0] = (struct blob){.media_type = MEDIA_LAYER, .size = 700000, .title = "model", .read = source_read};
+	digest_of((struct str){bytes, 700000}, &image->layers[0].digest);
 	free(bytes);
 	image->layers[1] = image->layers[0]; /* the same bytes twice are one file */
 	blob_of_text(&image->config, MEDIA_CONFIG, "config", mem_text("{\"os\":\"linux\"}"));
@@ -69,7 +69,7 @@ static void list(const char *file, struct listing *listing, struct digest *diges
 	struct err err = {0};
 	AUTO_FREE char *text = NULL;
 	size_t len = 0;
-	*listing = (struct listing) {.names = BUF((size_t) 10000), .text = BUF((size_t) 100000)};
+	*listing = (struct listing){.names = BUF((size_t) 10000), .text = BUF((size_t) 100000)};
 	assert_int_equal(fs_read(file, (size_t) 8 << 20, &text, &len, &err), 0);
 	assert_int_equal(len % TAR_BLOCK, 0);
 	struct tar_sink sink = {.entry = on_entry, .data = on_data, .self = listing};
@@ -77,7 +77,7 @@ static void list(const char *file, struct listing *listing, struct digest *diges
 	AUTO_TAR_READER struct tar_reader *reader = tar_reader_new("archive", &limits, &sink);
 	assert_int_equal(tar_reader_feed(reader, text, len, &err), 0);
 	assert_int_equal(tar_reader_finish(reader, &err), 0);
-	digest_of((struct str) {text, len}, digest);
+	digest_of((struct str){text, len}, digest);
 }
 
 static void written(void *self, int64_t bytes) {

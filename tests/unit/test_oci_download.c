@@ -39,18 +39,21 @@ static int fetch(const struct loopback_turn *turns, size_t count, int64_t size, 
 	return rc;
 }
 
-#define FETCH(size, out, err, ...)                                                                                                            \
-	fetch((const struct loopback_turn[]) {__VA_ARGS__}, sizeof((const struct loopback_turn[]) {__VA_ARGS__}) / sizeof(struct loopback_turn), size, \
-		out, err)
+#define FETCH(size, out, err, ...)                                                                                                         \
+	fetch((const struct loopback_turn[]){__VA_ARGS__},                                                                                 \
+		sizeof((const struct loopback_turn[]){__VA_ARGS__}) / sizeof(struct loopback_turn), size, out, err)
 #define WHOLE "HTTP/1.1 200 OK\r\nContent-Length: 36\r\n\r\n"
 
 static void goes_on_where_it_was_cut(void **state) {
 	(void) state;
 	struct err err = {0};
 	AUTO_BUF struct buf got = BUF((size_t) 1000);
-	int rc = FETCH(36, &got, &err, {.expect = "GET /v2/a/b/blobs/sha256:", .expect_not = "Range", .answer = WHOLE "0123456789", .then = LOOPBACK_CLOSE},
+	int rc = FETCH(36, &got, &err,
+		{.expect = "GET /v2/a/b/blobs/sha256:", .expect_not = "Range", .answer = WHOLE "0123456789", .then = LOOPBACK_CLOSE},
 		{.expect = "Range: bytes=10-10\r\n", .answer = "HTTP/1.1 206 Partial\r\nContent-Length: 1\r\n\r\na"},
-		{.expect = "Range: bytes=10-\r\n", .answer = "HTTP/1.1 206 Partial\r\nContent-Length: 26\r\n\r\nabcde", .then = LOOPBACK_RESET},
+		{.expect = "Range: bytes=10-\r\n",
+			.answer = "HTTP/1.1 206 Partial\r\nContent-Length: 26\r\n\r\nabcde",
+			.then = LOOPBACK_RESET},
 		{.expect = "Range: bytes=15-15\r\n", .answer = "HTTP/1.1 206 Partial\r\nContent-Length: 1\r\n\r\nf"},
 		{.expect = "Range: bytes=15-\r\n", .answer = "HTTP/1.1 206 Partial\r\nContent-Length: 21\r\n\r\nfghijklmnopqrstuvwxyz"});
 	if (rc != 0)
@@ -62,8 +65,8 @@ static void ranges_that_are_ignored(void **state) {
 	(void) state;
 	struct err err = {0};
 	AUTO_BUF struct buf got = BUF((size_t) 1000);
-	int rc = FETCH(36, &got, &err, {.answer = WHOLE "0123456789", .then = LOOPBACK_CLOSE}, {.expect = "Range: bytes=10-10\r\n", .answer = WHOLE BLOB},
-		{.expect_not = "Range", .answer = WHOLE BLOB});
+	int rc = FETCH(36, &got, &err, {.answer = WHOLE "0123456789", .then = LOOPBACK_CLOSE},
+		{.expect = "Range: bytes=10-10\r\n", .answer = WHOLE BLOB}, {.expect_not = "Range", .answer = WHOLE BLOB});
 	if (rc != 0)
 		fail_msg("%s", err.message);
 	assert_string_equal(got.ptr, BLOB);

@@ -68,14 +68,16 @@ static int layer(struct world *world, const struct item *items, size_t count, st
 	AUTO_BUF struct buf tar = BUF((size_t) 4 * 1024 * 1024);
 	for (size_t i = 0; i < count; i++)
 		add(&tar, &items[i]);
-	AUTO_EXTRACT struct extract *extract = extract_new(world->root, "layer", (struct tar_limits) {.entries_max = 1000, .bytes_max = 1 << 20});
+	AUTO_EXTRACT struct extract *extract =
+		extract_new(world->root, "layer", (struct tar_limits){.entries_max = 1000, .bytes_max = 1 << 20});
 	for (size_t at = 0; at < tar.len; at += 100) /* in pieces that fit no block */
 		if (extract_feed(extract, tar.ptr + at, tar.len - at < 100 ? tar.len - at : 100, err) != 0)
 			return -1;
 	return extract_finish(extract, err);
 }
 
-#define LAYER(world, err, ...) layer(world, (const struct item[]) {__VA_ARGS__}, sizeof((const struct item[]) {__VA_ARGS__}) / sizeof(struct item), err)
+#define LAYER(world, err, ...)                                                                                                             \
+	layer(world, (const struct item[]){__VA_ARGS__}, sizeof((const struct item[]){__VA_ARGS__}) / sizeof(struct item), err)
 
 static void assert_file(struct world *world, const char *name, const char *text, mode_t mode) {
 	struct err err = {0};
@@ -97,8 +99,9 @@ static bool is_there(struct world *world, const char *name) {
 static void files_and_modes(void **state) {
 	struct world *world = *state;
 	struct err err = {0};
-	if (LAYER(world, &err, {"./", TAR_FOLDER, NULL, NULL, 0755}, {"./mlctl-runner", TAR_FILE, "ELF", NULL, 04755}, {"model/", TAR_FOLDER, NULL, NULL, 0},
-		    {"model//m.onnx", TAR_FILE, "weights", NULL, 0666}, {"a/b/c/deep", TAR_FILE, "x", NULL, 0}, {"empty", TAR_FILE, NULL, NULL, 0}) != 0)
+	if (LAYER(world, &err, {"./", TAR_FOLDER, NULL, NULL, 0755}, {"./mlctl-runner", TAR_FILE, "ELF", NULL, 04755},
+		    {"model/", TAR_FOLDER, NULL, NULL, 0}, {"model//m.onnx", TAR_FILE, "weights", NULL, 0666},
+		    {"a/b/c/deep", TAR_FILE, "x", NULL, 0}, {"empty", TAR_FILE, NULL, NULL, 0}) != 0)
 		fail_msg("%s", err.message);
 	assert_file(world, "mlctl-runner", "ELF", 0700);
 	assert_file(world, "model/m.onnx", "weights", 0600);
@@ -109,13 +112,17 @@ static void files_and_modes(void **state) {
 static void later_layers_win(void **state) {
 	struct world *world = *state;
 	struct err err = {0};
-	assert_int_equal(LAYER(world, &err, {"a", TAR_FILE, "old", NULL, 0}, {"d/x", TAR_FILE, "1", NULL, 0}, {"d/y", TAR_FILE, "2", NULL, 0},
-				 {"e/x/y", TAR_FILE, "3", NULL, 0}, {"f", TAR_SYMLINK, NULL, "../root/a", 0}), -1); /* that link leaves the root */
+	assert_int_equal(
+		LAYER(world, &err, {"a", TAR_FILE, "old", NULL, 0}, {"d/x", TAR_FILE, "1", NULL, 0}, {"d/y", TAR_FILE, "2", NULL, 0},
+			{"e/x/y", TAR_FILE, "3", NULL, 0}, {"f", TAR_SYMLINK, NULL, "../root/a", 0}),
+		-1); /* that link leaves the root */
 	err_clear(&err);
-	assert_int_equal(LAYER(world, &err, {"a", TAR_FILE, "old", NULL, 0}, {"d/x", TAR_FILE, "1", NULL, 0}, {"d/y", TAR_FILE, "2", NULL, 0},
-				 {"e/x/y", TAR_FILE, "3", NULL, 0}, {"f", TAR_SYMLINK, NULL, "a", 0}), 0);
-	if (LAYER(world, &err, {"a", TAR_FILE, "new", NULL, 0}, {"d/.wh.x", TAR_FILE, NULL, NULL, 0}, {"e/.wh..wh..opq", TAR_FILE, NULL, NULL, 0},
-		    {"e/z", TAR_FILE, "4", NULL, 0}, {"f", TAR_FILE, "no link any more", NULL, 0}) != 0)
+	assert_int_equal(LAYER(world, &err, {"a", TAR_FILE, "old", NULL, 0}, {"d/x", TAR_FILE, "1", NULL, 0},
+				 {"d/y", TAR_FILE, "2", NULL, 0}, {"e/x/y", TAR_FILE, "3", NULL, 0}, {"f", TAR_SYMLINK, NULL, "a", 0}),
+		0);
+	if (LAYER(world, &err, {"a", TAR_FILE, "new", NULL, 0}, {"d/.wh.x", TAR_FILE, NULL, NULL, 0},
+		    {"e/.wh..wh..opq", TAR_FILE, NULL, NULL, 0}, {"e/z", TAR_FILE, "4", NULL, 0},
+		    {"f", TAR_FILE, "no link any more", NULL, 0}) != 0)
 		fail_msg("%s", err.message);
 	assert_file(world, "a", "new", 0);
 	assert_false(is_there(world, "d/x"));
@@ -130,9 +137,10 @@ static void later_layers_win(void **state) {
 static void links_inside(void **state) {
 	struct world *world = *state;
 	struct err err = {0};
-	if (LAYER(world, &err, {"usr/bin/tool", TAR_FILE, "tool", NULL, 0755}, {"usr/local/bin/tool", TAR_SYMLINK, NULL, "/usr/bin/tool", 0},
-		    {"near", TAR_SYMLINK, NULL, "usr/bin/../bin/tool", 0}, {"hard", TAR_HARDLINK, NULL, "usr/bin/tool", 0},
-		    {"root", TAR_SYMLINK, NULL, "/", 0}, {"usr/up", TAR_SYMLINK, NULL, "..", 0}) != 0)
+	if (LAYER(world, &err, {"usr/bin/tool", TAR_FILE, "tool", NULL, 0755},
+		    {"usr/local/bin/tool", TAR_SYMLINK, NULL, "/usr/bin/tool", 0}, {"near", TAR_SYMLINK, NULL, "usr/bin/../bin/tool", 0},
+		    {"hard", TAR_HARDLINK, NULL, "usr/bin/tool", 0}, {"root", TAR_SYMLINK, NULL, "/", 0},
+		    {"usr/up", TAR_SYMLINK, NULL, "..", 0}) != 0)
 		fail_msg("%s", err.message);
 	assert_file(world, "usr/local/bin/tool", "tool", 0);
 	assert_file(world, "near", "tool", 0);
@@ -177,14 +185,14 @@ static void devices_are_refused(void **state) {
 	struct world *world = *state;
 	struct err err = {0};
 	AUTO_BUF struct buf tar = BUF((size_t) 100000);
-	add(&tar, &(struct item) {"dev", TAR_FILE, NULL, NULL, 0});
+	add(&tar, &(struct item){"dev", TAR_FILE, NULL, NULL, 0});
 	tar.ptr[156] = '3'; /* a character device */
 	unsigned int sum = 0;
 	memset(tar.ptr + 148, ' ', 8);
 	for (int i = 0; i < 512; i++)
 		sum += (unsigned char) tar.ptr[i];
 	snprintf(tar.ptr + 148, 8, "%06o", sum);
-	AUTO_EXTRACT struct extract *extract = extract_new(world->root, "layer", (struct tar_limits) {.entries_max = 10, .bytes_max = 100});
+	AUTO_EXTRACT struct extract *extract = extract_new(world->root, "layer", (struct tar_limits){.entries_max = 10, .bytes_max = 100});
 	assert_int_equal(extract_feed(extract, tar.ptr, tar.len, &err), -1);
 	assert_int_equal(err.code, ERR_INVALID);
 	assert_false(is_there(world, "dev"));
@@ -194,8 +202,8 @@ static void caps(void **state) {
 	struct world *world = *state;
 	struct err err = {0};
 	AUTO_BUF struct buf tar = BUF((size_t) 100000);
-	add(&tar, &(struct item) {"a", TAR_FILE, "0123456789", NULL, 0});
-	add(&tar, &(struct item) {"b", TAR_FILE, "0123456789", NULL, 0});
+	add(&tar, &(struct item){"a", TAR_FILE, "0123456789", NULL, 0});
+	add(&tar, &(struct item){"b", TAR_FILE, "0123456789", NULL, 0});
 	struct tar_limits limits[] = {{.entries_max = 1, .bytes_max = 100}, {.entries_max = 10, .bytes_max = 15}};
 	for (int i = 0; i < 2; i++) {
 		AUTO_EXTRACT struct extract *extract = extract_new(world->root, "layer", limits[i]);
@@ -203,7 +211,7 @@ static void caps(void **state) {
 		assert_int_equal(err.code, ERR_LIMIT);
 		err_clear(&err);
 	}
-	AUTO_EXTRACT struct extract *cut = extract_new(world->root, "layer", (struct tar_limits) {.entries_max = 10, .bytes_max = 100});
+	AUTO_EXTRACT struct extract *cut = extract_new(world->root, "layer", (struct tar_limits){.entries_max = 10, .bytes_max = 100});
 	assert_int_equal(extract_feed(cut, tar.ptr, 515, &err), 0);
 	assert_int_equal(extract_finish(cut, &err), -1);
 	assert_int_equal(err.code, ERR_INVALID);
@@ -213,7 +221,12 @@ static void caps(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		CASE(files_and_modes), CASE(later_layers_win), CASE(links_inside), CASE(refusals), CASE(devices_are_refused), CASE(caps),
+		CASE(files_and_modes),
+		CASE(later_layers_win),
+		CASE(links_inside),
+		CASE(refusals),
+		CASE(devices_are_refused),
+		CASE(caps),
 	};
 	return cmocka_run_group_tests_name("oci/extract", tests, NULL, NULL);
 }

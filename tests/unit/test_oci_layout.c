@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
+
 #include <cmocka.h>
 
 #define LAYER_BYTES ((int64_t) 3 * 512 * 1024 + 17)
@@ -37,8 +38,9 @@ static int source_read(void *self, int64_t offset, void *out, size_t len, size_t
 
 static void image_make(struct image *image, struct source *source, const char *revision) {
 	struct err err = {0};
-	*image = (struct image) {.layers = NEW(struct blob), .layer_count = 1};
-	image->layers[0] = (struct blob) {.media_type = MEDIA_LAYER, .size = LAYER_BYTES, .title = "model", .read = source_read, .self = source};
+	*image = (struct image){.layers = NEW(struct blob), .layer_count = 1};
+	image->layers[0] =
+		(struct blob){.media_type = MEDIA_LAYER, .size = LAYER_BYTES, .title = "model", .read = source_read, .self = source};
 	struct digest_state *hash = digest_start();
 	struct source plain = {0};
 	for (int64_t at = 0; at < LAYER_BYTES;) {
@@ -51,9 +53,11 @@ static void image_make(struct image *image, struct source *source, const char *r
 	digest_finish(hash, &image->layers[0].digest);
 	blob_of_text(&image->config, MEDIA_CONFIG, "config", mem_text("{\"os\":\"linux\"}"));
 	blob_of_text(&image->manifest, MEDIA_MANIFEST, "manifest",
-		mem_format("{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_MANIFEST "\",\"config\":{\"digest\":\"%s\"}}", image->config.digest.text));
+		mem_format("{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_MANIFEST "\",\"config\":{\"digest\":\"%s\"}}",
+			image->config.digest.text));
 	blob_of_text(&image->index, MEDIA_INDEX, "index",
-		mem_format("{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_INDEX "\",\"manifests\":[{\"digest\":\"%s\"}],\"annotations\":{\"r\":\"%s\"}}",
+		mem_format("{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_INDEX
+			   "\",\"manifests\":[{\"digest\":\"%s\"}],\"annotations\":{\"r\":\"%s\"}}",
 			image->manifest.digest.text, revision));
 }
 
@@ -84,12 +88,13 @@ static int tear_down(void **state) {
 static struct store *open_store(const char *name) {
 	struct err err = {0};
 	struct store *store = NULL;
-	if (store_open(name, &(struct store_options) {0}, &store, &err) != 0)
+	if (store_open(name, &(struct store_options){0}, &store, &err) != 0)
 		fail_msg("%s", err.message);
 	return store;
 }
 
-static int push(const char *name, struct source *source, const char *tag, const char *revision, struct push_result *result, struct err *err) {
+static int push(
+	const char *name, struct source *source, const char *tag, const char *revision, struct push_result *result, struct err *err) {
 	struct image image;
 	image_make(&image, source, revision);
 	struct store *store = open_store(name);
@@ -123,7 +128,7 @@ static void pushes_and_reads(void **state) {
 	struct world *world = *state;
 	struct err err = {0};
 	struct push_result result;
-	assert_int_equal(push(world->name, &(struct source) {0}, "git-1", "a", &result, &err), 0);
+	assert_int_equal(push(world->name, &(struct source){0}, "git-1", "a", &result, &err), 0);
 	assert_int_equal(result.pushed, 2);
 	assert_int_equal(result.sent_bytes, LAYER_BYTES + 14);
 	struct source untouched = {0};
@@ -169,7 +174,7 @@ static void commit_tags_never_move(void **state) {
 	struct err err = {0};
 	const char *const tags[] = {"git-1", "latest"};
 	struct image image;
-	image_make(&image, &(struct source) {0}, "a");
+	image_make(&image, &(struct source){0}, "a");
 	struct store *store = open_store(world->name);
 	assert_int_equal(store_push(store, &image, tags, 2, NULL, NULL, &err), 0);
 	image_clear(&image);
@@ -202,7 +207,7 @@ static void commit_tags_never_move(void **state) {
 static void changed_source_is_refused(void **state) {
 	struct world *world = *state;
 	struct err err = {0};
-	assert_int_equal(push(world->name, &(struct source) {.change_at = 2}, "git-1", "a", NULL, &err), -1);
+	assert_int_equal(push(world->name, &(struct source){.change_at = 2}, "git-1", "a", NULL, &err), -1);
 	assert_int_equal(err.code, ERR_BUILD);
 	assert_non_null(strstr(err.message, "changed while it was read"));
 	assert_int_equal(strangers(world), 0);
@@ -218,7 +223,7 @@ static void rotten_blob_is_found(void **state) {
 	struct world *world = *state;
 	struct err err = {0};
 	struct image image;
-	image_make(&image, &(struct source) {0}, "a");
+	image_make(&image, &(struct source){0}, "a");
 	struct store *store = open_store(world->name);
 	const char *tag = "v1";
 	assert_int_equal(store_push(store, &image, &tag, 1, NULL, NULL, &err), 0);
@@ -245,7 +250,7 @@ static void killed_in_the_middle(void **state) {
 		pid_t child = fork();
 		if (child == 0) {
 			struct err err = {0};
-			_exit(push(world->name, &(struct source) {.die_at = n}, "git-1", "a", NULL, &err) == 0 ? 0 : 1);
+			_exit(push(world->name, &(struct source){.die_at = n}, "git-1", "a", NULL, &err) == 0 ? 0 : 1);
 		}
 		int status = 0;
 		assert_int_equal(waitpid(child, &status, 0), child);
@@ -270,7 +275,7 @@ static void killed_in_the_middle(void **state) {
 static void living_writer_is_not_swept(void **state) {
 	struct world *world = *state;
 	struct err err = {0};
-	assert_int_equal(push(world->name, &(struct source) {0}, "git-1", "a", NULL, &err), 0);
+	assert_int_equal(push(world->name, &(struct source){0}, "git-1", "a", NULL, &err), 0);
 	AUTO_FREE char *path = mem_format("%s/registry/fraud/.blob-1-0", world->folder);
 	AUTO_CLOSE int held = -1;
 	assert_int_equal(fs_lock(path, false, &held, &err), 0);
@@ -294,7 +299,7 @@ static void many_writers(void **state) {
 			char tag[32], revision[32];
 			snprintf(tag, sizeof(tag), "git-%d", i);
 			snprintf(revision, sizeof(revision), "%d", i);
-			_exit(push(world->name, &(struct source) {0}, tag, revision, NULL, &err) == 0 ? 0 : 1);
+			_exit(push(world->name, &(struct source){0}, tag, revision, NULL, &err) == 0 ? 0 : 1);
 		}
 	}
 	for (int i = 0; i < WRITERS; i++) {
@@ -327,7 +332,7 @@ static void one_commit_tag_wins(void **state) {
 			struct err err = {0};
 			char revision[32];
 			snprintf(revision, sizeof(revision), "%d", i);
-			int rc = push(world->name, &(struct source) {0}, "git-same", revision, NULL, &err);
+			int rc = push(world->name, &(struct source){0}, "git-same", revision, NULL, &err);
 			_exit(rc == 0 ? 0 : err.code == ERR_CONFLICT ? 12 : 1);
 		}
 	}
@@ -348,7 +353,7 @@ static void full_disk(void **state) {
 		skip(); /* needs root */
 	AUTO_FREE char *name = mem_format("oci:%s/registry", mount_at);
 	struct err err = {0};
-	int rc = push(name, &(struct source) {0}, "git-1", "a", NULL, &err);
+	int rc = push(name, &(struct source){0}, "git-1", "a", NULL, &err);
 	struct store *store = open_store(name);
 	struct err later = {0};
 	AUTO_TEXTS struct texts tags = {0};
@@ -374,12 +379,13 @@ static void full_disk(void **state) {
 static void other_layouts_are_kept(void **state) {
 	struct world *world = *state;
 	struct err err = {0};
-	assert_int_equal(push(world->name, &(struct source) {0}, "git-1", "a", NULL, &err), 0);
+	assert_int_equal(push(world->name, &(struct source){0}, "git-1", "a", NULL, &err), 0);
 	AUTO_FREE char *index = mem_format("%s/registry/fraud/index.json", world->folder);
-	const char *theirs = "{\"schemaVersion\":2,\"x\":{\"y\":[1]},\"manifests\":[{\"mediaType\":\"m\",\"digest\":\"d\",\"size\":1},"
-			     "{\"mediaType\":\"m\",\"digest\":\"e\",\"size\":1,\"annotations\":{\"org.opencontainers.image.ref.name\":\"h.x/a:b\"}}]}";
+	const char *theirs =
+		"{\"schemaVersion\":2,\"x\":{\"y\":[1]},\"manifests\":[{\"mediaType\":\"m\",\"digest\":\"d\",\"size\":1},"
+		"{\"mediaType\":\"m\",\"digest\":\"e\",\"size\":1,\"annotations\":{\"org.opencontainers.image.ref.name\":\"h.x/a:b\"}}]}";
 	assert_int_equal(fs_replace(index, theirs, strlen(theirs), 0644, &err), 0);
-	assert_int_equal(push(world->name, &(struct source) {0}, "v2", "a", NULL, &err), 0);
+	assert_int_equal(push(world->name, &(struct source){0}, "v2", "a", NULL, &err), 0);
 	AUTO_FREE char *text = NULL;
 	size_t len;
 	assert_int_equal(fs_read(index, 100000, &text, &len, &err), 0);
@@ -389,7 +395,7 @@ static void other_layouts_are_kept(void **state) {
 	AUTO_FREE char *version = mem_format("%s/registry/fraud/oci-layout", world->folder);
 	assert_int_equal(fs_replace(version, "{\"imageLayoutVersion\":\"2.0.0\"}", 30, 0644, &err), 0);
 	struct store *store = NULL;
-	assert_int_equal(store_open(world->name, &(struct store_options) {0}, &store, &err), -1);
+	assert_int_equal(store_open(world->name, &(struct store_options){0}, &store, &err), -1);
 	assert_int_equal(err.code, ERR_REGISTRY);
 }
 

@@ -2,6 +2,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 #define HEX "0d3e41aa0d3e41aa0d3e41aa0d3e41aa0d3e41aa0d3e41aa0d3e41aa0d3e41aa"
@@ -42,10 +43,46 @@ static void accepted(void **state) {
 static void refused(void **state) {
 	(void) state;
 	static const char *const cases[] = {
-		"", "/", "a", "a/b", "team/fraud:1", "h.x", "h.x/", "h.x//a", "h.x/a/", "h.x/A", "h.x/a b", "h.x/a:", "h.x/a:.t", "h.x/a:-t", "h.x/a:t/b",
-		"h.x/a@", "h.x/a@sha256:0d3e", "h.x/a@sha512:" HEX, "h.x/-a", "h.x/a-", "h.x/a..b", "h.x/a___b", "h.x/a._b", "https://h.x/a", "h.x:0/a",
-		"h.x:65536/a", "h.x:/a", "h.x:5x/a", "-h.x/a", "h..x/a", "u@h.x/a", "u:p@h.x/a", "[::1/a", "[]/a", "[::1]5/a", "h.x/a:t:u", "h.x/../a", "h.x/a\n",
-		"h_x.y/a", "h.x/a@sha256:" HEX "0",
+		"",
+		"/",
+		"a",
+		"a/b",
+		"team/fraud:1",
+		"h.x",
+		"h.x/",
+		"h.x//a",
+		"h.x/a/",
+		"h.x/A",
+		"h.x/a b",
+		"h.x/a:",
+		"h.x/a:.t",
+		"h.x/a:-t",
+		"h.x/a:t/b",
+		"h.x/a@",
+		"h.x/a@sha256:0d3e",
+		"h.x/a@sha512:" HEX,
+		"h.x/-a",
+		"h.x/a-",
+		"h.x/a..b",
+		"h.x/a___b",
+		"h.x/a._b",
+		"https://h.x/a",
+		"h.x:0/a",
+		"h.x:65536/a",
+		"h.x:/a",
+		"h.x:5x/a",
+		"-h.x/a",
+		"h..x/a",
+		"u@h.x/a",
+		"u:p@h.x/a",
+		"[::1/a",
+		"[]/a",
+		"[::1]5/a",
+		"h.x/a:t:u",
+		"h.x/../a",
+		"h.x/a\n",
+		"h_x.y/a",
+		"h.x/a@sha256:" HEX "0",
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct err err = {0};
@@ -76,16 +113,16 @@ static void lengths(void **state) {
 		struct err err = {0};
 		memset(text, 'a', sizeof(text));
 		memcpy(text, "h.x/", 4);
-		assert_int_equal(ref_parse((struct str) {text, n + 4}, &ref, &err), n <= 255 ? 0 : -1);
+		assert_int_equal(ref_parse((struct str){text, n + 4}, &ref, &err), n <= 255 ? 0 : -1);
 	}
 	for (size_t n = 120; n < 140; n++) {
 		struct err err = {0};
 		memset(text, 'a', sizeof(text));
 		memcpy(text, "h.x/a:", 6);
-		assert_int_equal(ref_parse((struct str) {text, n + 6}, &ref, &err), n <= 128 ? 0 : -1);
+		assert_int_equal(ref_parse((struct str){text, n + 6}, &ref, &err), n <= 128 ? 0 : -1);
 	}
 	struct err err = {0};
-	assert_int_equal(ref_parse((struct str) {text, 600}, &ref, &err), -1);
+	assert_int_equal(ref_parse((struct str){text, 600}, &ref, &err), -1);
 }
 
 int main(void) {

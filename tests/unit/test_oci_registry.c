@@ -1,7 +1,7 @@
 /* A registry played in memory, on a clock that only the test moves: every request fails once, twice, three times, in every way, and the
  * image must end there whole; then the turns that a double cannot show: challenges, addresses, tags, pages. */
-#include "fakes/fake_http.h"
 #include "data/value.h"
+#include "fakes/fake_http.h"
 #include "net/rest.h"
 #include "oci/store.h"
 #include "oci/upload.h"
@@ -73,14 +73,16 @@ static void body_digest(const struct http_request *request, struct digest *out) 
 
 static bool is_let_in(struct registry_double *self, const struct http_request *request, struct http_answer *answer) {
 	AUTO_FREE char *sent = fake_header(request, "Authorization");
-	AUTO_FREE char *wanted = self->wants_basic ? mem_text("Basic bWU6c2VjcmV0LXBhc3M=") : mem_format("Bearer token-%d", self->token_now);
+	AUTO_FREE char *wanted =
+		self->wants_basic ? mem_text("Basic bWU6c2VjcmV0LXBhc3M=") : mem_format("Bearer token-%d", self->token_now);
 	if (!self->wants_token && !self->wants_basic)
 		return true;
 	if (sent && strcmp(sent, wanted) == 0)
 		return true;
 	fake_answer(answer, 401,
 		self->wants_basic ? "www-authenticate: Basic realm=\"x\"\n"
-				  : "www-authenticate: Bearer realm=\"" BASE "/token\",service=\"registry.test\",scope=\"repository:team/fraud:pull\"\n",
+				  : "www-authenticate: Bearer realm=\"" BASE
+				    "/token\",service=\"registry.test\",scope=\"repository:team/fraud:pull\"\n",
 		"{\"errors\":[{\"code\":\"UNAUTHORIZED\",\"message\":\"authentication required\"}]}");
 	return false;
 }
@@ -111,9 +113,12 @@ static void on_upload(struct registry_double *self, const struct http_request *r
 			return;
 		}
 		snprintf(name, sizeof(name), "session %d", ++self->sessions);
-		put(self, name, &(struct digest) {"open"});
+		put(self, name, &(struct digest){"open"});
 		AUTO_FREE char *headers = mem_format("location: %s/v2/team/fraud/blobs/uploads/%d%s\n",
-			self->is_relative ? "" : self->upload_host ? self->upload_host : BASE, self->sessions, self->has_query ? "?state=a%2Fb" : "");
+			self->is_relative   ? ""
+			: self->upload_host ? self->upload_host
+					    : BASE,
+			self->sessions, self->has_query ? "?state=a%2Fb" : "");
 		fake_answer(answer, 202, headers, NULL);
 		return;
 	}
@@ -150,7 +155,9 @@ static void on_manifest(struct registry_double *self, const struct http_request 
 		self->manifest_puts++;
 		if (self->unsettled > 0) {
 			self->unsettled--;
-			fake_answer(answer, 400, NULL, "{\"errors\":[{\"code\":\"DIGEST_INVALID\"},{\"code\":\"MANIFEST_BLOB_UNKNOWN\",\"message\":\"blob unknown\"}]}");
+			fake_answer(answer, 400, NULL,
+				"{\"errors\":[{\"code\":\"DIGEST_INVALID\"},{\"code\":\"MANIFEST_BLOB_UNKNOWN\",\"message\":\"blob "
+				"unknown\"}]}");
 			return;
 		}
 		/* Whatever it names must be there. */
@@ -233,21 +240,25 @@ static struct source sources[2] = {{'a', 0}, {'b', 0}};
 
 static void image_make(struct image *image, const char *mount_from) {
 	struct err err = {0};
-	*image = (struct image) {.layers = mem_zero(2, sizeof(struct blob)), .layer_count = 2};
+	*image = (struct image){.layers = mem_zero(2, sizeof(struct blob)), .layer_count = 2};
 	for (size_t i = 0; i < 2; i++) {
 		char bytes[9000];
 		size_t got;
 		sources[i].reads = 0;
 		assert_int_equal(source_read(&sources[i], 0, bytes, sizeof(bytes), &got, &err), 0);
-		image->layers[i] = (struct blob) {.media_type = MEDIA_LAYER, .size = 9000, .title = i ? "runner" : "model", .read = source_read, .self = &sources[i],
+		image->layers[i] = (struct blob){.media_type = MEDIA_LAYER,
+			.size = 9000,
+			.title = i ? "runner" : "model",
+			.read = source_read,
+			.self = &sources[i],
 			.mount_from = i ? NULL : mount_from};
-		digest_of((struct str) {bytes, 9000}, &image->layers[i].digest);
+		digest_of((struct str){bytes, 9000}, &image->layers[i].digest);
 		sources[i].reads = 0;
 	}
 	blob_of_text(&image->config, MEDIA_CONFIG, "config", mem_text("{}"));
 	blob_of_text(&image->manifest, MEDIA_MANIFEST, "manifest",
-		mem_format("{\"config\":{\"digest\":\"%s\"},\"layers\":[{\"digest\":\"%s\"},{\"digest\":\"%s\"}]}", image->config.digest.text,
-			image->layers[0].digest.text, image->layers[1].digest.text));
+		mem_format("{\"config\":{\"digest\":\"%s\"},\"layers\":[{\"digest\":\"%s\"},{\"digest\":\"%s\"}]}",
+			image->config.digest.text, image->layers[0].digest.text, image->layers[1].digest.text));
 	blob_of_text(&image->index, MEDIA_INDEX, "index", mem_format("{\"manifests\":[{\"digest\":\"%s\"}]}", image->manifest.digest.text));
 }
 
@@ -267,7 +278,7 @@ static char home_nowhere[] = "HOME=/nonexistent";
 static char user[] = "MLCTL_REGISTRY_USERNAME=me", password[] = "MLCTL_REGISTRY_PASSWORD=secret-pass";
 
 static void world_init(struct world *world, const char *mount_from) {
-	*world = (struct world) {.env_items = {home_nowhere}};
+	*world = (struct world){.env_items = {home_nowhere}};
 	world->env.items = world->env_items;
 	fake_clock_init(&world->clock);
 	fake_http_handler(&world->http, &world->clock, handle, &world->registry);
@@ -278,7 +289,8 @@ static void world_init(struct world *world, const char *mount_from) {
 
 static struct store *world_store(struct world *world) {
 	struct store *store = NULL;
-	struct store_options options = {.http = &world->http.http, .clock = &world->clock.clock, .env = &world->env, .redact = world->redact};
+	struct store_options options = {
+		.http = &world->http.http, .clock = &world->clock.clock, .env = &world->env, .redact = world->redact};
 	if (store_open(NAME, &options, &store, &world->err) != 0)
 		fail_msg("%s", world->err.message);
 	return store;
@@ -486,7 +498,8 @@ static void another_origin_gets_no_credentials(void **state) {
 	assert_whole(&world, "v1");
 	assert_int_equal(world.registry.foreign_credentials, 0);
 	world_end(&world);
-	static const char *const bad[] = {"http://storage.test", "http://registry.test", "https://u:p@storage.test", "https://169.254.169.254"};
+	static const char *const bad[] = {
+		"http://storage.test", "http://registry.test", "https://u:p@storage.test", "https://169.254.169.254"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		world_init(&world, NULL);
 		world.registry.upload_host = bad[i];
@@ -518,8 +531,8 @@ static void tokens_are_kept_and_renewed(void **state) {
 	assert_int_equal(world_push(&world, "git-1"), 0);
 	int requests = world.registry.requests;
 	assert_true(world.registry.tokens <= 2); /* to look, and to push */
-	assert_string_equal(world.registry.token_request,
-		BASE "/token?service=registry.test&scope=repository%3Ateam%2Ffraud%3Apull%2Cpush&account=me");
+	assert_string_equal(
+		world.registry.token_request, BASE "/token?service=registry.test&scope=repository%3Ateam%2Ffraud%3Apull%2Cpush&account=me");
 	world_end(&world);
 	for (int n = 4; n <= requests; n++) { /* it dies before the n-th request, whichever that is */
 		world_init(&world, NULL);
@@ -579,13 +592,17 @@ static void interrupted(void **state) {
 	struct fake_clock clock;
 	struct fake_http http;
 	fake_clock_init(&clock);
-	static const struct fake_turn turns[] = {{.method = "HEAD", .url = BASE "/v2/team/fraud/blobs/sha256:"
-		"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a", .status = 404, .signal = 15}};
+	static const struct fake_turn turns[] = {{.method = "HEAD",
+		.url = BASE "/v2/team/fraud/blobs/sha256:"
+			    "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+		.status = 404,
+		.signal = 15}};
 	fake_http_script(&http, &clock, turns, 1);
 	struct store *store = NULL;
 	struct err err = {0};
 	struct env env = {0};
-	assert_int_equal(store_open(NAME, &(struct store_options) {.http = &http.http, .clock = &clock.clock, .env = &env}, &store, &err), 0);
+	assert_int_equal(
+		store_open(NAME, &(struct store_options){.http = &http.http, .clock = &clock.clock, .env = &env}, &store, &err), 0);
 	struct blob blob;
 	blob_of_text(&blob, MEDIA_CONFIG, "config", mem_text("{}"));
 	assert_int_equal(store_put_blob(store, &blob, &err), -1);
@@ -596,7 +613,7 @@ static void interrupted(void **state) {
 	fake_http_end(&http);
 }
 
-#define TURN(...) (const struct fake_turn[]) {__VA_ARGS__}, sizeof((const struct fake_turn[]) {__VA_ARGS__}) / sizeof(struct fake_turn)
+#define TURN(...) (const struct fake_turn[]){__VA_ARGS__}, sizeof((const struct fake_turn[]){__VA_ARGS__}) / sizeof(struct fake_turn)
 
 struct scripted {
 	struct fake_clock clock;
@@ -607,7 +624,7 @@ struct scripted {
 };
 
 static void script(struct scripted *self, char **env_items, const struct fake_turn *turns, size_t count) {
-	*self = (struct scripted) {.redact = redactor_new()};
+	*self = (struct scripted){.redact = redactor_new()};
 	static struct env env;
 	static char *none[] = {home_nowhere, NULL};
 	env.items = env_items ? env_items : none;
@@ -629,12 +646,19 @@ static void tags_by_pages(void **state) {
 	(void) state;
 	struct scripted s;
 	script(&s, NULL,
-		TURN({.method = "GET", .url = TAGS "?n=1000", .status = 200, .headers = "link: </v2/team/fraud/tags/list?n=1000&last=b>; rel=\"next\"\n",
+		TURN({.method = "GET",
+			     .url = TAGS "?n=1000",
+			     .status = 200,
+			     .headers = "link: </v2/team/fraud/tags/list?n=1000&last=b>; rel=\"next\"\n",
 			     .answer = "{\"name\":\"team/fraud\",\"tags\":[\"a\",\"b\"]}"},
 			{.method = "GET", .url = TAGS "?n=1000&last=b", .status = 200, .answer = "{\"tags\":[\"c\"]}"},
 			{.method = "GET", .url = TAGS "?n=1000", .status = 404, .answer = "{}"},
 			{.method = "GET", .url = TAGS "?n=1000", .status = 200, .answer = "{\"tags\":null}"},
-			{.method = "GET", .url = TAGS "?n=1000", .status = 200, .headers = "link: <https://evil.test/x>; rel=\"next\"\n", .answer = "{\"tags\":[]}"},
+			{.method = "GET",
+				.url = TAGS "?n=1000",
+				.status = 200,
+				.headers = "link: <https://evil.test/x>; rel=\"next\"\n",
+				.answer = "{\"tags\":[]}"},
 			{.method = "GET", .url = TAGS "?n=1000", .status = 200, .answer = "{\"tags\":[\"../x\"]}"}));
 	struct texts tags = {0};
 	assert_int_equal(store_tags(s.store, &tags, &s.err), 0);
@@ -674,7 +698,10 @@ static void wrong_bytes_are_refused(void **state) {
 #define ONE "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
 	script(&s, NULL,
 		TURN({.method = "GET", .url = BASE "/v2/team/fraud/manifests/" ONE, .status = 200, .answer = "{\"manifests\":[]}"},
-			{.method = "GET", .url = BASE "/v2/team/fraud/manifests/v1", .status = 200, .headers = "docker-content-digest: " ONE "\n",
+			{.method = "GET",
+				.url = BASE "/v2/team/fraud/manifests/v1",
+				.status = 200,
+				.headers = "docker-content-digest: " ONE "\n",
 				.answer = "{\"manifests\":[]}"},
 			{.method = "GET", .url = BASE "/v2/team/fraud/blobs/" ONE, .status = 200, .answer = "[]"},
 			{.method = "GET", .url = BASE "/v2/team/fraud/blobs/" ONE, .status = 200, .answer = "{}{}{}"},
@@ -713,13 +740,24 @@ static void identity_token(void **state) {
 	char *items[] = {home_nowhere, docker_config, NULL};
 	struct scripted s;
 	script(&s, items,
-		TURN({.method = "HEAD", .url = BASE "/v2/team/fraud/manifests/v1", .status = 401, .no_header = "Authorization",
-			     .headers = "www-authenticate: Basic realm=\"old\", Bearer realm=\"" BASE "/oauth2/token\", service=\"registry.test\"\n"},
-			{.method = "POST", .url = BASE "/oauth2/token", .status = 200, .no_header = "Authorization",
-				.body = "grant_type=refresh_token&client_id=mlctl&service=registry.test&scope=repository%3Ateam%2Ffraud%3Apull"
+		TURN({.method = "HEAD",
+			     .url = BASE "/v2/team/fraud/manifests/v1",
+			     .status = 401,
+			     .no_header = "Authorization",
+			     .headers = "www-authenticate: Basic realm=\"old\", Bearer realm=\"" BASE
+					"/oauth2/token\", service=\"registry.test\"\n"},
+			{.method = "POST",
+				.url = BASE "/oauth2/token",
+				.status = 200,
+				.no_header = "Authorization",
+				.body = "grant_type=refresh_token&client_id=mlctl&service=registry.test&scope=repository%3Ateam%2Ffraud%"
+					"3Apull"
 					"&refresh_token=refresh-me-please",
 				.answer = "{\"access_token\":\"access-granted\"}"},
-			{.method = "HEAD", .url = BASE "/v2/team/fraud/manifests/v1", .status = 404, .header = "Authorization: Bearer access-granted"}));
+			{.method = "HEAD",
+				.url = BASE "/v2/team/fraud/manifests/v1",
+				.status = 404,
+				.header = "Authorization: Bearer access-granted"}));
 	bool has = true;
 	if (store_has_manifest(s.store, "v1", NULL, &has, &s.err) != 0)
 		fail_msg("%s", s.err.message);
@@ -731,8 +769,9 @@ static void identity_token(void **state) {
 /* A challenge that names somebody else's host: nothing goes there, and the message says where it would have gone. */
 static void foreign_realm(void **state) {
 	(void) state;
-	static const char *const realms[] = {"https://evil.test/token", "http://registry.test/token", "https://registry.test@evil.test/token",
-		"https://169.254.169.254/token", "https://metadata.google.internal/token", "https://registry.test.evil.test/token", "ftp://registry.test/"};
+	static const char *const realms[] = {"https://evil.test/token", "http://registry.test/token",
+		"https://registry.test@evil.test/token", "https://169.254.169.254/token", "https://metadata.google.internal/token",
+		"https://registry.test.evil.test/token", "ftp://registry.test/"};
 	for (size_t i = 0; i < sizeof(realms) / sizeof(realms[0]); i++) {
 		struct scripted s;
 		AUTO_FREE char *headers = mem_format("www-authenticate: Bearer realm=\"%s\",service=\"x\"\n", realms[i]);
