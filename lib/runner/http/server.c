@@ -162,7 +162,8 @@ static void listen_set(struct worker *worker, bool is_listening) {
 		worker->is_listening = is_listening;
 }
 
-static void accept_some(struct worker *worker) {
+/* false: nobody waits any more. */
+static bool accept_some(struct worker *worker) {
 	struct http_server *server = worker->server;
 	for (int i = 0; i < ACCEPTS_MAX; i++) {
 		struct net_address peer = {.len = sizeof(peer.path)};
@@ -170,7 +171,7 @@ static void accept_some(struct worker *worker) {
 		if (fd < 0) {
 			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
 				listen_set(worker, false);
-			return;
+			return false;
 		}
 		int64_t total = atomic_fetch_add(&server->connections, 1);
 		struct arrival arrival = {.fd = fd, .client = client_key(&peer)};
@@ -194,6 +195,7 @@ static void accept_some(struct worker *worker) {
 			conn_start(worker, &arrival);
 		}
 	}
+	return true;
 }
 
 static void free_dead(struct worker *worker) {
@@ -263,8 +265,12 @@ static void dispatch(struct worker *worker, const struct epoll_event *event) {
 /* Ends a worker of a draining server: when its last connection is gone, or (with those left cut) at the deadline. */
 static bool may_end(struct worker *worker) {
 	struct http_server *server = worker->server;
-	if (server->is_shared)
+	if (server->is_shared && worker->is_listening) {
 		listen_set(worker, false);
+		/* A connection that woke this worker (and, being exclusive, no other process) would wait for the next one to come: it is taken here. */
+		while (accept_some(worker))
+			;
+	}
 	bool is_late = worker->now_ms >= atomic_load(&server->drain_until_ms);
 	if (!is_late && (worker->conns || (!server->is_shared && atomic_load(&server->connections) > 0)))
 		return false;
@@ -306,7 +312,7 @@ static void *worker_main(void *argument) {
 	return NULL;
 }
 
-static int worker_start(struct http_server *server, unsigned index, struct err *err) {
+static int worker_init(struct http_server *server, unsigned index, struct err *err) {
 	struct worker *worker = &server->workers[index];
 	worker->server = server;
 	worker->index = index;
@@ -324,9 +330,14 @@ static int worker_start(struct http_server *server, unsigned index, struct err *
 	listen_set(worker, true);
 	if (!worker->is_listening)
 		return err_sys(err, "starting worker %u on the listening socket", index);
+	return 0;
+}
+
+/* Only once all are made: a running worker gives connections to the others. */
+static int worker_start(struct worker *worker, struct err *err) {
 	int rc = pthread_create(&worker->thread, NULL, worker_main, worker);
 	if (rc != 0)
-		return err_set(err, ERR_FAILED, "starting worker %u: no thread (error %d)", index, rc);
+		return err_set(err, ERR_FAILED, "starting worker %u: no thread (error %d)", worker->index, rc);
 	worker->is_started = true;
 	return 0;
 }
@@ -354,11 +365,15 @@ int http_server_start(int listen_fd, bool is_shared, const struct http_limits *l
 	memset(server->workers, 0, server->worker_count * sizeof(*server->workers));
 	for (unsigned i = 0; i < server->worker_count; i++)
 		server->workers[i].epoll_fd = server->workers[i].wake.fd = -1;
-	for (unsigned i = 0; i < server->worker_count; i++)
-		if (worker_start(server, i, err) != 0) {
-			http_server_free(server);
-			return -1;
-		}
+	int rc = 0;
+	for (unsigned i = 0; i < server->worker_count && rc == 0; i++)
+		rc = worker_init(server, i, err);
+	for (unsigned i = 0; i < server->worker_count && rc == 0; i++)
+		rc = worker_start(&server->workers[i], err);
+	if (rc != 0) {
+		http_server_free(server);
+		return -1;
+	}
 	*out = server;
 	return 0;
 }

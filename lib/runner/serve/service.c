@@ -16,9 +16,12 @@ void service_init(struct service *service, unsigned workers) {
 	if (!service->workers)
 		abort();
 	memset(service->workers, 0, size);
+	size_t arena_max = SERVICE_REQUEST_BYTES_MAX;
+	if (service->container.memory_limit_bytes > 0 && (size_t) service->container.memory_limit_bytes / 4 < arena_max)
+		arena_max = (size_t) service->container.memory_limit_bytes / 4;
 	for (unsigned i = 0; i < workers; i++) {
 		service->workers[i].run = run_new(service->model);
-		service->workers[i].arena.bytes_max = SERVICE_REQUEST_BYTES_MAX;
+		service->workers[i].arena.bytes_max = arena_max;
 	}
 }
 
