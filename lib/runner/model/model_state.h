@@ -9,7 +9,7 @@
 
 #define VALUE_NONE UINT32_MAX
 #define RUN_BYTES_MAX ((size_t) 2 * 1024 * 1024 * 1024)
-#define TRIAL_BYTES_MAX ((size_t) 64 * 1024 * 1024)
+#define TRIAL_BYTES_MAX ((size_t) 16 * 1024 * 1024)
 
 struct step {
 	const struct op *op;
