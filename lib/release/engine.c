@@ -114,7 +114,7 @@ int engine_stage(struct run *run, const struct revision *revision, const struct 
 		rc = lock_keep(run, err);
 		if (rc == 0)
 			rc = context->target->stage(context->target_state, run->head.lock.fence, revision, objects, replicas, context->store, err);
-	} while (rc != 0 && remote_again(&remote, err));
+	} while (rc != 0 && (lock_raise(run, err) || remote_again(&remote, err)));
 	return rc;
 }
 
@@ -127,7 +127,7 @@ int engine_route(struct run *run, const struct revision *stable, const struct re
 		rc = lock_keep(run, err);
 		if (rc == 0)
 			rc = context->target->route(context->target_state, run->head.lock.fence, stable, revision, weight, ttl_s, err);
-	} while (rc != 0 && remote_again(&remote, err));
+	} while (rc != 0 && (lock_raise(run, err) || remote_again(&remote, err)));
 	return rc;
 }
 
@@ -139,7 +139,7 @@ int engine_retire(struct run *run, const struct revision *revision, bool is_kept
 		rc = lock_keep(run, err);
 		if (rc == 0)
 			rc = context->target->retire(context->target_state, run->head.lock.fence, revision, is_kept, err);
-	} while (rc != 0 && remote_again(&remote, err));
+	} while (rc != 0 && (lock_raise(run, err) || remote_again(&remote, err)));
 	return rc;
 }
 

@@ -245,7 +245,7 @@ static void describe(const struct gate *gate, const struct canary_settings *sett
 	char latency[64] = "";
 	if (v->slow >= GATE_ERRORS_MIN && v->slow_low > GATE_SLOW_SHARE)
 		snprintf(latency, sizeof(latency), "  %.0f slower than %lld ms", v->slow, (long long) settings->latency_p99_ms);
-	snprintf(v->text, sizeof(v->text), "n=%.0f%s  errors %.0f = %.2f %% [%.2f..%.2f] %s %g %% (stable %.2f %%)  p99 %.0f ms (%.0f)%s  health %lld/%lld",
+	snprintf(v->text, sizeof(v->text), "n=%.0f%s  errors %.0f = %.2f %% [%.2f..%.2f] %s %g %% (stable %.2f %%)  p99 %.3g ms (%.3g)%s  health %lld/%lld",
 		v->requests, golden, v->errors, v->rate * 100, v->low * 100, v->high * 100, sign, settings->error_rate_max * 100,
 		v->stable_rate * 100, v->p99_ms, v->stable_p99_ms, latency, (long long) (gate->health_failures + gate->canary.restarts),
 		(long long) settings->health_failures_max);

@@ -234,3 +234,23 @@ int lock_free(struct run *run, struct err *err) {
 	run->is_holding = false;
 	return 0;
 }
+
+#define RAISES_MAX 40
+#define RAISE_FIRST 1000
+
+bool lock_raise(struct run *run, struct err *err) {
+	if (err->code != ERR_LOCKED || !run->is_holding || run->raises >= RAISES_MAX)
+		return false;
+	struct err lost = {0};
+	struct head before = run->head;
+	run->raises++;
+	run->head.generation = run->head.generation * 2 + RAISE_FIRST;
+	run->head.lock.fence = run->head.generation + 1;
+	if (head_save(run, &lost) != 0) {
+		run->head = before;
+		*err = lost;
+		return false;
+	}
+	err_clear(err);
+	return true;
+}

@@ -24,3 +24,6 @@ int lock_take(struct run *run, const struct lock_wish *wish, struct err *err);
 int lock_keep(struct run *run, struct err *err);
 /* Frees it with one more write of the head. */
 int lock_free(struct run *run, struct err *err);
+/* A change was refused for its fence (ERR_LOCKED), but the head says that the lock is ours: the target remembers a fence of a service that was
+ * destroyed since. Takes a higher one; true: try again. False: the lock is really lost, and *err says so. */
+bool lock_raise(struct run *run, struct err *err);

@@ -221,7 +221,7 @@ enum event effect_promote(struct run *run) {
 	const struct subject *subject = &run->subject;
 	const struct revision *stable = stable_of(run, &memory);
 	struct wait_wish wish = {.revision = &subject->revision, .stable = stable, .timeout_ms = run->ready_timeout_ms};
-	run_tell(run, "promote", "r%" PRId64 " to full size, the old version stays meanwhile", subject->entry.n);
+	run_tell(run, "promote", "r%" PRId64 " to full size%s", subject->entry.n, stable ? ", the old version stays meanwhile" : "");
 	if (engine_bring_up(run, &wish, subject->objects, &err) != 0) {
 		err_wrap(&err, "starting r%" PRId64, subject->entry.n);
 		return engine_event_of(run, &err);

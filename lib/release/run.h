@@ -38,6 +38,7 @@ struct run {
 	bool is_holding, is_saving, is_undoing, is_parking;
 	char token[HEAD_TOKEN_MAX];
 	int64_t renewed_ms, started_ms;
+	int raises;                   /* of the fence */
 
 	struct subject subject;
 	struct canary_settings canary;

@@ -123,11 +123,11 @@ int session_open_release(struct run *run, const struct record_input *input, stru
 		*err = keeping;
 		rc = err_wrap(err, "keeping the record of r%" PRId64 " at the target", input->n);
 	}
-	if (rc == 0 && context->store && record_push(context, input->n, &pack, err) != 0) {
-		rc = subject->again ? 0 : -1;
+	if (rc == 0 && (!context->store || record_push(context, input->n, &pack, err) != 0)) {
+		rc = subject->again || !context->store ? 0 : -1;
 		if (rc == 0) {
 			err_clear(err);
-			run_tell(run, "record", "the registry is away: the record of r%" PRId64 " is pushed later", input->n);
+			log_debug(context->log, "no registry now: the record of r%" PRId64 " is pushed later", input->n);
 			if (run->head.unpushed_count < sizeof(run->head.unpushed) / sizeof(run->head.unpushed[0]))
 				run->head.unpushed[run->head.unpushed_count++] = input->n;
 		}

@@ -157,13 +157,16 @@ enum event effect_lost(struct run *run) {
 enum event effect_destroy(struct run *run) {
 	const struct release_context *context = run->context;
 	struct err err = {0};
-	int64_t fence = run->head.lock.fence;
-	run->is_holding = false;
 	struct remote remote = remote_begin(run);
 	int rc;
-	do {
-		rc = context->target->destroy(context->target_state, fence, &err);
-	} while (rc != 0 && remote_again(&remote, &err));
+	run->is_holding = false;
+	while ((rc = context->target->destroy(context->target_state, run->head.lock.fence, &err)) != 0) {
+		run->is_holding = true; /* for as long as it takes to raise the fence */
+		bool is_raised = lock_raise(run, &err);
+		run->is_holding = false;
+		if (!is_raised && !remote_again(&remote, &err))
+			break;
+	}
 	if (rc != 0) {
 		run->outcome = OUTCOME_FAILED;
 		return engine_event_of(run, &err);

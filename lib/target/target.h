@@ -1,7 +1,8 @@
 /* A target is a constant table of small, repeatable verbs. None sleeps, retries or decides: release/ owns time, retries and judgement.
  *
  * Revision names come from content (image digest + settings digest), so a repeated `stage` finds itself. Every change carries the fence
- * (the head's generation at which the lock was taken). A verb that lost its answer on the way fails with ERR_UNCLEAR: observe, then go on. */
+ * (the head's generation at which the lock was taken): a target refuses one below the highest it has seen, and any while there is no head, with
+ * ERR_LOCKED. A verb that lost its answer on the way fails with ERR_UNCLEAR: observe, then go on. */
 #pragma once
 
 #include "data/value.h"

@@ -46,6 +46,8 @@ struct fake_world {
 	size_t head_len;
 	int64_t head_version, lock_touched_ms;
 	struct { int64_t n; char *text; } kept[FAKE_KEPT_MAX];
+	bool is_fence_highest;           /* as a target does that can't read the head at each change: refuses what is below the highest seen */
+	int64_t fence_highest;
 	bool is_fence_ignored;           /* the broken twin of the target */
 	char violations[2048];
 	size_t violation_count;

@@ -10,7 +10,7 @@ static struct document *make_objects(void) {
 }
 
 static struct deploy_request make_request(char letter, const struct value *objects, bool is_canary_none) {
-	struct deploy_request request = {.objects = objects, .golden = GOLDEN, .lock_wait_ms = LOCK_WAIT_MS, .ready_timeout_ms = 5000,
+	struct deploy_request request = {.objects = objects, .golden = GOLDEN, .ready_timeout_ms = 5000,
 		.canary = {.is_none = is_canary_none, .weight = 10, .for_ms = 2000, .max_ms = 4000, .interval_ms = 1000, .requests_min = 20,
 			.error_rate_max = 0.2, .latency_p99_ms = 2000, .health_failures_max = 3}};
 	request.revision.image = fake_digest(letter);
@@ -18,18 +18,24 @@ static struct deploy_request make_request(char letter, const struct value *objec
 	return request;
 }
 
-void scene_act(struct fake_client *client, const struct scene *scene, const struct engine_row *table, struct ending *ending) {
+void scene_act_waiting(struct fake_client *client, const struct scene *scene, const struct engine_row *table, int64_t lock_wait_ms,
+	struct ending *ending) {
 	AUTO_DOCUMENT struct document *objects = make_objects();
 	*ending = (struct ending) {0};
 	if (scene->act == ACT_DEPLOY) {
 		struct deploy_request request = make_request(scene->image, objects->root, scene->is_canary_none);
+		request.lock_wait_ms = lock_wait_ms;
 		ending->rc = release_deploy_with(&client->context, &request, table, &ending->result, &ending->err);
 	} else if (scene->act == ACT_ROLLBACK) {
-		struct rollback_request request = {.ready_timeout_ms = 5000, .lock_wait_ms = LOCK_WAIT_MS};
+		struct rollback_request request = {.ready_timeout_ms = 5000, .lock_wait_ms = lock_wait_ms};
 		ending->rc = release_rollback_with(&client->context, &request, table, &ending->result, &ending->err);
 	} else {
 		ending->rc = release_destroy(&client->context, false, &ending->result, &ending->err);
 	}
+}
+
+void scene_act(struct fake_client *client, const struct scene *scene, const struct engine_row *table, struct ending *ending) {
+	scene_act_waiting(client, scene, table, LOCK_WAIT_MS, ending);
 }
 
 void scene_world(struct fake_world *world, const struct scene *scene) {

@@ -27,6 +27,8 @@ struct ending {
 void scene_world(struct fake_world *world, const struct scene *scene);
 void scene_copy(struct fake_world *to, const struct fake_world *from);
 void scene_act(struct fake_client *client, const struct scene *scene, const struct engine_row *table, struct ending *ending);
+void scene_act_waiting(struct fake_client *client, const struct scene *scene, const struct engine_row *table, int64_t lock_wait_ms,
+	struct ending *ending);
 /* Right after the command, faults or not. `before` is the world it began in. */
 const char *scene_problem(const struct scene *scene, const struct fake_world *before, struct fake_world *world, const struct fake_client *client,
 	const struct ending *ending);
