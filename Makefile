@@ -11,6 +11,10 @@ SHARED   ?= $(abspath ../shared)
 V        ?= 0
 Q        = $(if $(filter 1,$(V)),,@)
 MAKEFLAGS += --no-builtin-rules
+# As many at once as there are processors, unless -j says otherwise.
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
+endif
 
 # What the build needs, as pkg-config names and as Debian 12's packages; the tests' own tools come on top.
 PKGS      = zlib libcurl libcjson yaml-0.1 libgit2 libcrypto libssl
@@ -51,15 +55,19 @@ RUNNER_SRC := $(wildcard lib/runner/*.c lib/runner/*/*.c)
 CLI_SRC    := $(wildcard cli/*.c)
 obj         = $(patsubst %.c,$(B)/%.o,$(1))
 
-# Everything but a few goals needs the libraries; say what is missing and the line that installs it, never install.
-ifeq ($(filter deps help clean dist,$(MAKECMDGOALS)),)
-MISSING := $(strip $(foreach p,$(PKGS),$(shell pkg-config --exists $(p) 2>/dev/null || echo $(p))))
+# Everything but a few goals needs the libraries; say what is missing and the line that installs it, never install. After `deps` in the same line
+# nothing is asked: it comes first, and only then do the compiler's flags matter.
+DEPS := $(filter deps,$(MAKECMDGOALS))
+NEED := $(PKGS) $(if $(filter check test san coverage tests,$(MAKECMDGOALS)),cmocka)
+ifeq ($(filter deps help clean dist format,$(MAKECMDGOALS)),)
+MISSING := $(strip $(foreach p,$(firstword $(CC)) pkg-config,$(shell command -v $(p) >/dev/null 2>&1 || echo $(p))) \
+  $(foreach p,$(NEED),$(shell pkg-config --exists $(p) 2>/dev/null || echo $(p))))
 ifneq ($(MISSING),)
-$(error missing libraries: $(MISSING). Install them with: make deps   (or: apt-get install $(APT_BUILD)))
+$(error missing: $(MISSING). Install what is needed with: make deps   (or: apt-get install $(APT_BUILD) $(APT_TEST)))
 endif
-PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
-LIBS       := $(shell pkg-config --libs $(PKGS)) -lm
 endif
+PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
+LIBS       = $(eval LIBS := $$(shell pkg-config --libs $(PKGS)) -lm)$(LIBS)
 
 .DEFAULT_GOAL := all
 .PHONY: all deps demo check test test-peers bench house san fuzz coverage install dist clean help format FORCE
@@ -72,7 +80,7 @@ build/release/mlctl-runner: FORCE
 	$(Q)$(MAKE) --no-print-directory FLAVOUR=release build/release/mlctl-runner
 endif
 
-$(B)/flags: FORCE
+$(B)/flags: FORCE | $(DEPS)
 	$(Q)mkdir -p $(B); echo '$(CC) $(CFLAGS) $(VERSION)' | cmp -s - $@ || echo '$(CC) $(CFLAGS) $(VERSION)' > $@
 
 $(B)/%.o: %.c $(B)/flags
@@ -111,7 +119,7 @@ $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(if $(filter fuzz,$(FLAVOUR)),,$(B)/test
 binaries: $(B)/mlctl $(B)/mlctl-runner
 tests: binaries $(UNIT) $(FUZZ)
 
-san: ## everything under ASan and UBSan, in build/san
+san: all | $(DEPS) ## everything under ASan and UBSan, in build/san
 	$(Q)$(MAKE) --no-print-directory FLAVOUR=san tests
 house: ## who may include whom, one includer per library, banned calls, headers that stand alone
 	$(Q)tests/check/house
@@ -125,11 +133,11 @@ bench: all ## speed and memory, side by side with what you would use instead
 	$(Q)tests/peers/deps.sh && SHARED="$(SHARED)" tests/bench/run
 demo: all ## a real model built, pushed, deployed, answering, canaried and rolled back
 	$(Q)examples/demo
-fuzz: ## libFuzzer binaries in build/fuzz/tests/fuzz (clang)
+fuzz: all | $(DEPS) ## libFuzzer binaries in build/fuzz/tests/fuzz (clang)
 	$(Q)$(MAKE) --no-print-directory FLAVOUR=fuzz fuzz-binaries
 .PHONY: fuzz-binaries
 fuzz-binaries: $(FUZZ)
-coverage: ## line coverage of the tests, in build/coverage
+coverage: all | $(DEPS) ## line coverage of the tests, in build/coverage
 	$(Q)$(MAKE) --no-print-directory FLAVOUR=coverage tests && SHARED="$(SHARED)" FLAVOUR=coverage tests/run check
 format: ## lays out the sources (clang-format 14)
 	$(Q)clang-format-14 -i $(shell git ls-files '*.c' '*.h')
@@ -137,9 +145,12 @@ format: ## lays out the sources (clang-format 14)
 deps: ## installs what building and testing need (Debian 12, root or sudo)
 	$(Q)need=""; for p in $(APT_BUILD) $(APT_TEST) make git; do \
 	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || need="$$need $$p"; done; \
-	if [ -z "$$need" ]; then echo "deps: everything is there"; else \
-	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; echo "deps: installing$$need"; \
-	  $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$need >/dev/null; fi
+	if [ -z "$$need" ]; then echo "deps: everything is there"; exit 0; fi; \
+	sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	if [ -n "$$sudo" ] && ! command -v sudo >/dev/null; then \
+	  echo "deps: needs root, and there is no sudo. As root: apt-get update && apt-get install --no-install-recommends$$need" >&2; exit 1; fi; \
+	echo "deps: installing$$need"; \
+	$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$need >/dev/null
 
 install: all ## mlctl, man pages and completions under $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
