@@ -278,15 +278,13 @@ int session_push(struct session *s, const struct build *build, struct push_resul
 	if (store_push(s->store, &build->image, (const char *const *) &s->tag, 1, &progress, result, err) == 0)
 		return 0;
 	if (err->code != ERR_CONFLICT || !build->tag)
-		return err_wrap(err, "pushing to %s", store_name(s->store));
+		return -1;
 	/* git-<commit> never moves. The same commit made another image: by a newer mlctl, or under another SOURCE_DATE_EPOCH. */
 	free(s->tag);
 	s->tag = mem_format("%s-%.8s", build->tag, digest_hex(&build->image.manifest.digest));
 	out_warn(s->cli, "tag %s stays with the image that it names; this one is tagged %s", build->tag, s->tag);
 	err_clear(err);
-	if (store_push(s->store, &build->image, (const char *const *) &s->tag, 1, &progress, result, err) != 0)
-		return err_wrap(err, "pushing to %s", store_name(s->store));
-	return 0;
+	return store_push(s->store, &build->image, (const char *const *) &s->tag, 1, &progress, result, err);
 }
 
 static const struct {
