@@ -12,13 +12,14 @@ TIMES=${TIMES:-3}
 ROWS=${ROWS:-/dev/stdout}
 mkdir -p "$WORK/samples"
 
-# The registries' storage lies in memory where there is room, so that a slow disk under both sides does not hide the difference.
+# store_in_memory NAME...: these registries' storage lies in memory where there is room, so that a slow disk under both sides does not hide
+# the difference.
 store_in_memory() {
-	local free
+	local free name
 	free=$(df --output=avail -m /dev/shm 2>/dev/null | tail -1)
-	[ "${free:-0}" -gt $((SIZE_MB * 6)) ] || return 0
+	[ "${free:-0}" -gt $((SIZE_MB * 10)) ] || return 0
 	MEMORY=$(mktemp -d /dev/shm/mlctl-bench.XXXXXX) || return 0
-	ln -s "$MEMORY" "$WORK/$1"
+	for name in "$@"; do mkdir "$MEMORY/$name" && ln -s "$MEMORY/$name" "$WORK/$name"; done
 	trap 'rm -rf "$MEMORY"; end_all' EXIT
 }
 

@@ -3,7 +3,7 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 
-store_in_memory store
+store_in_memory store secure
 start_registry store || exit 1
 store=$REGISTRY
 start_registry secure tls || exit 1
