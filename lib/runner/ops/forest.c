@@ -223,8 +223,8 @@ static int place_weights(struct maker *maker, struct forest *forest) {
 		if (maker->nodes[leaf_of[i]].mode == BRANCH_LEAF)
 			maker->nodes[leaf_of[i]].feature++;
 	}
-	struct forest_weight *weights = op_allocate(maker->load, lists->weights, sizeof(*weights), maker->err);
-	if (!weights)
+	struct forest_weight *weights;
+	if (TAKE(maker, weights, lists->weights) != 0)
 		return -1;
 	uint32_t used = 0;
 	for (size_t i = 0; i < lists->nodes; i++) {
@@ -247,33 +247,42 @@ static int place_weights(struct maker *maker, struct forest *forest) {
 }
 
 /* A random forest's leaf has a share for each class: then plain rows of floats do. */
-static int make_dense(struct maker *maker, struct forest *forest) {
-	if (maker->lists->double_weights || forest->targets < 2)
-		return 0;
+static bool is_dense(const struct maker *maker, const struct forest *forest) {
+	const struct forest_lists *lists = maker->lists;
+	if (lists->double_weights || !lists->is_float || !lists->is_summed || forest->targets < 2 || forest->targets > FOREST_DENSE_MAX)
+		return false;
 	for (size_t i = 0; i < forest->nodes_count; i++) {
 		const struct forest_node *leaf = &maker->nodes[i];
 		if (leaf->mode != BRANCH_LEAF)
 			continue;
 		if (leaf->feature != forest->targets)
-			return 0;
+			return false;
 		for (uint32_t j = 0; j < leaf->feature; j++)
 			if (forest->weights[leaf->child + j].target != j)
-				return 0;
+				return false;
 	}
+	return true;
+}
+
+/* From the maker's memory into the model's. */
+static int keep_weights(struct maker *maker, struct forest *forest) {
+	if (!is_dense(maker, forest))
+		return op_keep(maker->load, forest->weights, forest->weights_count, sizeof(*forest->weights), &forest->weights, maker->err);
 	float *dense = op_allocate(maker->load, forest->weights_count, sizeof(*dense), maker->err);
 	if (!dense)
 		return -1;
 	for (size_t i = 0; i < forest->weights_count; i++)
 		dense[i] = (float) forest->weights[i].value;
+	forest->weights = NULL;
 	forest->dense = dense;
 	return 0;
 }
 
-int forest_make(struct op_load *load, const struct forest_lists *lists, size_t targets, bool is_float, struct forest *out, struct err *err) {
+int forest_make(struct op_load *load, const struct forest_lists *lists, size_t targets, struct forest *out, struct err *err) {
 	if (lists->nodes == 0 || lists->nodes > FOREST_NODES_MAX || lists->weights > FOREST_NODES_MAX * 8)
 		return err_set(err, ERR_LIMIT, "%zu nodes and %zu weights, 1 to %zu nodes are supported", lists->nodes, lists->weights, FOREST_NODES_MAX);
 	struct maker maker = {.load = load, .lists = lists, .scratch = {.bytes_max = load->memory->bytes_max}, .err = err};
-	maker.is_simplified = is_float && !lists->double_values;
+	maker.is_simplified = lists->is_float && !lists->double_values;
 	struct forest forest = {.nodes_count = lists->nodes, .targets = targets};
 	maker.nodes = op_allocate(load, lists->nodes, sizeof(*maker.nodes), err);
 	int rc = maker.nodes ? number_trees(&maker) : -1;
@@ -285,7 +294,7 @@ int forest_make(struct op_load *load, const struct forest_lists *lists, size_t t
 	forest.trees_count = maker.trees;
 	rc = rc == 0 ? keep_thresholds(&maker, &forest) : rc;
 	rc = rc == 0 ? place_weights(&maker, &forest) : rc;
-	rc = rc == 0 ? make_dense(&maker, &forest) : rc;
+	rc = rc == 0 ? keep_weights(&maker, &forest) : rc;
 	arena_clear(&maker.scratch);
 	if (rc == 0)
 		*out = forest;

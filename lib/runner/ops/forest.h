@@ -10,6 +10,7 @@
 #define FOREST_NODES_MAX ((size_t) 1 << 27)
 #define FOREST_FEATURES_MAX (1 << 24)
 #define FOREST_TARGETS_MAX (1 << 20)
+#define FOREST_DENSE_MAX 16 /* targets of a forest whose weights are plain rows of floats */
 
 enum branch { BRANCH_LEQ, BRANCH_LT, BRANCH_GTE, BRANCH_GT, BRANCH_EQ, BRANCH_NEQ, BRANCH_LEAF };
 
@@ -22,6 +23,8 @@ struct forest_lists { /* as ONNX gives them: one entry per node, and one per wei
 	const int64_t *weight_trees, *weight_nodes, *weight_targets;
 	const float *weight_values;   /* one of the two */
 	const double *double_weights;
+	bool is_float;  /* rows will be float32 */
+	bool is_summed; /* the leaves' weights are added up, nothing else */
 };
 
 struct forest_node {
@@ -49,16 +52,15 @@ struct forest {
 	size_t nodes_count, trees_count, weights_count;
 	const struct forest_node *nodes;
 	const uint32_t *roots;
-	const struct forest_weight *weights;
-	const float *dense;      /* set when every leaf has one weight for each target, in order: leaf's first weight is the row's start */
+	const struct forest_weight *weights; /* one of the two; a leaf's `child` is where its own start */
+	const float *dense;      /* float rows, summed, and every leaf has one weight for each of a few targets, in order */
 	const double *thresholds; /* per node, when they are doubles */
 	int64_t features_min;    /* columns that a row must have */
 	size_t targets;
 	enum forest_kind kind;
 };
 
-/* is_float: rows will be float32. */
-int forest_make(struct op_load *load, const struct forest_lists *lists, size_t targets, bool is_float, struct forest *forest, struct err *err);
+int forest_make(struct op_load *load, const struct forest_lists *lists, size_t targets, struct forest *forest, struct err *err);
 /* The leaf that a row falls into. With float32 thresholds <, > and >= are made into <= when the forest is made: for x < v the threshold becomes the
  * next smaller float, for > and >= the children change sides. That is exact for float rows only, so rows of doubles take another forest. */
 const struct forest_node *forest_leaf(const struct forest *forest, size_t tree, const float *row);

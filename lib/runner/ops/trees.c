@@ -95,10 +95,10 @@ static int read_base(struct op_load *load, struct trees *state, struct err *err)
 }
 
 static int read_trees(struct op_load *load, const struct weight_names *names, size_t targets, struct trees *state, struct err *err) {
-	struct forest_lists lists = {0};
+	struct forest_lists lists = {.is_float = load->inputs[0].dtype != DTYPE_DOUBLE, .is_summed = state->aggregate == AGGREGATE_SUM};
 	if (op_need_dtype(load, 0, OP_NUMBERS, err) != 0 || post_read(load, &state->post, err) != 0 || read_base(load, state, err) != 0 ||
 		read_nodes(load, &lists, err) != 0 || read_weights(load, names, &lists, err) != 0 ||
-		forest_make(load, &lists, targets, load->inputs[0].dtype != DTYPE_DOUBLE, &state->forest, err) != 0)
+		forest_make(load, &lists, targets, &state->forest, err) != 0)
 		return -1;
 	if (state->base_count > targets)
 		return err_set(err, ERR_INVALID, "base_values has %zu entries for %zu targets", state->base_count, targets);
@@ -185,7 +185,7 @@ static int rows_of(const struct op_call *call, const struct trees *state, struct
 }
 
 static void sum_dense(const struct forest *forest, const float *row, double *sums, uint8_t *has) {
-	float totals[16] = {0};
+	float totals[FOREST_DENSE_MAX] = {0};
 	size_t targets = forest->targets;
 	for (size_t tree = 0; tree < forest->trees_count; tree++) {
 		const float *weights = forest->dense + forest_leaf(forest, tree, row)->child;
@@ -202,7 +202,7 @@ static void sum_row(const struct trees *state, const struct rows *rows, int64_t 
 	const struct forest *forest = &state->forest;
 	memset(scores->sums, 0, scores->count * sizeof(*scores->sums));
 	memset(scores->has, 0, scores->count);
-	if (forest->dense && rows->floats && forest->targets <= 16 && state->aggregate == AGGREGATE_SUM) {
+	if (forest->dense) {
 		sum_dense(forest, rows->floats + row * rows->columns, scores->sums, scores->has);
 		return;
 	}
