@@ -31,7 +31,7 @@ struct registry {
 	struct rest rest;
 	const struct clock *clock;
 	int uploads_max;
-	bool is_plain, is_greeted;
+	bool is_plain, is_insecure, is_greeted;
 };
 
 static struct registry *registry_of(struct store *store) {
@@ -279,7 +279,7 @@ static int registry_put_blobs(struct store *store, const struct blob *const *blo
 		.base = registry->base,
 		.repository = registry->ref.repository,
 		.uploads_max = registry->uploads_max,
-		.may_be_plain = registry->is_plain,
+		.is_insecure = registry->is_insecure,
 		.is_greeted = registry->is_greeted,
 	};
 	auth_registry_will_push(registry->auth, NULL);
@@ -443,6 +443,7 @@ int registry_open(const char *name, const struct store_options *options, struct 
 	registry->base = mem_format(
 		"%s://%s", registry->is_plain ? "http" : "https", strcmp(ref.host, "docker.io") == 0 ? "registry-1.docker.io" : ref.host);
 	registry->clock = options->clock ? options->clock : options->http->clock;
+	registry->is_insecure = options->is_insecure;
 	registry->uploads_max = options->uploads_max;
 	struct auth_registry_options auth = {
 		.base = registry->base,

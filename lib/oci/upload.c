@@ -43,6 +43,18 @@ static const char *title_of(const struct blob *blob) {
 	return blob->title ? blob->title : blob->digest.text;
 }
 
+/* May a layer's bytes, or the question for them, go there because the registry says so? */
+static bool may_go_to(const struct upload_target *target, const char *url, const struct url *parsed) {
+	if (parsed->userinfo.len)
+		return false;
+	if (url_same_origin(target->base, url))
+		return true;
+	if (url_host_is_link_local(parsed->host))
+		return false;
+	bool is_local = strncmp(target->base, "http://", 7) == 0 && url_host_is_loopback(parsed->host);
+	return str_is(parsed->scheme, "https") || target->is_insecure || is_local;
+}
+
 int upload_address(const struct upload_target *target, const char *asked_url, struct str location, const struct digest *digest, char **out,
 	struct err *err) {
 	if (!location.len)
@@ -55,12 +67,12 @@ int upload_address(const struct upload_target *target, const char *asked_url, st
 	}
 	AUTO_BUF struct buf shown = BUF((size_t) 20 * 1024);
 	url_redact(url, &shown);
-	bool is_own = url_same_origin(target->base, url);
-	if (parsed.userinfo.len || (!is_own && url_host_is_link_local(parsed.host)))
-		return err_set(err, ERR_REGISTRY, "upload address %s: not a place to send a layer to", shown.ptr);
-	if (!is_own && !str_is(parsed.scheme, "https") && !target->may_be_plain) {
-		err_set(err, ERR_REGISTRY, "upload address %s: leaves TLS, though the registry was reached by https", shown.ptr);
-		return err_fix(err, "set the registry's external address (http.host, or X-Forwarded-Proto at its proxy)");
+	if (!may_go_to(target, url, &parsed)) {
+		err_set(err, ERR_REGISTRY, "upload address %s: not a place to send a layer to: it must be the registry's own, or https",
+			shown.ptr);
+		return str_is(parsed.scheme, "http")
+			       ? err_fix(err, "set the registry's external address (http.host, or X-Forwarded-Proto at its proxy)")
+			       : -1;
 	}
 	AUTO_BUF struct buf text = BUF((size_t) 20 * 1024);
 	buf_text(&text, url);
@@ -214,9 +226,7 @@ static int took_head(struct upload *upload, const struct http_answer *answer, st
 	struct url url;
 	if (url_resolve(upload->url, http_header_of(answer, "location"), &next, err) != 0 || url_parse(str_of(next), &url, err) != 0)
 		return err_wrap(err, "layer %s: redirect", title_of(upload->blob));
-	bool is_own = url_same_origin(upload->all->target->base, next);
-	if (url.userinfo.len ||
-		(!is_own && (url_host_is_link_local(url.host) || (!str_is(url.scheme, "https") && !upload->all->target->may_be_plain))))
+	if (!may_go_to(upload->all->target, next, &url))
 		return err_set(err, ERR_REGISTRY, "layer %s: redirected to %.*s, which is not followed", title_of(upload->blob),
 			STR_ARGS(url.host));
 	free(upload->address);

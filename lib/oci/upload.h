@@ -13,8 +13,8 @@ struct upload_target { /* lent for the call */
 	const struct clock *clock;
 	const char *base, *repository; /* "https://registry.example.com", "team/fraud" */
 	int uploads_max;
-	bool may_be_plain; /* http upload addresses on other origins are fine: the user said insecure, or it is a loopback host */
-	bool is_greeted;   /* the registry has answered before, so whether it asks for a login is known */
+	bool is_insecure; /* http is fine anywhere: the user said so; else it is only from a registry on this machine to this machine */
+	bool is_greeted;  /* the registry has answered before, so whether it asks for a login is known */
 };
 int upload_blobs(const struct upload_target *target, const struct blob *const *blobs, size_t count, const struct store_progress *progress,
 	struct push_result *result, struct err *err);
