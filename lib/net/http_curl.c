@@ -4,6 +4,7 @@
 #include "os/fs.h"
 #include "os/sig.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <openssl/rand.h>
@@ -162,6 +163,25 @@ static size_t on_write(char *bytes, size_t size, size_t count, void *self) {
 	return 0;
 }
 
+/* A name may lead anywhere. The metadata services' addresses are spoken to only by who wrote them down, never because a name resolves
+ * there. */
+static curl_socket_t on_socket(void *self, curlsocktype purpose, struct curl_sockaddr *address) {
+	struct transfer *transfer = self;
+	char text[INET6_ADDRSTRLEN] = "";
+	(void) purpose;
+	if (address->family == AF_INET)
+		inet_ntop(AF_INET, &((const struct sockaddr_in *) (const void *) &address->addr)->sin_addr, text, sizeof(text));
+	if (address->family == AF_INET6)
+		inet_ntop(AF_INET6, &((const struct sockaddr_in6 *) (const void *) &address->addr)->sin6_addr, text, sizeof(text));
+	if (text[0] && url_host_is_link_local(str_of(text))) {
+		if (transfer->failure.code == ERR_NONE)
+			err_set(&transfer->failure, ERR_FAILED,
+				"%s: its name leads to %s, a link-local or metadata address: nothing is sent there", transfer->host, text);
+		return CURL_SOCKET_BAD;
+	}
+	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
 /* The proxy for this URL, "" for none. A loopback host is never asked for through one, and neither is a socket. */
 static const char *proxy_for(const struct curl_http *self, const struct http_request *request, const struct url *url) {
 	if (request->unix_socket || url_host_is_loopback(url->host))
@@ -261,6 +281,10 @@ static void set_connection(const struct curl_http *self, struct transfer *transf
 	curl_easy_setopt(easy, CURLOPT_NOPROXY, self->no_proxy ? self->no_proxy : "");
 	if (request->unix_socket)
 		curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
+	if (!request->unix_socket && !proxy_for(self, request, url)[0] && !url_host_is_link_local(url->host)) {
+		curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_socket);
+		curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
+	}
 	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(easy, CURLOPT_SHARE, self->shared);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, request->is_unverified ? 0L : 1L);

@@ -3,9 +3,13 @@
 #include "oci/store.h"
 #include "os/fs.h"
 
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -104,6 +108,46 @@ static void redirected_to_storage(void **state) {
 	assert_string_equal(got.ptr, BLOB);
 }
 
+/* In a mount namespace of its own, where the name leads to the clouds' metadata service. */
+static int ask_there(const char *hosts) {
+	struct err err = {0};
+	char *items[] = {NULL};
+	struct env env = {items};
+	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+		mount(hosts, "/etc/hosts", NULL, MS_BIND, NULL) != 0)
+		return 77;
+	struct http *http = http_curl_new(&clock_system, &env, -1, NULL, &err);
+	struct store *store = NULL;
+	struct store_options options = {.http = http, .clock = &clock_system, .env = &env};
+	bool has = false;
+	int rc = store_open("registry.rebind.test/a/b", &options, &store, &err);
+	if (rc == 0)
+		rc = store_has_manifest(store, "v1", NULL, &has, &err);
+	store_close(store);
+	http_close(http);
+	return rc != 0 && err.code == ERR_REGISTRY && strstr(err.message, "169.254.169.254, a link-local or metadata address") ? 0 : 1;
+}
+
+static void a_name_that_leads_to_metadata(void **state) {
+	(void) state;
+	struct err err = {0};
+	char hosts[] = "/tmp/mlctl-hosts.XXXXXX";
+	int fd = mkstemp(hosts), status = 0;
+	assert_true(fd >= 0);
+	static const char text[] = "169.254.169.254 registry.rebind.test\n";
+	assert_int_equal(fs_write_all(fd, text, strlen(text), hosts, &err), 0);
+	fchmod(fd, 0644);
+	close(fd);
+	pid_t child = fork();
+	if (child == 0)
+		_exit(ask_there(hosts));
+	assert_int_equal(waitpid(child, &status, 0), child);
+	unlink(hosts);
+	if (WEXITSTATUS(status) == 77)
+		skip(); /* needs root */
+	assert_int_equal(status, 0);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(goes_on_where_it_was_cut),
@@ -111,6 +155,7 @@ int main(void) {
 		cmocka_unit_test(other_bytes_the_second_time),
 		cmocka_unit_test(longer_than_named),
 		cmocka_unit_test(redirected_to_storage),
+		cmocka_unit_test(a_name_that_leads_to_metadata),
 	};
 	return cmocka_run_group_tests_name("oci/download", tests, NULL, NULL);
 }
