@@ -34,7 +34,7 @@ static int list(struct session *s, struct err *err) {
 		const struct value *root = record ? record->root : NULL;
 		snprintf(n, sizeof(n), "r%lld", (long long) found->items[i].n);
 		out_line(s->cli, "%-6s  %-12s  %-20s  %-14.12s  %-19.19s  %s", n, found->items[i].state, text_of(root, "created", created),
-			text_of(root, "facts.commit", commit), text_of(root, "image", image), text_of(root, "actor", actor));
+			text_of(root, "facts.commit", commit), text_of(root, "image.manifest", image), text_of(root, "actor", actor));
 		struct value *one = value_add_object(document, releases, NULL);
 		value_add_int(document, one, "n", found->items[i].n);
 		value_add_text(document, one, "state", found->items[i].state);

@@ -94,7 +94,7 @@ static void show(struct session *s, const struct seen *seen) {
 		return;
 	}
 	int64_t age = clock_wall_s(cli->clock) - h->good_since_s;
-	out_line(cli, "%s   %s   %s   %s   r%lld   %s   by %s   %s", s->service, s->environment, s->target->name, word, (long long) h->live,
+	out_line(cli, "%s   %s   %s   %s   r%lld   %.12s   by %s   %s", s->service, s->environment, s->target->name, word, (long long) h->live,
 		h->commit[0] ? h->commit : "no git", h->actor, num_human_ms(age * 1000, since));
 	out_fact(cli, "serving", "%zu/%lld replicas   image %.19s…   %s", seen->ready, (long long) seen->live.desired, h->live_revision.image.text, seen->address);
 	out_fact(cli, "traffic", "%.0f requests since start   errors %.2f %%   p50 <= %.4g ms   p99 <= %.4g ms", seen->requests,

@@ -1,4 +1,5 @@
 #include "command.h"
+#include "out.h"
 
 #include <limits.h>
 
@@ -154,6 +155,7 @@ void opt_print(const struct opt *opts, FILE *out) {
 		char left[80];
 		snprintf(left, sizeof(left), "%s%c%s--%s%s%s%s", o->letter ? "-" : " ", o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name,
 			o->is_optional ? "[=" : o->value_name ? " " : "", o->value_name ? o->value_name : "", o->is_optional ? "]" : "");
-		fprintf(out, "  %-32s %s\n", left, o->help);
+		size_t columns = out_columns(left);
+		fprintf(out, "  %s%*s %s\n", left, columns < 32 ? (int) (32 - columns) : 0, "", o->help);
 	}
 }

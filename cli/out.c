@@ -1,21 +1,42 @@
 #include "out.h"
 
 #include <stdarg.h>
+#include <sys/ioctl.h>
 
 #define LINE_BYTES_MAX ((size_t) 1024 * 1024)
 
-/* Redacted and without raw control bytes; escapes of our own are added after this. */
+static const char *const colour_codes[] = {"0", "1", "2", "32", "33", "31"};
+
+/* The colours that out_colour() put into a line, and no other escape: a log line or a server's message may hold worse. */
+static size_t colour_at(struct cli *cli, FILE *out, struct str text) {
+	if (out == cli->err ? !cli->is_coloured : !cli->is_out_coloured)
+		return 0;
+	for (size_t i = 0; i < sizeof(colour_codes) / sizeof(colour_codes[0]); i++) {
+		char code[8];
+		snprintf(code, sizeof(code), "\033[%sm", colour_codes[i]);
+		size_t len = strlen(code);
+		if (text.len >= len && memcmp(text.ptr, code, len) == 0)
+			return len;
+	}
+	return 0;
+}
+
+/* Redacted and without raw control bytes. */
 static void write_clean(struct cli *cli, FILE *out, struct str text) {
 	AUTO_BUF struct buf clean = BUF(LINE_BYTES_MAX);
 	AUTO_BUF struct buf shown = BUF(LINE_BYTES_MAX);
 	redactor_apply(cli->redact, text, &clean);
 	for (size_t i = 0; i < clean.len; i++) {
 		unsigned char c = (unsigned char) clean.ptr[i];
-		bool is_ours = c == 0x1b && i + 1 < clean.len && clean.ptr[i + 1] == '[';
-		if ((c < 0x20 && c != '\n' && c != '\t' && !is_ours) || c == 0x7f)
+		size_t colour = c == 0x1b ? colour_at(cli, out, (struct str) {clean.ptr + i, clean.len - i}) : 0;
+		if (colour) {
+			buf_add(&shown, clean.ptr + i, colour);
+			i += colour - 1;
+		} else if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f) {
 			buf_format(&shown, "\\x%02x", c);
-		else
+		} else {
 			buf_char(&shown, (char) c);
+		}
 	}
 	fwrite(shown.ptr ? shown.ptr : "", 1, shown.len, out);
 }
@@ -41,9 +62,8 @@ static void erase_progress(struct cli *cli) {
 }
 
 const char *out_colour(bool is_coloured, enum colour colour, const char *word, char out[96]) {
-	static const char *const codes[] = {"", "1", "2", "32", "33", "31"};
 	if (is_coloured && colour != COLOUR_NONE)
-		snprintf(out, 96, "\033[%sm%s\033[0m", codes[colour], word);
+		snprintf(out, 96, "\033[%sm%s\033[0m", colour_codes[colour], word);
 	else
 		snprintf(out, 96, "%s", word);
 	return out;
@@ -120,14 +140,37 @@ void out_step(struct cli *cli, const char *name, const char *format, ...) {
 		step_line(cli, name, COLOUR_DIM, text);
 }
 
+size_t out_columns(const char *text) {
+	size_t columns = 0;
+	for (; *text; text++)
+		columns += ((unsigned char) *text & 0xc0) != 0x80;
+	return columns;
+}
+
+/* Bytes of the first so many characters. */
+static size_t first_columns(const char *text, size_t columns) {
+	size_t i = 0;
+	while (text[i] && columns > 0) {
+		columns--;
+		for (i++; ((unsigned char) text[i] & 0xc0) == 0x80;)
+			i++;
+	}
+	return i;
+}
+
 void out_progress(struct cli *cli, const char *format, ...) {
 	if (!cli->is_terminal || cli->is_quiet || cli->events)
 		return;
 	erase_progress(cli);
+	char text[1024];
+	struct winsize size = {0};
 	va_list args;
 	va_start(args, format);
-	write_format(cli, cli->err, format, args);
+	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	/* A line that wraps could not be erased. */
+	size_t width = ioctl(fileno(cli->err), TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
+	write_clean(cli, cli->err, (struct str) {text, first_columns(text, width - 1)});
 	fflush(cli->err);
 	cli->has_progress_line = true;
 }

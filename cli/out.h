@@ -15,6 +15,8 @@ void out_fact(struct cli *cli, const char *name, const char *format, ...) __attr
 /* Progress: a line on stderr, or a JSON event with --events json. Nothing with --quiet. */
 void out_step(struct cli *cli, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* A line that is written over by the next one; only on a terminal. */
+/* How wide a text is on a terminal: its characters. */
+size_t out_columns(const char *text);
 void out_progress(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void out_warn(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* An event object for --events json; does nothing otherwise. The document's root is the object, without "schema". */

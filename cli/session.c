@@ -67,16 +67,35 @@ static void find_actor(struct session *s) {
 	s->actor = mem_format("%s@%s", person, uname(&host) == 0 ? host.nodename : "unknown");
 }
 
-static void bake_line(struct session *s, const struct release_event *e) {
+static void bake_line(struct session *s, const struct release_event *e, const char *when) {
 	char bar[64] = "";
 	int full = (int) (e->progress * 12);
 	for (int i = 0; i < 12; i++)
 		memcpy(bar + strlen(bar), i < full ? "▇" : "▁", sizeof("▇"));
-	out_progress(s->cli, "  bake        %s  n=%.0f  errors %.1f %%  p99 %.0f ms  %s", bar, e->requests, e->error_rate * 100, e->p99_ms, e->text ? e->text : "");
+	out_progress(s->cli, "  bake        %s  %s  n=%.0f  errors %.1f %% (stable %.1f %%)  p99 %.3g ms  health failures %lld", bar, when, e->requests,
+		e->error_rate * 100, e->stable_error_rate * 100, e->p99_ms, (long long) e->health_failures);
+}
+
+/* A sentence of several parts with two spaces between them is folded there where a terminal would break it. */
+static void step_folded(struct session *s, const char *kind, const char *text, const char *when) {
+	AUTO_FREE char *first = mem_text(text);
+	char *fold = NULL;
+	for (char *c = first; s->cli->is_terminal && (c = strstr(c, "  ")) != NULL && c - first <= 70; c += 2)
+		fold = c;
+	if (!fold || out_columns(text) <= 70) {
+		size_t columns = out_columns(text);
+		out_step(s->cli, kind, "%s%*s %5s", text, columns < 70 ? (int) (70 - columns) : 0, "", when);
+		return;
+	}
+	*fold = '\0';
+	out_step(s->cli, kind, "%s%*s %5s", first, (int) (70 - out_columns(first)), "", when);
+	out_step(s->cli, "", "%s", fold + 2);
 }
 
 static void release_event_shown(void *self, const struct release_event *e) {
 	struct session *s = self;
+	char when[32];
+	snprintf(when, sizeof(when), "%lld:%02lld", (long long) (e->elapsed_ms / 60000), (long long) (e->elapsed_ms / 1000 % 60));
 	if (s->cli->events) {
 		AUTO_DOCUMENT struct document *document = document_new("event");
 		struct value *root = value_root_object(document);
@@ -96,11 +115,9 @@ static void release_event_shown(void *self, const struct release_event *e) {
 		}
 		out_event(s->cli, document);
 	} else if (strcmp(e->kind, "bake") == 0) {
-		bake_line(s, e);
-	} else {
-		char when[32];
-		snprintf(when, sizeof(when), "%lld:%02lld", (long long) (e->elapsed_ms / 60000), (long long) (e->elapsed_ms / 1000 % 60));
-		out_step(s->cli, e->kind, "%-70s %5s", e->text ? e->text : "", when);
+		bake_line(s, e, when);
+	} else if (strcmp(e->kind, "done") != 0 && strcmp(e->kind, "unchanged") != 0) { /* the answer itself says those */
+		step_folded(s, e->kind, e->text ? e->text : "", when);
 	}
 }
 
@@ -329,10 +346,19 @@ int session_outcome(struct session *s, const struct release_result *r, struct er
 		return out_json(cli, document, err);
 	}
 	out_colour(cli->is_out_coloured, outcomes[r->outcome].colour, outcomes[r->outcome].word, word);
+	num_human_ms(r->elapsed_ms, took);
 	if (r->outcome == OUTCOME_UNCHANGED)
 		out_line(cli, "%s: model, settings and live digest equal r%lld. Nothing to do.", word, (long long) r->release);
+	else if (r->outcome == OUTCOME_DONE && r->release)
+		out_line(cli, "%s  r%lld live and good   %s   %s", word, (long long) r->release, address, took);
+	else if (r->outcome == OUTCOME_ROLLED_BACK && r->undone)
+		out_line(cli, "%s  r%lld is undone, r%lld serves   %s", word, (long long) r->undone, (long long) r->release, took);
 	else
-		out_line(cli, "%s  %s%s  %s", word, r->cause, address, num_human_ms(r->elapsed_ms, took));
+		out_line(cli, "%s  %s%s  %s", word, r->cause, address, took);
+	if (r->outcome == OUTCOME_ROLLED_BACK && r->undone) {
+		out_fact(cli, "cause", "%s", r->cause);
+		out_fact(cli, "evidence", "mlctl history r%lld --evidence", (long long) r->undone);
+	}
 	if (r->fix[0])
 		out_line(cli, "  fix: %s", r->fix);
 	return 0;
