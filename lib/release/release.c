@@ -68,7 +68,7 @@ static int begin_deploy(struct run *run, const struct deploy_request *request, c
 	struct head_entry *entry = &subject->entry;
 	*entry = (struct head_entry) {.n = plan->n, .image = request->revision.image, .settings = request->revision.settings,
 		.since_s = clock_wall_s(context->clock)};
-	if (!run->head.exists && entry->n == 1)
+	if (entry->n == 1)
 		entry->n = first_number(context);
 	session_copy_commit(request->facts, entry->commit);
 	snprintf(entry->actor, sizeof(entry->actor), "%s", context->actor ? context->actor : "");
