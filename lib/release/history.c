@@ -20,7 +20,9 @@ int release_head_read(const struct release_context *context, struct release_head
 	snprintf(out->commit, sizeof(out->commit), "%s", head->good.commit);
 	snprintf(out->actor, sizeof(out->actor), "%s", head->good.actor);
 	snprintf(out->frozen, sizeof(out->frozen), "%s", head->frozen);
-	snprintf(out->lock_holder, sizeof(out->lock_holder), "%s", head->lock.fence ? head->lock.holder : "");
+	/* Who was killed right after its last write holds nothing. */
+	bool is_held = head->lock.fence && !(context->target->is_gone && context->target->is_gone(context->target_state, head->lock.token));
+	snprintf(out->lock_holder, sizeof(out->lock_holder), "%s", is_held ? head->lock.holder : "");
 	for (size_t i = 0; i < head->refused_count; i++)
 		memcpy(out->refused[i], head->refused[i].text, sizeof(out->refused[i]));
 	return 0;

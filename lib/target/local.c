@@ -613,6 +613,15 @@ static int local_sample(void *state, const struct revision *revision, struct sam
 	return 0;
 }
 
+/* A replica that was told to drain accepts until it has heard it: an answer of a revision that nobody wants any more speaks for the past. */
+static int check_answerer(const struct document *info, const struct http_answer *answer, struct err *err) {
+	struct str name = http_header_of(answer, "mlctl-revision");
+	value_each(revision, value_get(info->root, "revisions"))
+		if (str_equal(value_get(revision, "name")->text, name) && number_of(revision, "front") + number_of(revision, "side") > 0)
+			return 0;
+	return name.len ? err_set(err, ERR_UNCLEAR, "a replica of %.*s answered, which is on its way out", STR_ARGS(name)) : 0;
+}
+
 /* Through the front door; is_hop: the replica that takes it answers it itself. */
 static int call_front(struct local *local, const struct document *info, bool is_hop, const struct target_request *request, struct http_answer *answer,
 	struct err *err) {
@@ -649,6 +658,8 @@ static int local_call(void *state, const struct revision *revision, const struct
 		rc = socket_call(local, file, request->method, request->path, request->body, request->timeout_ms, &answer, err);
 	} else {
 		rc = call_front(local, info, revision != NULL, request, &answer, err);
+		if (rc == 0)
+			rc = check_answerer(info, &answer, err);
 	}
 	if (rc == 0)
 		*out = (struct target_answer) {.status = answer.status, .body = take(&answer.body), .body_len = answer.body_len, .us = answer.ms * 1000};

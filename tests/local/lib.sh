@@ -28,6 +28,12 @@ fuser_of() {
 }
 # Every process that serves from this test's folder, whoever its parent is.
 runners() { ps -eo pid=,args= | here="$home/" awk 'index($0, "mlctl-runner serve --model " ENVIRON["here"]) { print $1 }' | xargs; }
+# ... without those that were told to drain: a connection that somebody keeps open lets them live on for 10 s.
+serving() {
+	local draining; draining=$(sed -nE 's/^[^ ]+ ([^ ]+): draining$/\1/p' "$state/events.log" | while read -r name; do
+		sed -nE "s/.* $name: started, pid ([0-9]+),.*/\\1/p" "$state/events.log"; done)
+	for p in $(runners); do case " $(echo $draining) " in *" $p "*) ;; *) echo "$p" ;; esac; done | xargs
+}
 status_of() { "$MLCTL" status --service breast-cancer --json >"$home/status" 2>&1; json_field "$home/status" "$1"; }
 
 # wrk with the recorded requests, round robin; counts answers by status and by Mlctl-Revision. With LIMIT it stops after so many.
@@ -79,4 +85,22 @@ no_failure() {
 	seen=$(number_in "$home/load" seen) good=$(number_in "$home/load" code200) socket=$(number_in "$home/load" socket)
 	if [ "$seen" -gt 500 ] && [ "$seen" = "$good" ] && [ "$socket" = 0 ]; then pass "$1: none of $seen requests failed"
 	else flunk "$1: of $seen requests $good were good, $socket socket errors" "$home/load"; fi
+}
+# Somebody who uses the service in the background, one request after the other; traffic_stop counts: $asked, $failed (listed in $home/failed).
+traffic_start() {
+	local address=$1
+	rm -f "$home/stop"; : >"$home/codes"
+	while IFS= read -r line; do
+		printf 'url = "%s/predict"\nheader = "Content-Type: application/json"\nmax-time = 10\ndata-raw = "%s"\noutput = /dev/null\nwrite-out = "%%{http_code} %%{errormsg}\\n"\nnext\n' \
+			"$address" "$(printf '%s' "$line" | sed 's/"/\\"/g')"
+	done < <(head -100 traffic.jsonl) >"$home/traffic.curl"
+	while [ ! -e "$home/stop" ]; do curl -s --rate 300/s -K "$home/traffic.curl" >>"$home/codes" 2>/dev/null; sleep 0.05; done &
+	user=$!
+	children="$children $user"
+}
+traffic_stop() {
+	touch "$home/stop"; wait "$user"
+	asked=$(wc -l <"$home/codes")
+	grep -v '^200' "$home/codes" >"$home/failed"
+	failed=$(wc -l <"$home/failed")
 }
