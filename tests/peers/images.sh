@@ -82,6 +82,23 @@ project "$WORK/denied" "$REGISTRY/team/model"
 refuses "no password: exit 5" 5 mlctl_in "$WORK/denied" push
 check "the password from containers' auth.json" env REGISTRY_AUTH_FILE="$WORK/auth.json" bash -c 'cd "$1" && exec "$2" push' - "$WORK/denied" "$MLCTL"
 check "the password from the environment" env MLCTL_REGISTRY_USERNAME="$PEER_USER" MLCTL_REGISTRY_PASSWORD="$PEER_PASSWORD" bash -c 'cd "$1" && exec "$2" push' - "$WORK/denied" "$MLCTL"
+# What is said at its loudest holds neither the password nor what is made of it.
+says_no_secret() {
+	local encoded
+	encoded=$(printf '%s:%s' "$PEER_USER" "$PEER_PASSWORD" | base64 -w0)
+	cat "$WORK/said" "$WORK/said.err" "$WORK/trace" 2>/dev/null >"$WORK/heard"
+	at_least "$1: it says something" "$(wc -c <"$WORK/heard")" 500
+	same "$1: and no secret" "$(grep -cF -e "$PEER_PASSWORD" -e "$encoded" -e "$2" "$WORK/heard")" 0
+}
+# loud_push FOLDER AUTH_FILE
+loud_push() { local -x MLCTL_TRACE=$WORK/trace REGISTRY_AUTH_FILE=$2 && mlctl_in "$1" push -v --json; }
+project "$WORK/loud" "$REGISTRY/team/loud" && check "a loud push with a password" loud_push "$WORK/loud" "$WORK/auth.json"
+says_no_secret "a loud push with a password" "$PEER_PASSWORD"
+start_door loud "$plain" --bearer "$PEER_USER:$PEER_PASSWORD" --token-uses 3
+docker_config "$WORK/door" "$DOOR" && mv "$WORK/door/config.json" "$WORK/auth.json.door"
+rm -f "$WORK/trace"
+project "$WORK/loud-door" "$DOOR/team/loud" && check "a loud push with tokens" loud_push "$WORK/loud-door" "$WORK/auth.json.door"
+says_no_secret "a loud push with tokens" "token-1-"
 check "mlctl login" "$MLCTL" login "$REGISTRY" --username "$PEER_USER" --password-stdin < <(printf '%s\n' "$PEER_PASSWORD")
 same "config.json is for its owner only" "$(stat -c %a "$HOME/.docker/config.json")" 600
 check "push after login" mlctl_in "$WORK/denied" push

@@ -72,6 +72,24 @@ else
 	not_ok "kill -9 in mid-push" "the uploads did not come that far: $(tail -3 "$DOOR_LOG")"
 fi
 
+for signal in INT:130 TERM:143; do
+	through "signal-${signal%:*}" "faults/signal-$(echo "${signal%:*}" | tr A-Z a-z)" --stall 2@$half
+	# What a shell starts in the background is told to ignore SIGINT; env takes that back.
+	(cd "$WORK/project" && exec env --default-signal=INT "$MLCTL" push --json) >"$WORK/said" 2>"$WORK/said.err" &
+	running=$!
+	if until_true 30 grep -q stalled "$DOOR_LOG"; then
+		began=$SECONDS
+		kill -"${signal%:*}" "$running" 2>/dev/null
+		wait "$running"
+		same "SIG${signal%:*} in mid-push: exit ${signal#*:}" "$?" "${signal#*:}"
+		at_most "SIG${signal%:*} in mid-push: seconds until it ended" $((SECONDS - began)) 6
+		same "SIG${signal%:*} in mid-push: the answer is an error document" "$(jq -r '.schema' "$WORK/said")" mlctl.error/1
+	else
+		kill "$running" 2>/dev/null
+		not_ok "SIG${signal%:*} in mid-push" "no upload came: $(tail -3 "$WORK/said.err")"
+	fi
+done
+
 through restarted faults/restarted --stall 2@$half
 push >"$WORK/push" 2>"$WORK/push.err" &
 running=$!
