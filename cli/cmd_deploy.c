@@ -66,7 +66,8 @@ static int deploy_built(struct session *s, const struct deploy_opts *opts, struc
 		b->is_dirty ? "-dirty" : "", test, num_human_ms(clock_mono_ms(s->cli->clock) - start, took));
 	if (session_push(s, b, &pushed, err) != 0)
 		return -1;
-	out_step(s->cli, "push", "%s in %zu blobs, %zu were there", num_human_bytes(pushed.sent_bytes, sent), pushed.pushed, pushed.existed);
+	if (pushed.pushed)
+		out_step(s->cli, "push", "%s in %zu blobs, %zu were there", num_human_bytes(pushed.sent_bytes, sent), pushed.pushed, pushed.existed);
 	request->revision.image = (*build)->image.manifest.digest;
 	request->image_index = (*build)->image.index.digest;
 	request->image_manifest_size = (*build)->image.manifest.size;

@@ -347,7 +347,9 @@ int session_outcome(struct session *s, const struct release_result *r, struct er
 	}
 	out_colour(cli->is_out_coloured, outcomes[r->outcome].colour, outcomes[r->outcome].word, word);
 	num_human_ms(r->elapsed_ms, took);
-	if (r->outcome == OUTCOME_UNCHANGED)
+	if (strcmp(cli->command->name, "destroy") == 0 && r->outcome <= OUTCOME_UNCHANGED)
+		out_line(cli, "%s  %s", word, r->outcome == OUTCOME_DONE ? "the service is gone; images and releases in the registry stay" : "nothing is deployed");
+	else if (r->outcome == OUTCOME_UNCHANGED)
 		out_line(cli, "%s: model, settings and live digest equal r%lld. Nothing to do.", word, (long long) r->release);
 	else if (r->outcome == OUTCOME_DONE && r->release)
 		out_line(cli, "%s  r%lld live and good   %s   %s", word, (long long) r->release, address, took);
