@@ -1,7 +1,5 @@
 #include "runner.h"
-#include "data/digest.h"
 
-#include <openssl/rand.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -33,13 +31,6 @@ static void help(FILE *out) {
 		out);
 }
 
-/* The RNG and the digests set themselves up on first use; under a failed malloc in a thread that would be a crash (OpenSSL 3.0). */
-static void start_openssl(void) {
-	struct digest unused;
-	best_effort(RAND_status() == 1); /* only the set-up matters here */
-	digest_of(STR(""), &unused);
-}
-
 static int run(int verb, char *const *argv, const struct env *env, struct err *err) {
 	struct options options;
 	if (options_read(&options, verb, argv, env, err) != 0)
@@ -50,7 +41,6 @@ static int run(int verb, char *const *argv, const struct env *env, struct err *e
 	}
 	if (verb == FOR_HEALTH)
 		return runner_health(&options, env, err);
-	start_openssl();
 	if (verb == FOR_EXAMPLES)
 		return runner_examples(&options, err);
 	return verb == FOR_SERVE ? runner_serve(&options, env, err) : runner_check(&options, err);

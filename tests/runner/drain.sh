@@ -12,7 +12,7 @@ front() { # front NAME BINARY: one more process on the shared socket
 	local pid=$!
 	started+=("$pid")
 	printf -v "PID_$1" %s "$pid"
-	until_true 20 grep -qs '"event":"ready"' "$WORK/$1.log"
+	until_true 20 grep -qs '"event":"ready"' "$WORK/$1.log" || { not_ok "$1 starts" "$(cat "$WORK/$1.log" "$WORK/$1.err")"; finish; }
 }
 of() { sed -n "s/^$1: //p" <<<"$RESULT"; }
 
