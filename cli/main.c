@@ -59,6 +59,8 @@ int cli_http(struct cli *cli, struct http **http, struct err *err) {
 	if (!cli->http)
 		cli->http = http_curl_new(cli->clock, &cli->env, cli->signal_fd, &cli->log, err);
 	*http = cli->http;
+	if (cli->http)
+		cli->http->interrupted = &cli->interrupted;
 	return cli->http ? 0 : -1;
 }
 

@@ -32,7 +32,11 @@ int http_step(struct http *http, int64_t until_ms, struct http_event *event, str
 		kept_take(http, 0, event);
 		return 0;
 	}
-	return http->step(http, until_ms, event, err);
+	if (http->step(http, until_ms, event, err) != 0)
+		return -1;
+	if (event->what == HTTP_SIGNAL && http->interrupted && !*http->interrupted)
+		*http->interrupted = event->signal;
+	return 0;
 }
 
 void http_cancel(struct http *http, int64_t id) {

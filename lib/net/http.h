@@ -80,6 +80,7 @@ struct http {
 	const struct log *log;
 	struct http_event *kept; /* what http_keep() put aside, oldest first */
 	size_t kept_count;
+	int *interrupted; /* NULL, or where the first signal is noted for good: a caller that ignores a failed call still hears of it */
 };
 /* Everything of the request but the callbacks, body and read_self is copied. */
 int http_start(struct http *http, const struct http_request *request, int64_t *id, struct err *err);

@@ -405,10 +405,13 @@ static void signals(void **state) {
 	fake_clock_init(&clock);
 	struct http_answer answer = {0};
 	struct err err = {0};
+	int noted = 0;
 	fake_http_script(&fake, &clock, read, 1);
+	fake.http.interrupted = &noted;
 	assert_int_equal(call_it(&fake, &(struct rest_call){.method = "GET", .url = URL}, &answer, &err), -1);
 	assert_int_equal(err.code, ERR_INTERRUPTED);
 	assert_int_equal(err.sys, SIGTERM);
+	assert_int_equal(noted, SIGTERM); /* also for who does not look at the error */
 	fake_http_end(&fake);
 	err_clear(&err);
 	fake_http_script(
