@@ -94,7 +94,7 @@ like "an admin listener on TCP needs a key" "$("$RUNNER_SAN" serve --model "$MOD
 # --- flags by the environment, as an image's configuration sets them; the access log
 MLCTL_MODEL=$MODEL MLCTL_NAME=by-env MLCTL_REVISION=e1 MLCTL_RELEASE=r7 MLCTL_THREADS=1 start byenv "$RUNNER_SAN" --access-log
 like "the environment stands in for flags" "$(cat "$WORK/byenv.log")" '"event":"ready",.*"model":"by-env",.*"release":"r7","revision":"e1","threads":1,'
-same "a flag is stronger" "$(MLCTL_LISTEN=nonsense "$RUNNER_SAN" serve --listen 127.0.0.1 --model x 2>&1 | head -1)" "error: address 127.0.0.1: want ADDRESS:PORT, as in 127.0.0.1:8080, or unix:PATH"
+same "a flag is stronger" "$(MLCTL_LISTEN=nonsense "$RUNNER_SAN" serve --listen 127.0.0.1 --model x 2>&1 >/dev/null)" "error: address 127.0.0.1: want ADDRESS:PORT, as in 127.0.0.1:8080, or unix:PATH"
 like "a variable that makes no sense is named" "$(MLCTL_TIMEOUT=5 "$RUNNER_SAN" serve --model x 2>&1; echo $?)" '^error: MLCTL_TIMEOUT 5: want a time with its unit.*2$'
 code -d @"$WORK/row.json" "http://127.0.0.1:$PORT_byenv/predict?a=b" >/dev/null
 like "--access-log writes a line per request" "$(tail -1 "$WORK/byenv.log")" '"event":"access","method":"POST","path":"/predict","status":200,"us":[0-9]+,"in":[0-9]+,"out":[0-9]+\}$'
