@@ -221,7 +221,6 @@ int lock_keep(struct run *run, struct err *err) {
 	if (renewing.code != ERR_LOCKED && run_now(run) - run->renewed_ms < LEASE_STOP_MS)
 		return 0; /* not yet: the next look tries again */
 	*err = renewing;
-	err->code = ERR_LOCKED;
 	return -1;
 }
 

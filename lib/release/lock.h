@@ -20,7 +20,8 @@ struct lock_wish {
 	bool is_preempting;      /* takes the lock from a deploy whose candidate does not serve yet */
 };
 int lock_take(struct run *run, const struct lock_wish *wish, struct err *err);
-/* Renews when it is time; called before each effect and while waiting. ERR_LOCKED: lost, or not renewed for too long: write nothing more. */
+/* Renews when it is time; called before each effect and while waiting. ERR_LOCKED: lost. Any other error: not renewed
+ * for too long, so nothing may be written until a later call succeeds. */
 int lock_keep(struct run *run, struct err *err);
 /* Frees it with one more write of the head. */
 int lock_free(struct run *run, struct err *err);

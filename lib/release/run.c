@@ -100,9 +100,15 @@ static bool is_stubborn(const struct run *run) {
 	return run->is_undoing || run->subject.again;
 }
 
+void run_park(struct run *run) {
+	if (!run->is_parking)
+		run->park_until_ms = run_now(run) + PARK_MS;
+	run->is_parking = true;
+}
+
 struct remote remote_begin(struct run *run) {
-	int64_t budget = run->is_parking ? PARK_RETRY_MS : is_stubborn(run) ? UNDO_RETRY_MS : FORWARD_RETRY_MS;
-	return (struct remote) {.run = run, .until_ms = run_now(run) + budget, .pause_ms = PAUSE_MS_FIRST};
+	int64_t until_ms = run_now(run) + (is_stubborn(run) ? UNDO_RETRY_MS : FORWARD_RETRY_MS);
+	return (struct remote) {.run = run, .until_ms = run->is_parking ? run->park_until_ms : until_ms, .pause_ms = PAUSE_MS_FIRST};
 }
 
 static bool is_worth_another(const struct remote *remote, enum err_code code) {
@@ -136,9 +142,8 @@ bool remote_again(struct remote *remote, struct err *err) {
 	if (run_now(run) + remote->pause_ms > remote->until_ms)
 		return false;
 	struct err waiting = {0};
-	if (run_wait(run, remote->pause_ms, &waiting) != 0) {
-		if (waiting.code == ERR_LOCKED)
-			*err = waiting;
+	if (run_wait(run, remote->pause_ms, &waiting) != 0 && waiting.code == ERR_LOCKED) {
+		*err = waiting;
 		return false;
 	}
 	if (run_signal(run) && !run->is_undoing && !run->is_parking)

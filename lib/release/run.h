@@ -11,7 +11,7 @@
 #define LEASE_STOP_MS 10000
 #define FORWARD_RETRY_MS 30000 /* how long a step forward is tried before it counts as failed */
 #define UNDO_RETRY_MS 120000   /* an undo has longer */
-#define PARK_RETRY_MS 4000     /* an interrupt must be done within 6 s */
+#define PARK_MS 4000           /* an interrupt must be done within 6 s */
 #define READY_TIMEOUT_MS 120000
 #define WEIGHT_TTL_S 60
 #define JOURNAL_MAX 200
@@ -38,6 +38,7 @@ struct run {
 	bool is_holding, is_saving, is_undoing, is_parking;
 	char token[HEAD_TOKEN_MAX];
 	int64_t renewed_ms, started_ms;
+	int64_t park_until_ms;        /* everything that an interrupt does is done by then */
 	int raises;                   /* of the fence */
 
 	struct subject subject;
@@ -84,3 +85,5 @@ struct remote {
 };
 struct remote remote_begin(struct run *run);
 bool remote_again(struct remote *remote, struct err *err);
+/* From here on only what an interrupt has time for. */
+void run_park(struct run *run);

@@ -39,7 +39,7 @@ int session_failed_early(struct run *run, struct release_result *result, struct 
 /* Lets go of the lock; by hand nobody ever has to. */
 void session_let_go(struct run *run) {
 	struct err err = {0};
-	run->is_parking = true; /* short: the lease ends by itself anyway */
+	run_park(run); /* short: the lease ends by itself anyway */
 	best_effort(lock_free(run, &err));
 }
 

@@ -125,7 +125,7 @@ enum event effect_park(struct run *run) {
 	struct err err = {0};
 	struct revision good;
 	head_entry_revision(&run->head.good, &good);
-	run->is_parking = true;
+	run_park(run);
 	run->outcome = OUTCOME_INTERRUPTED;
 	bool is_stopping = run->head.good.n && !run->subject.is_same && !run->subject.again && run->head.candidate.phase >= PHASE_BAKE;
 	if (is_stopping && engine_route(run, &good, &run->subject.revision, 0, &err) == 0)

@@ -6,7 +6,7 @@
 #include <stdarg.h>
 
 const char *const fake_fault_names[FAULT_COUNT] = {"none", "refused", "timeout", "busy", "conflict", "auth", "lost answer", "late answer",
-	"disk full", "killed before", "killed after", "clock jump", "signal"};
+	"disk full", "killed before", "killed after", "clock jump", "signal", "signal and cut"};
 
 static int64_t world_mono(void *self) {
 	return ((struct fake_world *) self)->mono_ms;
@@ -246,7 +246,12 @@ void fake_run_all(struct fake_world *world, struct fake_job *jobs, int count, fa
 
 /* ---- faults ---- */
 
-static int die(struct err *err) {
+static int die(struct fake_client *client, struct err *err) {
+	struct fake_world *world = client->world;
+	client->is_dead = true;
+	for (size_t i = 0; i < world->holder_count; i++)
+		if (strcmp(world->holders[i].token, client->token) == 0)
+			world->holders[i].is_gone = true;
 	return err_set(err, ERR_LOCKED, "killed");
 }
 
@@ -255,8 +260,10 @@ static int enter(struct fake_client *client, enum fake_fault *fault, struct err 
 	yield_turn(client);
 	*fault = FAULT_NONE;
 	if (client->is_dead)
-		return die(err);
+		return die(client, err);
 	client->calls++;
+	if (client->fault == FAULT_SIGNAL_CUT && client->signal)
+		return err_set(err, ERR_NETWORK, "network unreachable");
 	if (client->fail_at && client->calls >= client->fail_at && client->calls < client->fail_at + client->fail_times) {
 		*fault = client->fault;
 		client->happened++;
@@ -275,13 +282,14 @@ static int enter(struct fake_client *client, enum fake_fault *fault, struct err 
 	case FAULT_FULL:
 		return err_set(err, ERR_NOSPACE, "no space left on device");
 	case FAULT_KILL:
-		client->is_dead = true;
-		return die(err);
+		return die(client, err);
 	case FAULT_JUMP:
 		client->world->wall_s += client->happened % 2 ? -600 : 1200;
 		return 0;
 	case FAULT_SIGNAL:
+	case FAULT_SIGNAL_CUT:
 		client->signal = 2;
+		client->signal_ms = client->world->mono_ms;
 		return 0;
 	default:
 		return 0;
@@ -293,8 +301,7 @@ static int leave(struct fake_client *client, enum fake_fault fault, int rc, stru
 		return rc;
 	err_clear(err);
 	if (fault == FAULT_KILL_AFTER) {
-		client->is_dead = true;
-		return die(err);
+		return die(client, err);
 	}
 	return err_set(err, fault == FAULT_LOST ? ERR_UNCLEAR : ERR_TIMEOUT, "the answer was lost");
 }
@@ -303,7 +310,7 @@ static int client_step(struct http *http, int64_t until_ms, struct http_event *e
 	struct fake_client *client = (struct fake_client *) ((char *) http - offsetof(struct fake_client, http));
 	struct fake_world *world = client->world;
 	if (client->is_dead)
-		return die(err);
+		return die(client, err);
 	event->what = HTTP_TIMER;
 	if (!world->baton) {
 		fake_advance(world, until_ms - world->mono_ms);
@@ -529,11 +536,31 @@ static int fake_head_get(void *state, char bytes[TARGET_HEAD_BYTES_MAX], size_t 
 	return leave(client, fault, 0, err);
 }
 
+static int fake_hold(void *state, const char *token, struct err *err) {
+	struct fake_client *client = state;
+	struct fake_world *world = client->world;
+	if (!world->has_flock || world->holder_count == FAKE_CLIENTS_MAX)
+		return err_set(err, ERR_FAILED, "holders can't be watched here");
+	snprintf(client->token, sizeof(client->token), "%s", token);
+	snprintf(world->holders[world->holder_count++].token, sizeof(client->token), "%s", token);
+	return 0;
+}
+
+static bool fake_is_gone(void *state, const char *token) {
+	const struct fake_client *client = state;
+	for (size_t i = 0; i < client->world->holder_count; i++)
+		if (strcmp(client->world->holders[i].token, token) == 0)
+			return client->world->holders[i].is_gone;
+	return false;
+}
+
 /* A new head is looked at as it arrives: the lock may be taken only when it is free, expired or pre-empted; `good` must serve right now. */
 static void watch_head(struct fake_world *world, const struct head *old, const struct head *new) {
 	bool is_other = new->lock.fence &&strcmp(new->lock.token, old->lock.token) != 0;
 	bool is_preempted =
 		strcmp(new->lock.verb, "rollback") == 0 && strcmp(old->lock.verb, "deploy") == 0 && old->candidate.phase < PHASE_PROMOTE;
+	for (size_t i = 0; i < world->holder_count; i++)
+		is_preempted = is_preempted || (world->holders[i].is_gone && strcmp(world->holders[i].token, old->lock.token) == 0);
 	if (old->lock.fence && is_other && !is_preempted && world->mono_ms - world->lock_touched_ms < old->lock.ttl_s * 1000)
 		fake_violate(world, "%s took the lock from %s, who renewed it %lld ms ago", new->lock.holder, old->lock.holder,
 			(long long) (world->mono_ms - world->lock_touched_ms));
@@ -724,6 +751,8 @@ const struct target fake_target = {
 	.destroy = fake_destroy,
 	.head_get = fake_head_get,
 	.head_put = fake_head_put,
+	.hold = fake_hold,
+	.is_gone = fake_is_gone,
 	.keep_put = fake_keep_put,
 	.keep_get = fake_keep_get,
 	.sample = fake_sample,

@@ -52,6 +52,9 @@ struct fake_world {
 	char violations[2048];
 	size_t violation_count;
 	int64_t writes;                  /* that were done: head, verbs, keep */
+	bool has_flock;                  /* holders can be watched: whose process ended is gone at once */
+	struct { char token[24]; bool is_gone; } holders[FAKE_CLIENTS_MAX];
+	size_t holder_count;
 	struct fake_baton *baton;        /* NULL: one engine, no turns */
 };
 
@@ -69,6 +72,7 @@ enum fake_fault {
 	FAULT_KILL_AFTER,   /* kill -9 after it happened */
 	FAULT_JUMP,         /* no error: the wall clock jumps back ten minutes, then forward */
 	FAULT_SIGNAL,       /* no error: SIGINT arrives */
+	FAULT_SIGNAL_CUT,   /* SIGINT arrives, and from here on nobody can be reached */
 	FAULT_COUNT,
 };
 extern const char *const fake_fault_names[FAULT_COUNT];
@@ -82,7 +86,8 @@ struct fake_client { /* one engine's way into the world */
 	enum fake_fault fault;
 	bool is_dead, is_lock_blind;
 	int signal;
-	char actor[32];
+	int64_t signal_ms;
+	char actor[32], token[24];
 	char last_event[64];
 	int64_t wake_ms;
 	bool is_waiting, is_done;

@@ -2,6 +2,7 @@
 
 #define GOLDEN "{\"rows\":[[1]],\"predictions\":[{\"label\":1}],\"tolerance\":0.0001}\n"
 #define LOCK_WAIT_MS 60000
+#define INTERRUPT_MS_MAX 6000
 
 static struct document *make_objects(void) {
 	struct document *document = document_new("objects");
@@ -41,6 +42,7 @@ void scene_act(struct fake_client *client, const struct scene *scene, const stru
 void scene_world(struct fake_world *world, const struct scene *scene) {
 	fake_world_init(world);
 	world->rps = 100;
+	world->has_flock = scene->has_flock;
 	fake_model_add(world, 'X')->error_rate = 0.6;
 	fake_model_add(world, 'S')->is_stuck = true;
 	fake_model_add(world, 'F')->is_failing = true;
@@ -119,8 +121,10 @@ static const char *lie(const struct scene *scene, const struct fake_world *befor
 	case OUTCOME_INTERRUPTED:
 		if (!client->signal)
 			return "interrupted by nobody";
-		if (fake_canary_weight(world) > 0)
+		if (client->fault != FAULT_SIGNAL_CUT && fake_canary_weight(world) > 0) /* then it falls back by itself */
 			return "interrupted, and the canary has traffic";
+		if (world->mono_ms - client->signal_ms > INTERRUPT_MS_MAX)
+			return "took too long to stop after the interrupt";
 		break;
 	case OUTCOME_LOCKED:
 		if (!client->is_dead && !world->baton)

@@ -13,7 +13,7 @@ struct scene {
 	const char *before;    /* images deployed before, in order: "AB" */
 	enum scene_act act;
 	char image;            /* ACT_DEPLOY: its letter. 'B' and 'C' are good; see scene_world() for the others */
-	bool is_canary_none;
+	bool is_canary_none, has_flock;
 	char settles;          /* after one more of the same command this image serves; 0: none */
 };
 

@@ -18,6 +18,7 @@ static const struct scene scenes[] = {
 	{.name = "no metrics", .before = "A", .image = 'N', .settles = 'A'},
 	{.name = "first can't start", .before = "", .image = 'S', .settles = 0},
 	{.name = "unchanged", .before = "A", .image = 'A', .settles = 'A'},
+	{.name = "good, holder watched", .before = "A", .image = 'B', .has_flock = true, .settles = 'B'},
 	{.name = "rollback", .before = "AB", .act = ACT_ROLLBACK, .settles = 'A'},
 	{.name = "destroy", .before = "AB", .act = ACT_DESTROY, .settles = 0},
 };
@@ -90,6 +91,11 @@ static int64_t calls_of(const struct scene *scene, const struct fake_world *befo
 }
 
 #define PROBLEMS_SHOWN 12
+#define TIMES_FOREVER 4 /* the network is gone from this call on, until one more command */
+
+static int64_t times_max(enum fake_fault fault) {
+	return fault == FAULT_REFUSED ? TIMES_FOREVER : fault >= FAULT_KILL || fault == FAULT_NONE ? 1 : 3;
+}
 
 /* `make check` plays each fault at each call once; `make test` (and no runner at all) everything. */
 static bool is_full_wanted(void) {
@@ -108,12 +114,12 @@ static int64_t torture(const struct scene *scene, const struct engine_row *table
 	bool is_full = is_full_wanted();
 	for (enum fake_fault fault = FAULT_NONE; fault < FAULT_COUNT; fault++)
 		for (int64_t at = 1; at <= (fault == FAULT_NONE ? 1 : calls); at++)
-			for (int64_t times = 1; times <= (fault >= FAULT_KILL || fault == FAULT_NONE ? 1 : 3); times++)
+			for (int64_t times = 1; times <= times_max(fault); times++)
 				for (int follow = 0; follow < 3; follow++) {
-					bool is_sampled = times == 1 && follow == (at + fault) % 3;
+					bool is_sampled = (times == 1 || times == TIMES_FOREVER) && follow == (at + fault) % 3;
 					if (is_full ? follow && times > 1 : !is_sampled)
 						continue;
-					struct blow blow = {fault, at, times, table};
+					struct blow blow = {fault, at, times == TIMES_FOREVER ? 1000000 : times, table};
 					const char *problem = play(scene, &before, &blow, follow, tally);
 					if (problem && ++problems <= PROBLEMS_SHOWN && !is_quiet)
 						print_message("# %s\n", problem);

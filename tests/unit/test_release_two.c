@@ -63,6 +63,7 @@ static int choose(void *self, const int *ready, int ready_count, int64_t turn) {
 
 struct twin {
 	bool is_lock_blind, is_fence_ignored;
+	bool has_flock;
 	bool is_fence_highest; /* no broken one: a target that only knows the highest fence so far */
 };
 
@@ -74,6 +75,7 @@ static const char *play(const struct pair *pair, const struct fake_world *before
 	struct player players[2] = {{.scene = pair->first}, {.scene = pair->second}};
 	struct fake_job jobs[2];
 	scene_copy(&world, before);
+	world.has_flock = twin.has_flock;
 	world.is_fence_ignored = twin.is_fence_ignored;
 	world.is_fence_highest = twin.is_fence_highest;
 	for (int i = 0; i < 2; i++) {
@@ -139,7 +141,7 @@ static int64_t play_all(const struct pair *pair, struct twin twin, bool is_quiet
 static void test_pair(void **state) {
 	const struct pair *pair = *state;
 	int64_t runs = 0, problems = play_all(pair, (struct twin) {0}, false, &runs);
-	problems += play_all(pair, (struct twin) {.is_fence_highest = true}, false, &runs);
+	problems += play_all(pair, (struct twin) {.is_fence_highest = true, .has_flock = true}, false, &runs);
 	print_message("# %s: %lld interleavings, %lld problems\n", pair->name, (long long) runs, (long long) problems);
 	assert_int_equal(problems, 0);
 }
