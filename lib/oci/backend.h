@@ -14,7 +14,7 @@ struct store_ops {
 		struct push_result *result, struct err *err);
 	/* Under its digest; `may_exist` asks first. */
 	int (*put_manifest)(struct store *store, const struct blob *manifest, bool may_exist, struct err *err);
-	/* Moves the tag, which store_may_tag() allowed just before; the manifest is there already. */
+	/* Puts the manifest under a tag, and so under its digest too; store_may_tag() allowed it just before. */
 	int (*tag)(struct store *store, const struct blob *manifest, const char *tag, struct err *err);
 	int (*get_manifest)(struct store *store, const char *tag_or_digest, struct manifest *out, struct err *err);
 	int (*has_manifest)(struct store *store, const char *tag_or_digest, struct digest *digest, bool *has, struct err *err);

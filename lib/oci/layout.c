@@ -315,7 +315,7 @@ static int layout_tag(struct store *store, const struct blob *manifest, const ch
 	AUTO_CLOSE int held = -1;
 	AUTO_DOCUMENT struct document *index = NULL;
 	bool is_there;
-	if (make(layout, err) != 0 || lock(layout, &held, err) != 0)
+	if (layout_put_manifest(store, manifest, true, err) != 0 || lock(layout, &held, err) != 0)
 		return -1;
 	sweep_index(layout);
 	if (store_may_tag(store, tag, &manifest->digest, &is_there, err) != 0) /* now nobody can come in between */

@@ -147,10 +147,10 @@ static int push(struct store *store, const struct image *image, const char *cons
 	if (store->ops->put_blobs(store, blobs, count, progress, result, err) != 0)
 		return -1;
 	bool may_exist = result->pushed + result->mounted == 0;
-	if (store->ops->put_manifest(store, &image->manifest, may_exist, err) != 0)
+	if (top != &image->manifest && store->ops->put_manifest(store, &image->manifest, may_exist, err) != 0)
 		return err_wrap(err, "manifest");
-	if (top != &image->manifest && store->ops->put_manifest(store, top, may_exist, err) != 0)
-		return err_wrap(err, "index");
+	if (tag_count == 0 && store->ops->put_manifest(store, top, may_exist, err) != 0)
+		return err_wrap(err, "%s", top->title ? top->title : "manifest");
 	return put_tags(store, top, tags, tag_count, err);
 }
 
@@ -175,9 +175,7 @@ int store_put_blob(struct store *store, const struct blob *blob, struct err *err
 int store_put_manifest(struct store *store, const struct blob *manifest, const char *tag, struct err *err) {
 	if (tag && tags_are_good(&tag, 1, err) != 0)
 		return -1;
-	if (store->ops->put_manifest(store, manifest, false, err) != 0)
-		return told(-1, err);
-	return tag ? told(put_tags(store, manifest, &tag, 1, err), err) : 0;
+	return told(tag ? put_tags(store, manifest, &tag, 1, err) : store->ops->put_manifest(store, manifest, false, err), err);
 }
 
 static int name_is_good(const char *tag_or_digest, struct err *err) {
