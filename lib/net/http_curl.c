@@ -374,7 +374,7 @@ static void explain_tls(const struct transfer *transfer, CURLcode code, struct e
 	}
 	if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_ISSUER_ERROR || code == CURLE_SSL_INVALIDCERTSTATUS) {
 		err_set(err, ERR_AUTH, "%s: its certificate is not signed by a CA known here, or is not for this name: %s", host, reason);
-		err_fix(err, "--ca-file FILE with the CA that signed it");
+		err_fix(err, "export MLCTL_CA_FILE=FILE with the CA that signed it, or in mlctl.yaml: registry: {caFile: FILE}");
 		return;
 	}
 	if (strstr(reason, "wrong version number")) {

@@ -50,7 +50,7 @@ static int explain(struct registry *registry, struct err *err) {
 		err_fix(err, "mlctl login %s", registry->ref.host);
 	}
 	if (registry->is_plain && !registry->is_greeted && strstr(err->message, ": 400 "))
-		err_fix(err, "if this registry speaks TLS: --ca-file FILE with the CA that signed its certificate");
+		err_fix(err, "if this registry speaks TLS: take registry.insecure out of mlctl.yaml (registry.caFile or MLCTL_CA_FILE names a CA of your own)");
 	if (err->code == ERR_FAILED || err->code == ERR_CONFLICT)
 		err->code = ERR_REGISTRY;
 	return -1;

@@ -122,7 +122,7 @@ static void an_unknown_ca_is_refused(void **state) {
 	ask(http, &server, NULL, false, &answer);
 	assert_int_equal(answer.failure.code, ERR_AUTH);
 	assert_non_null(strstr(answer.failure.message, "not signed by a CA known here"));
-	assert_non_null(strstr(answer.failure.fix, "--ca-file"));
+	assert_non_null(strstr(answer.failure.fix, "MLCTL_CA_FILE"));
 	assert_false(answer.was_sent);
 	http_answer_clear(&answer);
 	ask(http, &server, server.ca_file, false, &answer);
