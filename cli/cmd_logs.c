@@ -19,6 +19,16 @@ static const struct opt options[] = {
 #define LINES_DEFAULT 20
 #define FOLLOW_MS 300
 
+static int answer(struct session *s, const struct texts *lines, struct err *err) {
+	AUTO_DOCUMENT struct document *document = out_document(s->cli);
+	value_add_text(document, document->root, "service", s->service);
+	value_add_text(document, document->root, "env", s->environment);
+	struct value *list = value_add_array(document, document->root, "lines");
+	for (size_t i = 0; i < lines->count; i++)
+		value_add_text(document, list, NULL, lines->items[i]);
+	return out_json(s->cli, document, err);
+}
+
 static int logs_run(struct cli *cli, const void *raw, const char *const *args, struct err *err) {
 	const struct logs_opts *opts = raw;
 	(void) args;
@@ -29,11 +39,15 @@ static int logs_run(struct cli *cli, const void *raw, const char *const *args, s
 		return -1;
 	if (!head.exists)
 		return err_set(err, ERR_NOT_FOUND, "%s is not deployed to %s", s.service, s.environment);
+	if (opts->is_following && cli->is_json)
+		return err_set(err, ERR_USAGE, "--follow has no end and --json is one document: take one of the two");
 	const struct revision *revision = opts->is_all || !head.live ? NULL : &head.live_revision;
 	for (;;) {
 		AUTO_TEXTS struct texts lines = {0};
 		if (s.target->logs(s.target_state, revision, (int) (opts->lines ? opts->lines : LINES_DEFAULT), &lines, cursor, err) != 0)
 			return -1;
+		if (cli->is_json)
+			return answer(&s, &lines, err);
 		for (size_t i = 0; i < lines.count; i++)
 			out_line(cli, "%s", lines.items[i]);
 		fflush(cli->out);
@@ -50,6 +64,12 @@ static int logs_run(struct cli *cli, const void *raw, const char *const *args, s
 	}
 }
 
+static const struct schema_field fields[] = {
+	{"service", "string", "the service"},
+	{"env", "string", "its environment"},
+	{"lines", "string[]", "the last lines of each replica, its name before each"},
+	{0},
+};
 const struct command cmd_logs = {
 	.name = "logs",
 	.summary = "what the replicas said",
@@ -58,5 +78,6 @@ const struct command cmd_logs = {
 	.examples = "mlctl logs\nmlctl logs -f\nmlctl logs --all -n 200 | grep error\n",
 	.opts = options,
 	.opts_size = sizeof(struct logs_opts),
+	.schema = fields,
 	.run = logs_run,
 };

@@ -71,7 +71,8 @@ static int unknown_command(struct cli *cli, const char *word, struct err *err) {
 		if (!(*c)->is_hidden)
 			names[count++] = (*c)->name;
 	const char *near = text_nearest(word, names, count);
-	err_set(err, ERR_USAGE, "%s: mlctl has no such command%s%s%s", word, near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
+	err_set(err, ERR_USAGE, "%s: mlctl has no such command%s%s%s", word, near ? " (did you mean " : "", near ? near : "",
+		near ? "?)" : "");
 	(void) cli;
 	return err_fix(err, "mlctl help");
 }
@@ -94,6 +95,15 @@ static int run_command(struct cli *cli, int argc, char **argv, struct err *err) 
 	return cli->command->run(cli, opts, args, err);
 }
 
+static void note_formats(struct cli *cli, int argc, char **argv) {
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		cli->is_json |= strcmp(argv[i], "--json") == 0;
+		if (strcmp(argv[i], "--events=json") == 0 ||
+			(strcmp(argv[i], "--events") == 0 && i + 1 < argc && strcmp(argv[i + 1], "json") == 0))
+			cli->events = "json";
+	}
+}
+
 /* The command is the first word that is no option; options before it (mlctl -C x status) are given to it. */
 static int dispatch(struct cli *cli, int argc, char **argv, struct err *err) {
 	int at = 1;
@@ -101,24 +111,18 @@ static int dispatch(struct cli *cli, int argc, char **argv, struct err *err) {
 		bool takes_value = strcmp(argv[at], "-C") == 0 || strcmp(argv[at], "--directory") == 0 || strcmp(argv[at], "--events") == 0;
 		at += takes_value ? 2 : 1;
 	}
-	for (int i = 1; i < argc && i < at; i++)
-		cli->is_json |= strcmp(argv[i], "--json") == 0;
+	note_formats(cli, argc, argv); /* so that an error in the other options is already JSON */
 	const char *word = at < argc ? argv[at] : argc > 1 && strcmp(argv[1], "--version") == 0 ? "version" : "help";
 	if (strcmp(word, "version") == 0 && at >= argc)
 		argv[1] = argv[0], at = 1;
 	cli->command = command_find(word);
-	if (!cli->command) {
-		for (int i = at; i < argc; i++)
-			cli->is_json |= strcmp(argv[i], "--json") == 0;
+	if (!cli->command)
 		return unknown_command(cli, word, err);
-	}
 	AUTO_FREE char **rest = mem_zero((size_t) argc + 1, sizeof(*rest));
 	int count = 0;
 	for (int i = 1; i < argc; i++)
 		if (i != at)
 			rest[count++] = argv[i];
-	for (int i = 0; i < count; i++) /* so that an error in the other options is already JSON */
-		cli->is_json |= strcmp(rest[i], "--json") == 0;
 	return run_command(cli, count, rest, err);
 }
 
@@ -145,6 +149,14 @@ static void learn_secrets(struct cli *cli) {
 		for (size_t i = 0; value.ptr && i < sizeof(marks) / sizeof(marks[0]); i++)
 			if (strstr(text, marks[i]) && value.len >= 6)
 				redactor_add(cli->redact, value);
+		/* A proxy's password stands in its URL. */
+		struct str rest, scheme = str_cut(value.ptr ? value : STR(""), ':', &rest);
+		struct str host, user = str_cut_last(rest, '@', &host), password;
+		if (scheme.len && rest.len > 2 && host.ptr && str_starts(rest, "//")) {
+			str_cut(user, ':', &password);
+			if (password.len >= 6)
+				redactor_add(cli->redact, password);
+		}
 	}
 }
 
@@ -167,7 +179,7 @@ int main(int argc, char **argv) {
 		.signal_fd = -1,
 		.start_ms = clock_mono_ms(&clock_system),
 	};
-	cli.log = (struct log) {.redact = cli.redact, .clock = cli.clock};
+	cli.log = (struct log){.redact = cli.redact, .clock = cli.clock};
 	look_around(&cli);
 	learn_secrets(&cli);
 	struct err err = {0};

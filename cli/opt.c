@@ -111,6 +111,7 @@ static void apply_common(struct cli *cli, const struct common *common) {
 		cli->folder = common->folder;
 	if (common->is_verbose && !cli->log.out)
 		cli->log.out = cli->err;
+	cli->log.is_json = cli->events && cli->log.out == cli->err;
 	if (common->is_plain)
 		cli->is_coloured = cli->is_out_coloured = false;
 }

@@ -28,17 +28,64 @@ static void write_clean(struct cli *cli, FILE *out, struct str text) {
 	redactor_apply(cli->redact, text, &clean);
 	for (size_t i = 0; i < clean.len; i++) {
 		unsigned char c = (unsigned char) clean.ptr[i];
-		size_t colour = c == 0x1b ? colour_at(cli, out, (struct str) {clean.ptr + i, clean.len - i}) : 0;
+		size_t colour = c == 0x1b ? colour_at(cli, out, (struct str){clean.ptr + i, clean.len - i}) : 0;
 		if (colour) {
 			buf_add(&shown, clean.ptr + i, colour);
 			i += colour - 1;
 		} else if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f) {
 			buf_format(&shown, "\\x%02x", c);
+		} else if (c == 0xc2 && i + 1 < clean.len && (unsigned char) clean.ptr[i + 1] >= 0x80 &&
+			   (unsigned char) clean.ptr[i + 1] < 0xa0) {
+			buf_format(&shown, "\\x%02x", (unsigned char) clean.ptr[++i]); /* C1: some terminals obey these too */
 		} else {
 			buf_char(&shown, (char) c);
 		}
 	}
 	fwrite(shown.ptr ? shown.ptr : "", 1, shown.len, out);
+}
+
+/* A JSON text, whole however long it is. What a terminal could take for a command (DEL, the C1 bytes) stands only inside strings: escaped
+ * there. */
+static void write_json(FILE *out, struct str text) {
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = (unsigned char) text.ptr[i], next = i + 1 < text.len ? (unsigned char) text.ptr[i + 1] : 0;
+		if (c == 0x7f)
+			fputs("\\u007f", out);
+		else if (c == 0xc2 && next >= 0x80 && next < 0xa0)
+			fprintf(out, "\\u00%02x", (unsigned char) text.ptr[++i]);
+		else
+			fputc(c, out);
+	}
+	fputc('\n', out);
+}
+
+#define DOCUMENT_DEPTH_MAX 160 /* what json_read() gives, and room around it */
+
+static struct str without_secrets(struct cli *cli, struct document *document, struct str text) {
+	AUTO_BUF struct buf clean = BUF(LINE_BYTES_MAX);
+	redactor_apply(cli->redact, text, &clean);
+	if (clean.failed || (clean.len == text.len && (clean.len == 0 || memcmp(clean.ptr, text.ptr, clean.len) == 0)))
+		return text;
+	return (struct str){arena_text_n(&document->memory, clean.ptr, clean.len), clean.len};
+}
+
+/* String by string, before they are spelled: a secret with a quote in it is found, and neither a number nor a member's
+ * name is ever mistaken for one. */
+static void redact_document(struct cli *cli, struct document *document) {
+	struct value *parents[DOCUMENT_DEPTH_MAX];
+	size_t depth = 0;
+	for (struct value *v = document->root; v;) {
+		if (v->kind == VALUE_STRING)
+			v->text = without_secrets(cli, document, v->text);
+		if (v->first && depth < DOCUMENT_DEPTH_MAX) {
+			parents[depth++] = v;
+			v = v->first;
+			continue;
+		}
+		while (depth && !v->next)
+			v = parents[--depth];
+		v = depth ? v->next : NULL;
+	}
 }
 
 static void write_format(struct cli *cli, FILE *out, const char *format, va_list args) {
@@ -50,7 +97,7 @@ static void write_format(struct cli *cli, FILE *out, const char *format, va_list
 		return;
 	AUTO_FREE char *text = mem_zero((size_t) n + 1, 1);
 	vsnprintf(text, (size_t) n + 1, format, args);
-	write_clean(cli, out, (struct str) {text, (size_t) n});
+	write_clean(cli, out, (struct str){text, (size_t) n});
 }
 
 /* Both streams are one story on a terminal and in a CI log: in order. */
@@ -101,10 +148,10 @@ void out_event(struct cli *cli, struct document *document) {
 		return;
 	struct err ignored = {0};
 	AUTO_FREE char *text = NULL;
+	redact_document(cli, document);
 	if (json_write(document->root, JSON_COMPACT, &text, &ignored) != 0)
 		return;
-	write_clean(cli, cli->err, str_of(text));
-	fputc('\n', cli->err);
+	write_json(cli->err, str_of(text));
 	fflush(cli->err);
 }
 
@@ -170,7 +217,7 @@ void out_progress(struct cli *cli, const char *format, ...) {
 	va_end(args);
 	/* A line that wraps could not be erased. */
 	size_t width = ioctl(fileno(cli->err), TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
-	write_clean(cli, cli->err, (struct str) {text, first_columns(text, width - 1)});
+	write_clean(cli, cli->err, (struct str){text, first_columns(text, width - 1)});
 	fflush(cli->err);
 	cli->has_progress_line = true;
 }
@@ -196,33 +243,40 @@ struct document *out_document(struct cli *cli) {
 	return document;
 }
 
-int out_json(struct cli *cli, const struct document *document, struct err *err) {
+int out_json(struct cli *cli, struct document *document, struct err *err) {
 	AUTO_FREE char *text = NULL;
+	redact_document(cli, document);
 	if (json_write(document->root, JSON_PRETTY, &text, err) != 0)
 		return -1;
 	erase_progress(cli);
-	write_clean(cli, cli->out, str_of(text));
-	fputc('\n', cli->out);
+	write_json(cli->out, str_of(text));
 	return fflush(cli->out) == 0 ? 0 : err_sys(err, "writing the answer");
 }
 
-static void json_error(struct cli *cli, const struct err *err, int exit_code) {
+static void json_error(struct cli *cli, const struct err *err, int exit_code, bool is_event) {
 	AUTO_DOCUMENT struct document *document = document_new("error");
 	struct value *root = value_root_object(document);
-	value_add_text(document, root, "schema", "mlctl.error/1");
+	value_add_text(document, root, is_event ? "event" : "schema", is_event ? "error" : "mlctl.error/1");
 	value_add_int(document, root, "code", exit_code);
 	value_add_text(document, root, "kind", err_kind(err->code));
 	value_add_text(document, root, "message", err->message);
 	value_add_text(document, root, "fix", err->fix[0] ? err->fix : NULL);
 	value_add_text(document, root, "at", err->at[0] ? err->at : NULL);
 	struct err scratch = {0};
-	best_effort(out_json(cli, document, &scratch)); /* there is nowhere left to say it */
+	if (is_event)
+		out_event(cli, document);
+	else
+		best_effort(out_json(cli, document, &scratch)); /* there is nowhere left to say it */
 }
 
 void out_error(struct cli *cli, const struct err *err, int exit_code) {
 	erase_progress(cli);
 	if (cli->is_json)
-		json_error(cli, err, exit_code);
+		json_error(cli, err, exit_code, false);
+	if (cli->events) {
+		json_error(cli, err, exit_code, true);
+		return;
+	}
 	char shown[96];
 	fprintf(cli->err, "%s ", out_colour(cli->is_coloured, COLOUR_RED, "mlctl:", shown));
 	if (err->at[0]) {

@@ -23,6 +23,6 @@ void out_warn(struct cli *cli, const char *format, ...) __attribute__((format(pr
 void out_event(struct cli *cli, struct document *document);
 /* The one JSON document of --json: "schema" is put first. Commands build the rest under the root. */
 struct document *out_document(struct cli *cli);
-int out_json(struct cli *cli, const struct document *document, struct err *err);
-/* The error, once: people's on stderr, mlctl.error/1 on stdout with --json. */
+int out_json(struct cli *cli, struct document *document, struct err *err);
+/* The error, once: people's on stderr (an event with --events json), mlctl.error/1 on stdout with --json. */
 void out_error(struct cli *cli, const struct err *err, int exit_code);

@@ -4,6 +4,18 @@
 
 #define LINE_BYTES_MAX ((size_t) 16 * 1024)
 
+/* The ground knows no JSON: what is not plain ASCII is a question mark here, so that the line is valid whatever was logged. */
+static void write_event(FILE *out, long long now, struct str text) {
+	fprintf(out, "{\"event\":\"log\",\"mono_ms\":%lld,\"text\":\"", now);
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = (unsigned char) text.ptr[i];
+		if (c == '"' || c == '\\')
+			fputc('\\', out);
+		fputc(c < 0x20 || c >= 0x7f ? '?' : c, out);
+	}
+	fputs("\"}\n", out);
+}
+
 void log_debug(const struct log *log, const char *format, ...) {
 	if (!log || !log->out)
 		return;
@@ -19,7 +31,11 @@ void log_debug(const struct log *log, const char *format, ...) {
 		if ((unsigned char) text[i] < 0x20 || text[i] == 0x7f)
 			text[i] = ' ';
 	AUTO_BUF struct buf line = BUF(LINE_BYTES_MAX);
-	redactor_apply(log->redact, (struct str) {text, len}, &line);
-	fprintf(log->out, "%lld %s\n", log->clock ? (long long) clock_mono_ms(log->clock) : 0LL, line.ptr ? line.ptr : "");
+	redactor_apply(log->redact, (struct str){text, len}, &line);
+	long long now = log->clock ? (long long) clock_mono_ms(log->clock) : 0LL;
+	if (log->is_json)
+		write_event(log->out, now, buf_view(&line));
+	else
+		fprintf(log->out, "%lld %s\n", now, line.ptr ? line.ptr : "");
 	fflush(log->out);
 }

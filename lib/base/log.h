@@ -11,5 +11,6 @@ struct log {
 	FILE *out; /* NULL: silent */
 	const struct redactor *redact;
 	const struct clock *clock;
+	bool is_json; /* a line is {"event":"log",...}: it goes where events go */
 };
 void log_debug(const struct log *log, const char *format, ...) __attribute__((format(printf, 2, 3)));
