@@ -9,7 +9,7 @@ store=$REGISTRY
 size=$((SIZE_MB * 262144)) half=$((SIZE_MB * 131072))
 big_project "$WORK/four" "$store/x/y" 4 $size
 
-again() { door_says "[.[] | select(.path // \"\" | test(\"/blobs/uploads\")) | .body] | (add // 0) / $((4 * size)) | . * 100 | round / 100"; }
+again() { door_says "[.[] | select(.path // \"\" | test(\"/blobs/uploads\")) | .body] | (add // 0) / $((4 * size)) | . * 1000 | round / 1000"; }
 # A client that gives up says so; one that goes on shows how often it sent the same bytes.
 try() {
 	local name=$1 cuts=$2
