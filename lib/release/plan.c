@@ -38,7 +38,7 @@ void plan_deploy(const struct head *head, const struct observed *live, const str
 		return;
 	}
 	if (head_refuses(head, &request->revision.image) && !request->is_refused_allowed) {
-		refuse(out, "--allow-refused", "the image %.19s... was refused: an earlier canary of it failed", request->revision.image.text);
+		refuse(out, "mlctl deploy --allow-refused", "the image %.19s... was refused: an earlier canary of it failed", request->revision.image.text);
 		return;
 	}
 	if (candidate->is.n && !candidate->again && head_entry_is(&candidate->is, &request->revision) && candidate->phase < PHASE_ROLLBACK) {
