@@ -26,7 +26,7 @@ static const struct opt options[] = {
 static void canary_of(const struct settings *settings, struct canary_settings *out) {
 	const struct settings_canary *canary = &settings->rollout.canary;
 	const struct settings_rollback *rollback = &settings->rollout.rollback;
-	*out = (struct canary_settings) {
+	*out = (struct canary_settings){
 		.is_none = !canary->is_on,
 		.weight = canary->weight * 100,
 		.for_ms = canary->for_ms,
@@ -46,6 +46,13 @@ static int take_image(struct session *s, const char *image, struct deploy_reques
 		err_set(err, ERR_USAGE, "--image %s: deploys are by digest", image);
 		return err_fix(err, "--image %.*s@sha256:… (mlctl push prints it)", STR_ARGS(name));
 	}
+	struct str tag, repository = str_cut_last(name, ':', &tag);
+	if (!tag.ptr || memchr(tag.ptr, '/', tag.len)) /* that was a port's colon */
+		repository = name;
+	if (!str_is(name, store_name(s->store)) && !str_is(repository, store_name(s->store))) {
+		err_set(err, ERR_USAGE, "--image %s: releases of this service live in %s", image, store_name(s->store));
+		return err_fix(err, "mlctl.yaml: image: %.*s", STR_ARGS(repository));
+	}
 	bool has = false;
 	if (store_has_manifest(s->store, request->revision.image.text, NULL, &has, err) != 0)
 		return -1;
@@ -54,7 +61,8 @@ static int take_image(struct session *s, const char *image, struct deploy_reques
 	return 0;
 }
 
-static int deploy_built(struct session *s, const struct deploy_opts *opts, struct deploy_request *request, struct build **build, struct err *err) {
+static int deploy_built(
+	struct session *s, const struct deploy_opts *opts, struct deploy_request *request, struct build **build, struct err *err) {
 	struct push_result pushed;
 	int64_t start = clock_mono_ms(s->cli->clock);
 	if (session_build(s, opts->is_untested, build, err) != 0)
@@ -67,7 +75,8 @@ static int deploy_built(struct session *s, const struct deploy_opts *opts, struc
 	if (session_push(s, b, &pushed, err) != 0)
 		return -1;
 	if (pushed.pushed)
-		out_step(s->cli, "push", "%s in %zu blobs, %zu were there", num_human_bytes(pushed.sent_bytes, sent), pushed.pushed, pushed.existed);
+		out_step(s->cli, "push", "%s in %zu blobs, %zu were there", num_human_bytes(pushed.sent_bytes, sent), pushed.pushed,
+			pushed.existed);
 	request->revision.image = (*build)->image.manifest.digest;
 	request->image_index = (*build)->image.index.digest;
 	request->image_manifest_size = (*build)->image.manifest.size;
@@ -142,9 +151,12 @@ const struct command cmd_deploy = {
 	.name = "deploy",
 	.summary = "build, push, roll out behind a canary, undo when it is bad",
 	.arguments = "",
-	.about = "Builds and pushes what is missing, starts the new version beside the old one, hands it a share of the real traffic, and watches. It is\n"
-		 "promoted only on evidence (rollout: in mlctl.yaml); otherwise the old version keeps serving and the exit code says so: 9 rolled back,\n"
-		 "11 undecided, 8 nothing to go back to. An unchanged deploy changes nothing. Interrupted at any point, the next command goes on or undoes.\n",
+	.about = "Builds and pushes what is missing, starts the new version beside the old one, hands it a share of the real traffic, and "
+		 "watches. It is\n"
+		 "promoted only on evidence (rollout: in mlctl.yaml); otherwise the old version keeps serving and the exit code says so: 9 "
+		 "rolled back,\n"
+		 "11 undecided, 8 nothing to go back to. An unchanged deploy changes nothing. Interrupted at any point, the next command "
+		 "goes on or undoes.\n",
 	.examples = "mlctl deploy\nmlctl deploy --env prod --lock-wait --reason \"retrain w47\"\nmlctl deploy --env prod --image "
 		    "registry.example.com/team/fraud@sha256:…\nmlctl deploy --json --events json 2> events.jsonl\n",
 	.opts = options,

@@ -93,7 +93,7 @@ static int one(struct session *s, const char *name, bool is_evidence, struct err
 	if (num_int(number, 1, INT64_MAX, &n) != 0)
 		return err_set(err, ERR_USAGE, "%s: must be a release such as r41", name);
 	if ((is_evidence ? release_evidence_read(&s->release, n, &found, err) : release_record_read(&s->release, n, &found, err)) != 0)
-		return -1;
+		return err->code == ERR_NOT_FOUND ? err_fix(err, "mlctl history lists the releases that are there") : -1;
 	if (s->cli->is_json) {
 		AUTO_DOCUMENT struct document *document = out_document(s->cli);
 		value_add_copy(document, document->root, is_evidence ? "evidence" : "record", found->root);

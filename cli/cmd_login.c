@@ -1,6 +1,7 @@
 /* login and logout: Docker's config.json, which every other tool reads too. */
 #include "net/rest.h"
 #include "oci/credentials.h"
+#include "oci/ref.h"
 #include "out.h"
 
 #include <unistd.h>
@@ -12,7 +13,8 @@ struct login_opts {
 
 static const struct opt options[] = {
 	OPT_TEXT('u', "username", struct login_opts, username, "NAME", "who"),
-	OPT_FLAG(0, "password-stdin", struct login_opts, is_stdin, "read the password from standard input; there is no --password, argv is public"),
+	OPT_FLAG(0, "password-stdin", struct login_opts, is_stdin,
+		"read the password from standard input; there is no --password, argv is public"),
 	{0},
 };
 
@@ -28,11 +30,23 @@ static int answer(struct cli *cli, const char *host, const char *file, const cha
 	return out_json(cli, document, err);
 }
 
+static int check_host(const char *host, struct err *err) {
+	AUTO_FREE char *reference = mem_format("%s/x", host);
+	struct ref ref;
+	struct err ignored = {0};
+	if (ref_parse(str_of(reference), &ref, &ignored) == 0)
+		return 0;
+	return err_set(
+		err, ERR_USAGE, "%s: must be a registry's host, without https://, as in registry.example.com or localhost:5000", host);
+}
+
 static int login_run(struct cli *cli, const void *raw, const char *const *args, struct err *err) {
 	const struct login_opts *opts = raw;
 	AUTO_FREE char *text = NULL;
 	AUTO_FREE char *file = NULL;
 	size_t len = 0;
+	if (check_host(args[0], err) != 0)
+		return -1;
 	if (!opts->username) {
 		err_set(err, ERR_USAGE, "login needs a user name");
 		return err_fix(err, "mlctl login %s --username NAME --password-stdin < password.txt", args[0]);
@@ -48,7 +62,7 @@ static int login_run(struct cli *cli, const void *raw, const char *const *args, 
 	if (len == 0)
 		return err_set(err, ERR_USAGE, "the password on standard input is empty");
 	struct secret password = {0};
-	secret_set(&password, (struct str) {text, len}, cli->redact);
+	secret_set(&password, (struct str){text, len}, cli->redact);
 	explicit_bzero(text, len);
 	int rc = credentials_save(&cli->env, args[0], opts->username, &password, &file, err);
 	secret_clear(&password);
@@ -71,7 +85,8 @@ const struct command cmd_login = {
 	.arguments = "HOST",
 	.arguments_min = 1,
 	.arguments_max = 1,
-	.about = "Writes Docker's config.json (0600, atomically, what else is in it stays). In CI the variables MLCTL_REGISTRY_USERNAME and\n"
+	.about = "Writes Docker's config.json (0600, atomically, what else is in it stays). In CI the variables MLCTL_REGISTRY_USERNAME "
+		 "and\n"
 		 "MLCTL_REGISTRY_PASSWORD do without.\n",
 	.examples = "mlctl login registry.example.com --username ci --password-stdin < password.txt\n",
 	.opts = options,

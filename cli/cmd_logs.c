@@ -37,8 +37,10 @@ static int logs_run(struct cli *cli, const void *raw, const char *const *args, s
 	char cursor[64] = "";
 	if (session_open(&s, cli, opts->service, opts->env, NEED_TARGET, err) != 0 || release_head_read(&s.release, &head, err) != 0)
 		return -1;
-	if (!head.exists)
-		return err_set(err, ERR_NOT_FOUND, "%s is not deployed to %s", s.service, s.environment);
+	if (!head.exists) {
+		err_set(err, ERR_NOT_FOUND, "%s is not deployed to %s", s.service, s.environment);
+		return err_fix(err, "mlctl deploy --env %s", s.environment);
+	}
 	if (opts->is_following && cli->is_json)
 		return err_set(err, ERR_USAGE, "--follow has no end and --json is one document: take one of the two");
 	const struct revision *revision = opts->is_all || !head.live ? NULL : &head.live_revision;

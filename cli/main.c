@@ -133,8 +133,8 @@ static void look_around(struct cli *cli) {
 	cli->is_coloured = can_colour && isatty(STDERR_FILENO) == 1;
 	cli->is_out_coloured = can_colour && isatty(STDOUT_FILENO) == 1;
 	const char *trace = env_get(&cli->env, "MLCTL_TRACE");
-	if (trace)
-		cli->log.out = fopen(trace, "ae");
+	if (trace && !(cli->log.out = fopen(trace, "ae")))
+		out_warn(cli, "MLCTL_TRACE=%s: %s, so there is no trace", trace, strerror(errno));
 }
 
 /* What the environment holds as a secret must come out nowhere. */
@@ -193,7 +193,7 @@ int main(int argc, char **argv) {
 		code = cli.exit_code;
 	}
 	http_close(cli.http);
-	if (fflush(stdout) != 0 && code == 0) {
+	if ((fflush(stdout) != 0 || ferror(stdout)) && code == 0) {
 		fprintf(stderr, "mlctl: writing the answer: %s\n", strerror(errno));
 		code = EXIT_FAILED;
 	}

@@ -39,8 +39,8 @@ static int unknown(const struct command *command, struct str name, char letter, 
 	} else {
 		AUTO_FREE char *word = str_dup(name);
 		const char *near = text_nearest(word, names, count);
-		err_set(err, ERR_USAGE, "option --%s: mlctl %s has no such option%s%s%s", word, command->name, near ? " (did you mean --" : "", near ? near : "",
-			near ? "?)" : "");
+		err_set(err, ERR_USAGE, "option --%s: mlctl %s has no such option%s%s%s", word, command->name,
+			near ? " (did you mean --" : "", near ? near : "", near ? "?)" : "");
 	}
 	return err_fix(err, "mlctl %s --help", command->name);
 }
@@ -62,8 +62,8 @@ static int set_value(const struct opt *opt, void *opts, const char *text, struct
 		return 0;
 	case OPT_KIND_INT:
 		if (num_int(str_of(text), opt->min, opt->max, (int64_t *) field) != 0)
-			return err_set(err, ERR_USAGE, "--%s %s: must be a whole number from %lld to %lld", opt->name, text, (long long) opt->min,
-				(long long) opt->max);
+			return err_set(err, ERR_USAGE, "--%s %s: must be a whole number from %lld to %lld", opt->name, text,
+				(long long) opt->min, (long long) opt->max);
 		return 0;
 	case OPT_KIND_DURATION:
 		if (num_duration_ms(str_of(text), (int64_t *) field) != 0)
@@ -78,8 +78,8 @@ struct cursor {
 	int argc, i;
 };
 
-static int take_option(const struct command *command, struct parsed *out, struct common *common, struct cursor *c, struct str name, char letter,
-	const char *attached, struct err *err) {
+static int take_option(const struct command *command, struct parsed *out, struct common *common, struct cursor *c, struct str name,
+	char letter, const char *attached, struct err *err) {
 	const struct opt *opt = find_in(command->opts, name, letter);
 	void *into = out->opts;
 	if (!opt) {
@@ -132,7 +132,7 @@ int opt_parse(const struct command *command, struct cli *cli, char **argv, int a
 			struct str name = {word + 2, equals ? (size_t) (equals - word - 2) : strlen(word + 2)};
 			rc = take_option(command, out, &common, &c, name, 0, equals ? equals + 1 : NULL, err);
 		} else {
-			rc = take_option(command, out, &common, &c, (struct str) {0}, word[1], word[2] ? word + 2 : NULL, err);
+			rc = take_option(command, out, &common, &c, (struct str){0}, word[1], word[2] ? word + 2 : NULL, err);
 		}
 	}
 	apply_common(cli, &common);
@@ -144,8 +144,11 @@ int opt_parse(const struct command *command, struct cli *cli, char **argv, int a
 	if (rc != 0)
 		return -1;
 	if (out->count < command->arguments_min || out->count > command->arguments_max) {
-		err_set(err, ERR_USAGE, out->count < command->arguments_min ? "mlctl %s: something is missing: mlctl %s %s" : "mlctl %s: too many words: mlctl %s %s",
-			command->name, command->name, command->arguments);
+		if (out->count < command->arguments_min)
+			err_set(err, ERR_USAGE, "mlctl %s: something is missing: mlctl %s %s", command->name, command->name,
+				command->arguments);
+		else
+			err_set(err, ERR_USAGE, "mlctl %s: \"%s\" is a word too many", command->name, out->args[command->arguments_max]);
 		return err_fix(err, "mlctl %s --help", command->name);
 	}
 	return 0;
@@ -154,8 +157,12 @@ int opt_parse(const struct command *command, struct cli *cli, char **argv, int a
 void opt_print(const struct opt *opts, FILE *out) {
 	for (const struct opt *o = opts; o && o->name; o++) {
 		char left[80];
-		snprintf(left, sizeof(left), "%s%c%s--%s%s%s%s", o->letter ? "-" : " ", o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name,
-			o->is_optional ? "[=" : o->value_name ? " " : "", o->value_name ? o->value_name : "", o->is_optional ? "]" : "");
+		snprintf(left, sizeof(left), "%s%c%s--%s%s%s%s", o->letter ? "-" : " ", o->letter ? o->letter : ' ',
+			o->letter ? ", " : "  ", o->name,
+			o->is_optional	? "[="
+			: o->value_name ? " "
+					: "",
+			o->value_name ? o->value_name : "", o->is_optional ? "]" : "");
 		size_t columns = out_columns(left);
 		fprintf(out, "  %s%*s %s\n", left, columns < 32 ? (int) (32 - columns) : 0, "", o->help);
 	}

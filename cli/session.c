@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include "out.h"
+#include "project/names.h"
 
 #include <pwd.h>
 #include <sys/utsname.h>
@@ -171,6 +172,11 @@ static int open_target(struct session *s, struct err *err) {
 int session_open(struct session *s, struct cli *cli, const char *service, const char *environment, unsigned needs, struct err *err) {
 	*s = (struct session) {.cli = cli};
 	if (service) {
+		char why[FIELD_WHY_MAX];
+		if (names_check_service(service, why) != 0) /* both end in paths */
+			return err_set(err, ERR_USAGE, "--service %s: it must be %s", service, why);
+		if (environment && names_check_environment(environment, why) != 0)
+			return err_set(err, ERR_USAGE, "--env %s: it must be %s", environment, why);
 		s->service = mem_text(service);
 		s->environment = mem_text(environment ? environment : "local");
 	} else if (open_project(s, environment, err) != 0) {

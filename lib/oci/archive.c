@@ -202,6 +202,9 @@ int archive_write(enum archive_kind kind, const char *file, const struct image *
 	void (*written)(void *self, int64_t bytes), void *self, struct err *err) {
 	AUTO_FREE char *temporary = mem_format("%s.tmp.XXXXXX", file);
 	AUTO_FREE char *block = mem_zero(1, COPY_BYTES);
+	struct stat there;
+	if (stat(file, &there) == 0 && !S_ISREG(there.st_mode)) /* the rename would put a file where /dev/stdout was */
+		return err_set(err, ERR_USAGE, "%s: is no file, and an archive appears by replacing what is there", file);
 	AUTO_CLOSE int fd = mkostemp(temporary, 0);
 	if (fd < 0)
 		return err_sys(err, "%s", file);

@@ -51,6 +51,8 @@ static int explain(struct registry *registry, struct err *err) {
 	}
 	if (registry->is_plain && !registry->is_greeted && strstr(err->message, ": 400 "))
 		err_fix(err, "if this registry speaks TLS: take registry.insecure out of mlctl.yaml (registry.caFile or MLCTL_CA_FILE names a CA of your own)");
+	if (err->code == ERR_NETWORK && !registry->is_greeted)
+		err_fix(err, "see that the registry is up and that mlctl.yaml's image names it: curl -i %s://%s/v2/", registry->is_plain ? "http" : "https", registry->ref.host);
 	if (err->code == ERR_FAILED || err->code == ERR_CONFLICT)
 		err->code = ERR_REGISTRY;
 	return -1;

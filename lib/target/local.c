@@ -622,12 +622,17 @@ static int check_answerer(const struct document *info, const struct http_answer 
 	return name.len ? err_set(err, ERR_UNCLEAR, "a replica of %.*s answered, which is on its way out", STR_ARGS(name)) : 0;
 }
 
+static int not_deployed(const struct local *local, struct err *err) {
+	err_set(err, ERR_NOT_FOUND, "%s: nothing is deployed to %s", local->context.service, local->context.env);
+	return err_fix(err, "mlctl deploy --env %s", local->context.env);
+}
+
 /* Through the front door; is_hop: the replica that takes it answers it itself. */
 static int call_front(struct local *local, const struct document *info, bool is_hop, const struct target_request *request, struct http_answer *answer,
 	struct err *err) {
 	int64_t port = info ? number_of(info->root, "port") : 0;
 	if (!port)
-		return err_set(err, ERR_NOT_FOUND, "%s: nothing is deployed to %s", local->context.service, local->context.env);
+		return not_deployed(local, err);
 	AUTO_FREE char *url = mem_format("http://%s:%lld%s", FRONT_ADDRESS, (long long) port, request->path);
 	const struct http_header hop = {.name = "Mlctl-Hop", .value = "1"};
 	struct rest rest = {.http = local->context.http, .redact = local->context.redact, .tries_max = 1};
@@ -763,7 +768,7 @@ static int local_address(void *state, char out[256], struct err *err) {
 	if (ask_info(local, &info, err) != 0)
 		return -1;
 	if (!info || number_of(info->root, "port") == 0)
-		return err_set(err, ERR_NOT_FOUND, "%s: nothing is deployed to %s", local->context.service, local->context.env);
+		return not_deployed(local, err);
 	snprintf(out, 256, "http://%s:%lld", FRONT_ADDRESS, (long long) number_of(info->root, "port"));
 	return 0;
 }
