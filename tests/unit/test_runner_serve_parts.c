@@ -35,6 +35,28 @@ static void test_numbers(void **state) {
 		if ((float) read < value || (float) read > value)
 			fail_msg("%.9g became %s", (double) value, out.ptr);
 	}
+	for (int i = 0; i < 300000; i++) { /* everyday sizes, both types: as short as printf's shortest, and the same value by strtof and strtod */
+		seed = seed * 6364136223846793005u + 1442695040888963407u;
+		double value = ((double) (seed >> 11) / 0x1p53 - 0.5) * pow(10, (int) (seed % 15) - 6);
+		float narrow = (float) value;
+		char shortest[40];
+		buf_reset(&out);
+		number_float(&out, narrow);
+		for (int digits = 6; digits <= 9; digits++) {
+			snprintf(shortest, sizeof(shortest), "%.*g", digits, (double) narrow);
+			if (strtof(shortest, NULL) == narrow)
+				break;
+		}
+		if (strtof(out.ptr, NULL) != narrow || (!strchr(shortest, 'e') && strlen(out.ptr) > strlen(shortest)))
+			fail_msg("%s became %s", shortest, out.ptr);
+		buf_reset(&out);
+		number_double(&out, value);
+		if (strtod(out.ptr, NULL) != value)
+			fail_msg("%.17g became %s", value, out.ptr);
+		buf_reset(&out);
+		number_double(&out, round(value * 1000) / 1000);
+		assert_true(strtod(out.ptr, NULL) == round(value * 1000) / 1000 && strlen(out.ptr) <= 13);
+	}
 	static const struct {
 		double value;
 		const char *text;
