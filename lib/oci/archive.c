@@ -6,14 +6,12 @@
 
 #include <stdio.h>
 
-#define COPY_BYTES ((size_t) 512 * 1024)
 #define REF_NAME "org.opencontainers.image.ref.name"
 #define LAYOUT_TEXT "{\"imageLayoutVersion\":\"1.0.0\"}"
 
 struct archive {
 	int fd;
 	const char *file;
-	char *block; /* COPY_BYTES */
 	void (*written)(void *self, int64_t bytes);
 	void *self;
 	int64_t blob_bytes;
@@ -48,23 +46,10 @@ static bool is_seen(struct archive *archive, const char *name) {
 	return false;
 }
 
-static int copy_blob(struct archive *archive, const struct blob *blob, struct digest_state *hash, struct err *err) {
-	for (int64_t offset = 0; offset < blob->size;) {
-		size_t got = 0, want = blob->size - offset < (int64_t) COPY_BYTES ? (size_t) (blob->size - offset) : COPY_BYTES;
-		if (blob_read(blob, offset, archive->block, want, &got, err) != 0)
-			return -1;
-		if (got == 0)
-			return err_set(err, ERR_BUILD, "%s: ends after %lld of %lld bytes: it changed while it was read",
-				blob->title ? blob->title : blob->digest.text, (long long) offset, (long long) blob->size);
-		if (fs_write_all(archive->fd, archive->block, got, archive->file, err) != 0)
-			return -1;
-		digest_add(hash, archive->block, got);
-		offset += (int64_t) got;
-		archive->blob_bytes += (int64_t) got;
-		if (archive->written)
-			archive->written(archive->self, archive->blob_bytes);
-	}
-	return 0;
+static void on_copied(void *self, int64_t bytes) {
+	struct archive *archive = self;
+	if (archive->written)
+		archive->written(archive->self, archive->blob_bytes + bytes);
 }
 
 static int put_blob(struct archive *archive, const char *name, const struct blob *blob, struct err *err) {
@@ -72,15 +57,9 @@ static int put_blob(struct archive *archive, const char *name, const struct blob
 		return 0;
 	if (put_header(archive, name, TAR_FILE, blob->size, err) != 0)
 		return -1;
-	struct digest_state *hash = digest_start();
-	struct digest found;
-	int rc = copy_blob(archive, blob, hash, err);
-	digest_finish(hash, &found);
-	if (rc != 0)
+	if (blob_copy(blob, archive->fd, archive->file, on_copied, archive, err) != 0)
 		return -1;
-	if (!digest_equal(&blob->digest, &found))
-		return err_set(err, ERR_BUILD, "%s: its bytes hash to %s, not to %s: it changed while it was read",
-			blob->title ? blob->title : "blob", found.text, blob->digest.text);
+	archive->blob_bytes += blob->size;
 	return put_padding(archive, tar_padding(blob->size), err);
 }
 
@@ -201,14 +180,13 @@ static int write_all(struct archive *archive, enum archive_kind kind, const stru
 int archive_write(enum archive_kind kind, const char *file, const struct image *image, const struct ref *name,
 	void (*written)(void *self, int64_t bytes), void *self, struct err *err) {
 	AUTO_FREE char *temporary = mem_format("%s.tmp.XXXXXX", file);
-	AUTO_FREE char *block = mem_zero(1, COPY_BYTES);
 	struct stat there;
 	if (stat(file, &there) == 0 && !S_ISREG(there.st_mode)) /* the rename would put a file where /dev/stdout was */
 		return err_set(err, ERR_USAGE, "%s: is no file, and an archive appears by replacing what is there", file);
 	AUTO_CLOSE int fd = mkostemp(temporary, 0);
 	if (fd < 0)
 		return err_sys(err, "%s", file);
-	struct archive archive = {.fd = fd, .file = file, .block = block, .written = written, .self = self};
+	struct archive archive = {.fd = fd, .file = file, .written = written, .self = self};
 	int rc = write_all(&archive, kind, image, name, err);
 	texts_clear(&archive.seen);
 	if (rc == 0 && (fchmod(fd, 0644) != 0 || rename(temporary, file) != 0))

@@ -1,11 +1,18 @@
 #include "oci/image.h"
 
 #include "data/value.h"
+#include "os/fs.h"
+
+#define COPY_BYTES ((size_t) 512 * 1024)
 
 void blob_of_text(struct blob *blob, const char *media_type, const char *title, char *owned_text) {
 	*blob = (struct blob){.media_type = media_type, .title = title, .owned = owned_text, .bytes = str_of(owned_text)};
 	blob->size = (int64_t) blob->bytes.len;
 	digest_of(blob->bytes, &blob->digest);
+}
+
+static const char *name_of(const struct blob *blob) {
+	return blob->title ? blob->title : blob->digest.text;
 }
 
 int blob_read(const struct blob *blob, int64_t offset, void *out, size_t len, size_t *got, struct err *err) {
@@ -19,6 +26,34 @@ int blob_read(const struct blob *blob, int64_t offset, void *out, size_t len, si
 	if (*got)
 		memcpy(out, blob->bytes.ptr + offset, *got);
 	return 0;
+}
+
+int blob_copy(const struct blob *blob, int fd, const char *name, void (*copied)(void *self, int64_t bytes), void *self, struct err *err) {
+	AUTO_FREE char *block = mem_zero(1, COPY_BYTES);
+	struct digest_state *hash = digest_start();
+	struct digest found;
+	int64_t offset = 0;
+	int rc = 0;
+	while (rc == 0 && offset < blob->size) {
+		size_t want = blob->size - offset < (int64_t) COPY_BYTES ? (size_t) (blob->size - offset) : COPY_BYTES, got = 0;
+		rc = blob_read(blob, offset, block, want, &got, err);
+		if (rc == 0 && got == 0)
+			rc = err_set(err, ERR_BUILD, "%s: ends after %lld of %lld bytes: it changed while it was read", name_of(blob),
+				(long long) offset, (long long) blob->size);
+		if (rc == 0)
+			rc = fs_write_all(fd, block, got, name, err);
+		if (rc != 0)
+			break;
+		digest_add(hash, block, got);
+		offset += (int64_t) got;
+		if (copied)
+			copied(self, offset);
+	}
+	digest_finish(hash, &found);
+	if (rc == 0 && !digest_equal(&blob->digest, &found))
+		rc = err_set(err, ERR_BUILD, "%s: its bytes hash to %s, not to %s: it changed while it was read", name_of(blob), found.text,
+			blob->digest.text);
+	return rc;
 }
 
 void blob_describe(struct document *document, struct value *object, const struct blob *blob) {

@@ -39,6 +39,9 @@ void image_clear(struct image *image);
 void blob_of_text(struct blob *blob, const char *media_type, const char *title, char *owned_text);
 /* Either source through one door; *got < len only at the blob's end. */
 int blob_read(const struct blob *blob, int64_t offset, void *out, size_t len, size_t *got, struct err *err);
+/* All of its bytes to `fd` (name: for messages), hashed on their way. ERR_BUILD when they are not what the digest says. copied, NULL or
+ * told how far it is. */
+int blob_copy(const struct blob *blob, int fd, const char *name, void (*copied)(void *self, int64_t bytes), void *self, struct err *err);
 /* Appends {"mediaType","digest","size"} members of the blob to a tree. */
 struct document;
 struct value;

@@ -222,32 +222,14 @@ static bool blob_is_there(const struct layout *layout, const struct blob *blob) 
 	return lstat(path, &info) == 0 && S_ISREG(info.st_mode) && info.st_size == blob->size;
 }
 
-/* The bytes from the blob's source to fd, hashed as they pass. */
-static int blob_copy(const struct blob *blob, int fd, const char *path, const struct store_progress *progress, struct err *err) {
-	AUTO_FREE char *block = mem_zero(1, COPY_BYTES);
-	struct digest_state *hash = digest_start();
-	int64_t offset = 0;
-	int rc = 0;
-	while (rc == 0 && offset < blob->size) {
-		size_t want = blob->size - offset < (int64_t) COPY_BYTES ? (size_t) (blob->size - offset) : COPY_BYTES, got = 0;
-		rc = blob_read(blob, offset, block, want, &got, err);
-		if (rc == 0 && got == 0)
-			rc = err_set(err, ERR_BUILD, "%s: ends after %lld of %lld bytes: it changed while it was read",
-				blob->title ? blob->title : blob->digest.text, (long long) offset, (long long) blob->size);
-		if (rc == 0)
-			rc = fs_write_all(fd, block, got, path, err);
-		if (rc == 0) {
-			digest_add(hash, block, got);
-			offset += (int64_t) got;
-			store_say(progress, blob, "pushing", offset);
-		}
-	}
-	struct digest found;
-	digest_finish(hash, &found);
-	if (rc == 0 && !digest_equal(&blob->digest, &found))
-		rc = err_set(err, ERR_BUILD, "%s: its bytes hash to %s, not to %s: it changed while it was read",
-			blob->title ? blob->title : "blob", found.text, blob->digest.text);
-	return rc;
+struct telling {
+	const struct store_progress *progress;
+	const struct blob *blob;
+};
+
+static void on_copied(void *self, int64_t bytes) {
+	const struct telling *telling = self;
+	store_say(telling->progress, telling->blob, "pushing", bytes);
 }
 
 static int blob_write(struct layout *layout, const struct blob *blob, const struct store_progress *progress, struct err *err) {
@@ -260,10 +242,11 @@ static int blob_write(struct layout *layout, const struct blob *blob, const stru
 	if (temporary_open(layout, &temporary, &fd, err) != 0)
 		return -1;
 	/* A full disk is known before the first byte where the file system can tell; where it can't, writing tells. */
+	struct telling telling = {progress, blob};
 	int rc = 0;
 	if (blob->size > 0 && fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, blob->size) != 0 && errno == ENOSPC)
 		rc = err_sys(err, "writing %lld bytes to %s", (long long) blob->size, path);
-	if (rc == 0 && (rc = blob_copy(blob, fd, path, progress, err)) != 0 && err->code == ERR_NOSPACE)
+	if (rc == 0 && (rc = blob_copy(blob, fd, path, on_copied, &telling, err)) != 0 && err->code == ERR_NOSPACE)
 		err_wrap(err, "%lld bytes", (long long) blob->size);
 	if (rc == 0 && fsync(fd) != 0)
 		rc = err_sys(err, "writing %lld bytes to %s", (long long) blob->size, path);
