@@ -27,6 +27,7 @@ static const struct flag flags[] = {
 		AT(admin_key_file), 0, 0},
 	{"--release", "MLCTL_RELEASE", "TEXT", "shown in metrics and /admin/info", KIND_TEXT, FOR_SERVE, AT(release), 0, 0},
 	{"--revision", "MLCTL_REVISION", "TEXT", "the same, and in the header Mlctl-Revision of predictions", KIND_TEXT, FOR_SERVE, AT(revision), 0, 0},
+	{"--image", "MLCTL_IMAGE", "DIGEST", "the image this was started from, shown in /admin/info", KIND_TEXT, FOR_SERVE, AT(image), 0, 0},
 	{"--threads", "MLCTL_THREADS", "N", "workers (default: the CPUs that the container may use)", KIND_COUNT, FOR_SERVE, AT(limits.threads), 1,
 		HTTP_WORKERS_MAX},
 	{"--timeout", "MLCTL_TIMEOUT", "TIME", "longest wait of a request (default 2s)", KIND_DURATION, FOR_SERVE | FOR_HEALTH, AT(limits.timeout_ms), 1,
@@ -108,7 +109,7 @@ static int unknown(const char *argument, int verb, struct err *err) {
 }
 
 int options_read(struct options *options, int verb, char *const *argv, const struct env *env, struct err *err) {
-	*options = (struct options) {.listen_fd = -1, .drain_ms = 10000, .count = 5, .limits = HTTP_LIMITS_DEFAULT, .release = "", .revision = ""};
+	*options = (struct options) {.listen_fd = -1, .drain_ms = 10000, .count = 5, .limits = HTTP_LIMITS_DEFAULT, .release = "", .revision = "", .image = ""};
 	options->limits.threads = 0;
 	for (size_t i = 0; i < FLAGS; i++) {
 		const char *value = (flags[i].verbs & verb) && flags[i].variable ? env_get(env, flags[i].variable) : NULL;

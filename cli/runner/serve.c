@@ -216,6 +216,7 @@ int runner_serve(const struct options *options, const struct env *env, struct er
 	p.service.clock = &clock_system;
 	p.service.release = options->release;
 	p.service.revision = options->revision;
+	p.service.image = options->image;
 	p.service.has_access_log = options->has_access_log;
 	p.service.start_s = clock_wall_s(&clock_system);
 	p.service.drain = drain;

@@ -5,7 +5,7 @@
 KEY=0123456789abcdef-test
 printf '%s\n' "$KEY" >"$WORK/key"
 start canary "$RUNNER" --model "$MODEL" --threads 2 --revision new
-start stable "$RUNNER_SAN" --model "$MODEL" --threads 2 --revision old --admin 127.0.0.1:0 --admin-key-file "$WORK/key" --timeout 1s
+MLCTL_IMAGE=sha256:77ab start stable "$RUNNER_SAN" --model "$MODEL" --threads 2 --revision old --admin 127.0.0.1:0 --admin-key-file "$WORK/key" --timeout 1s
 ADMIN=http://127.0.0.1:$(sed -n 's/.*"admin":"127.0.0.1:\([0-9]*\)".*/\1/p' "$WORK/stable.log")
 URL=http://127.0.0.1:$PORT_stable
 admin() { curl -s --max-time 10 -H "Mlctl-Key: $KEY" "$@"; }
@@ -21,7 +21,7 @@ same "a wrong key of the same length" "$(code -H "Mlctl-Key: ${KEY/0/1}" "$ADMIN
 same "a longer key" "$(code -H "Mlctl-Key: ${KEY}x" "$ADMIN/admin/info")" 401
 same "no key: PUT" "$(code -X PUT -d '{}' "$ADMIN/admin/split")" 401
 same "the main listener has no admin routes" "$(code -H "Mlctl-Key: $KEY" "$URL/admin/info")" 404
-like "info" "$(admin "$ADMIN/admin/info")" '"model_digest":"sha256:[0-9a-f]{64}".*"release":"","revision":"old","ready":true,"pid":'"$PID_stable"','
+like "info" "$(admin "$ADMIN/admin/info")" '"model_digest":"sha256:[0-9a-f]{64}".*"release":"","revision":"old","image":"sha256:77ab","ready":true,"pid":'"$PID_stable"','
 same "refused: a weight over 100" "$(split 127.0.0.1:1 101)" '{"error":"weight: a number from 0 to 100"}'
 like "refused: an upstream by name" "$(split example.com:80 10)" 'names are not resolved'
 like "refused: no upstream" "$(admin -X PUT "$ADMIN/admin/split" -d '{"revision":"x","weight":1}')" 'upstream'

@@ -420,6 +420,8 @@ void conn_event(struct conn *conn, uint32_t events) {
 }
 
 void conn_sweep(struct conn *conn) {
+	if (conn->state == CONN_READING && conn->in.len == 0 && conn->in.size)
+		bytes_free(conn->worker->server, &conn->in); /* an idle connection holds no buffer */
 	if (conn->state == CONN_QUEUED || conn->state == CONN_RELAYING || conn->worker->now_ms < conn->deadline_ms)
 		return;
 	if (conn->state == CONN_READING && conn->in.len > 0)

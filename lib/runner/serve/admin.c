@@ -21,7 +21,7 @@ static void write_info(struct service *service, struct http_exchange *x) {
 	const struct {
 		const char *name, *value;
 	} texts[] = {{"version", MLCTL_VERSION}, {"model", model_name(service->model)}, {"model_digest", model_digest(service->model)->text},
-		{"format", model_format(service->model)}, {"release", service->release}, {"revision", service->revision}};
+		{"format", model_format(service->model)}, {"release", service->release}, {"revision", service->revision}, {"image", service->image}};
 	buf_char(x->out, '{');
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		buf_format(x->out, "\"%s\":", texts[i].name);
