@@ -12,7 +12,7 @@ static struct document *make_objects(void) {
 
 static struct deploy_request make_request(char letter, const struct value *objects, bool is_canary_none) {
 	struct deploy_request request = {.objects = objects, .golden = GOLDEN, .ready_timeout_ms = 5000,
-		.canary = {.is_none = is_canary_none, .weight = 10, .for_ms = 2000, .max_ms = 4000, .interval_ms = 1000, .requests_min = 20,
+		.canary = {.is_none = is_canary_none, .weight = 10, .for_ms = 1000, .max_ms = 2000, .interval_ms = 500, .requests_min = 20,
 			.error_rate_max = 0.2, .latency_p99_ms = 2000, .health_failures_max = 3}};
 	request.revision.image = fake_digest(letter);
 	request.revision.settings = fake_digest('_');
@@ -41,7 +41,7 @@ void scene_act(struct fake_client *client, const struct scene *scene, const stru
 
 void scene_world(struct fake_world *world, const struct scene *scene) {
 	fake_world_init(world);
-	world->rps = 100;
+	world->rps = 300;
 	world->has_flock = scene->has_flock;
 	fake_model_add(world, 'X')->error_rate = 0.6;
 	fake_model_add(world, 'S')->is_stuck = true;

@@ -103,6 +103,16 @@ static bool is_full_wanted(void) {
 	return !tier || strcmp(tier, "check") != 0;
 }
 
+/* The faults whose leavings are looked at with other commands than the same again. */
+static bool leaves_much(enum fake_fault fault) {
+	return fault >= FAULT_KILL || fault == FAULT_LOST || fault == FAULT_REFUSED;
+}
+
+/* A ninth of them for every day. */
+static bool is_sampled(enum fake_fault fault, int64_t at, int64_t times, int follow) {
+	return (times == 1 || times == TIMES_FOREVER) && (at + (int) fault) % 3 == 0 && follow == (at / 3 + (int) fault) % 3;
+}
+
 /* All of a scene; the number of problems, the first ones printed unless `is_quiet`. */
 static int64_t torture(const struct scene *scene, const struct engine_row *table, bool is_quiet, struct tally *tally) {
 	struct fake_world before;
@@ -116,8 +126,7 @@ static int64_t torture(const struct scene *scene, const struct engine_row *table
 		for (int64_t at = 1; at <= (fault == FAULT_NONE ? 1 : calls); at++)
 			for (int64_t times = 1; times <= times_max(fault); times++)
 				for (int follow = 0; follow < 3; follow++) {
-					bool is_sampled = (times == 1 || times == TIMES_FOREVER) && follow == (at + fault) % 3;
-					if (is_full ? follow && times > 1 : !is_sampled)
+					if (is_full ? follow && (times > 1 || !leaves_much(fault)) : !is_sampled(fault, at, times, follow))
 						continue;
 					struct blow blow = {fault, at, times == TIMES_FOREVER ? 1000000 : times, table};
 					const char *problem = play(scene, &before, &blow, follow, tally);
