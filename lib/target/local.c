@@ -472,6 +472,16 @@ static bool image_is_used(struct local *local, const struct digest *image, const
 	return is_used;
 }
 
+/* An image that is there is whole: it leaves its place at once, and only then its files go. A removal that was cut short is ended by the next. */
+static int image_remove(const char *image, struct err *err) {
+	AUTO_FREE char *gone = mem_format("%s.removed", image);
+	if (fs_remove_tree(gone, err) != 0)
+		return -1;
+	if (rename(image, gone) != 0)
+		return errno == ENOENT ? 0 : err_sys(err, "removing %s", image);
+	return fs_remove_tree(gone, err);
+}
+
 static int local_retire(void *state, int64_t fence, const struct revision *revision, bool is_kept, struct err *err) {
 	struct local *local = state;
 	AUTO_DOCUMENT struct document *info = NULL;
@@ -488,7 +498,7 @@ static int local_retire(void *state, int64_t fence, const struct revision *revis
 	AUTO_FREE char *image = image_path(local, &revision->image);
 	if (unlink(objects) != 0 && errno != ENOENT)
 		return err_sys(err, "removing %s", objects);
-	return image_is_used(local, &revision->image, revision->name) ? 0 : fs_remove_tree(image, err);
+	return image_is_used(local, &revision->image, revision->name) ? 0 : image_remove(image, err);
 }
 
 static int local_destroy(void *state, int64_t fence, struct err *err) {
