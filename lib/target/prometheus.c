@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #define ERRORS_MAX 10
+#define COUNTER_MAX 1e15 /* beyond it a double no longer counts by one, and sums end in infinity */
 
 struct line {
 	struct str name, labels;
@@ -49,7 +50,7 @@ static void add_code(const struct line *line, struct sample *out) {
 
 static void add_error(const struct line *line, struct sample *out) {
 	struct str reason = label(line->labels, "reason");
-	if (line->value < 1 || out->errors.count >= ERRORS_MAX)
+	if (!(line->value >= 1 && line->value <= COUNTER_MAX) || out->errors.count >= ERRORS_MAX)
 		return;
 	AUTO_FREE char *text = mem_format("%.0fx %.*s", line->value, STR_ARGS(reason));
 	texts_add(&out->errors, text);
@@ -77,7 +78,7 @@ int prometheus_sample(struct str text, struct sample *out, char build_revision[R
 		struct line line;
 		if (!split(str_cut(rest, '\n', &rest), &line))
 			continue;
-		bool is_number = line.value >= 0 && !isinf(line.value);
+		bool is_number = line.value >= 0 && line.value <= COUNTER_MAX;
 		if (str_is(line.name, "mlctl_requests_total")) {
 			is_good = is_number;
 			has_requests = true;

@@ -2,6 +2,7 @@
 
 #include "data/digest.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 
@@ -58,6 +59,8 @@ int slots_get(const char *path, char *bytes, size_t bytes_max, size_t *len, char
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
 	AUTO_FREE struct slot *slot = NEW(struct slot);
 	int at = -1;
+	if (fd < 0 && errno != ENOENT) /* what cannot be read is not "nothing deployed" */
+		return err_sys(err, "%s", path);
 	if (fd >= 0 && read_newest(fd, path, slot, &at, err) != 0)
 		return -1;
 	if (at >= 0 && slot->len > bytes_max)
