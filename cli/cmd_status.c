@@ -97,6 +97,8 @@ static void show(struct session *s, const struct seen *seen) {
 	out_line(cli, "%s   %s   %s   %s   r%lld   %.12s   by %s   %s", s->service, s->environment, s->target->name, word, (long long) h->live,
 		h->commit[0] ? h->commit : "no git", h->actor, num_human_ms(age * 1000, since));
 	out_fact(cli, "serving", "%zu/%lld replicas   image %.19s…   %s", seen->ready, (long long) seen->live.desired, h->live_revision.image.text, seen->address);
+	if (seen->live.count == 0)
+		out_line(cli, "  fix: mlctl deploy --env %s   (nothing of r%lld runs)", s->environment, (long long) h->live);
 	out_fact(cli, "traffic", "%.0f requests since start   errors %.2f %%   p50 <= %.4g ms   p99 <= %.4g ms", seen->requests,
 		seen->requests > 0 ? 100 * seen->errors / seen->requests : 0, isnan(seen->p50_s) ? 0 : seen->p50_s * 1000,
 		isnan(seen->p99_s) ? 0 : seen->p99_s * 1000);

@@ -62,6 +62,14 @@ static int bind_one(const char *address, int64_t port, int *fd) {
 	return 0;
 }
 
+bool port_is_taken(const char *address, int64_t port) {
+	int fd = -1;
+	bool is_taken = bind_one(address, port, &fd) != 0 && (errno == EADDRINUSE || errno == EACCES);
+	if (fd >= 0)
+		close(fd);
+	return is_taken;
+}
+
 int front_listen(struct supervisor *s, const char *address, int64_t port, int64_t tries, struct err *err) {
 	if (s->front_fd >= 0)
 		return 0;

@@ -1,4 +1,5 @@
 /* What the supervisor was told, on disk: read again after its own restart or the machine's. */
+#include "supervise/reserve.h"
 #include "supervise/state.h"
 
 #include <stdio.h>
@@ -72,7 +73,7 @@ int desired_save(const struct supervisor *s, struct err *err) {
 	if (json_write(document->root, JSON_PRETTY, &text, err) != 0)
 		return -1;
 	AUTO_FREE char *path = fs_join(s->folder, "desired.json");
-	return fs_replace(path, text, strlen(text), 0600, err);
+	return reserve_replace(s->folder, path, text, strlen(text), err);
 }
 
 int desired_load(struct supervisor *s, struct err *err) {

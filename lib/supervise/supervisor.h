@@ -25,6 +25,8 @@ int supervisor_run(const char *folder, int resume_fd, const struct env *env, con
 int supervisor_ensure(const char *folder, const char *service, const char *environment, const char *program, const struct env *env,
 	const struct clock *clock, struct err *err);
 bool supervisor_is_running(const char *folder);
+/* Would "listen" have to take another port? */
+bool port_is_taken(const char *address, int64_t port);
 /* After "stop": the systemd unit goes, where there was one. */
 int supervisor_forget(const char *service, const char *environment, const struct env *env, struct err *err);
 

@@ -6,10 +6,12 @@
  * A revision's "side" replicas accept on a socket of their own and get only what is handed on to them; its "front" replicas accept on the front door. */
 #include "net/rest.h"
 #include "oci/pull.h"
+#include "supervise/reserve.h"
 #include "supervise/supervisor.h"
 #include "target/lease.h"
 #include "target/prometheus.h"
 #include "target/slots.h"
+#include "target/tail.h"
 #include "target/target.h"
 
 #include <dirent.h>
@@ -20,8 +22,9 @@
 #include <sys/statvfs.h>
 
 #define REPLICAS_DEFAULT 2
+#define PORT_DEFAULT 8080
+#define ROOM_BYTES_MIN ((int64_t) 2 * 1024 * 1024) /* for records and logs; nothing of a deploy may use up what a rollback needs */
 #define TEXT_BYTES_MAX ((size_t) 8 * 1024 * 1024)
-#define TAIL_BYTES ((int64_t) 256 * 1024)
 #define STUCK_RESTARTS 3
 #define STOP_TIMEOUT_MS 20000
 #define FRONT_ADDRESS "127.0.0.1"
@@ -132,8 +135,12 @@ static int check_port(struct local *local, struct texts *facts, struct err *err)
 	AUTO_DOCUMENT struct document *info = NULL;
 	if (ask_info(local, &info, err) != 0)
 		return -1;
-	int64_t port = info ? number_of(info->root, "port") : 0;
-	AUTO_FREE char *fact = port ? mem_format("serving on port %lld", (long long) port) : mem_text("first release here");
+	int64_t port = info ? number_of(info->root, "port") : 0, wish = 0;
+	if (!port && value_opt_int(local->context.settings, "serve.port", PORT_DEFAULT, &wish, err) != 0)
+		return -1;
+	AUTO_FREE char *fact = port ? mem_format("serving on port %lld", (long long) port)
+		: port_is_taken(FRONT_ADDRESS, wish) ? mem_format("first release here, port %lld is taken: the next free one", (long long) wish)
+		: mem_text("first release here");
 	texts_add(facts, fact);
 	return 0;
 }
@@ -143,12 +150,19 @@ static int local_check(void *state, const struct store *store, struct texts *fac
 	(void) store;
 	if (folder_make(local, err) != 0 || check_port(local, facts, err) != 0)
 		return -1;
+	bool has_reserve = reserve_make(local->folder);
 	struct statvfs disk;
-	if (statvfs(local->folder, &disk) == 0) {
-		char human[NUM_HUMAN_MAX];
-		AUTO_FREE char *fact = mem_format("%s free", num_human_bytes((int64_t) disk.f_bavail * (int64_t) disk.f_frsize, human));
-		texts_add(facts, fact);
+	if (statvfs(local->folder, &disk) != 0)
+		return err_sys(err, "%s", local->folder);
+	char human[NUM_HUMAN_MAX];
+	int64_t free_bytes = (int64_t) disk.f_bavail * (int64_t) disk.f_frsize;
+	num_human_bytes(free_bytes, human);
+	if (!has_reserve || free_bytes < ROOM_BYTES_MIN) {
+		err_set(err, ERR_NOSPACE, "no room for a deploy in %s: %s free", local->folder, human);
+		return err_fix(err, "df -h %s; %d MiB is the least, and the image's size comes on top", local->folder, (int) (ROOM_BYTES_MIN >> 20));
 	}
+	AUTO_FREE char *fact = mem_format("%s free", human);
+	texts_add(facts, fact);
 	return 0;
 }
 
@@ -157,7 +171,7 @@ static int local_render(void *state, const struct revision *revision, struct doc
 	const struct value *settings = local->context.settings;
 	struct str timeout, memory, model;
 	int64_t port, replicas, timeout_ms = 30000, memory_bytes = 0;
-	if (value_opt_int(settings, "serve.port", 8080, &port, err) != 0 ||
+	if (value_opt_int(settings, "serve.port", PORT_DEFAULT, &port, err) != 0 ||
 		value_opt_int(settings, "scale.min", REPLICAS_DEFAULT, &replicas, err) != 0 ||
 		value_opt_str(settings, "serve.timeout", STR("30s"), &timeout, err) != 0 ||
 		value_opt_str(settings, "resources.memory", STR("0"), &memory, err) != 0 ||
@@ -255,7 +269,7 @@ static int local_observe(void *state, const struct revision *revision, struct ob
 			read_replica(local, revision, replica, &out->replicas[out->count++]);
 	}
 	if (front)
-		out->weight = has_other_front ? 50 : 100;
+		out->weight = has_other_front || side ? 50 : 100; /* until route() has taken away what helped on the way */
 	else if (side)
 		out->weight = split_weight(local, info, revision->name);
 	return 0;
@@ -326,7 +340,7 @@ static int objects_save(struct local *local, const struct revision *revision, co
 		return -1;
 	if (fs_exists(path))
 		return 0; /* its name comes from its content */
-	return fs_replace(path, text, strlen(text), 0600, err);
+	return reserve_replace(local->folder, path, text, strlen(text), err);
 }
 
 static int objects_load(struct local *local, const char *name, struct document **out, struct err *err) {
@@ -350,7 +364,7 @@ static int local_stage(void *state, int64_t fence, const struct revision *revisi
 			return err_fix(err, "make the registry reachable, or roll back to a release whose image is here");
 		}
 		if (pull_image(store, &revision->image, image, err) != 0)
-			return err_wrap(err, "fetching image %.19s", revision->image.text);
+			return err_wrap(err, "fetching image %.19s into %s", revision->image.text, local->folder);
 	}
 	AUTO_DOCUMENT struct document *document = document_new("spec");
 	AUTO_DOCUMENT struct document *info = NULL;
@@ -401,7 +415,7 @@ static int open_front(struct local *local, int64_t fence, const struct value *ob
 	struct value *root = value_root_object(request);
 	struct str address;
 	int64_t port;
-	if (value_opt_str(objects, "address", STR(FRONT_ADDRESS), &address, err) != 0 || value_opt_int(objects, "port", 8080, &port, err) != 0)
+	if (value_opt_str(objects, "address", STR(FRONT_ADDRESS), &address, err) != 0 || value_opt_int(objects, "port", PORT_DEFAULT, &port, err) != 0)
 		return -1;
 	value_add_text(request, root, "op", "listen");
 	value_add_int(request, root, "fence", fence);
@@ -559,7 +573,7 @@ static int local_keep_put(void *state, int64_t release, const char *text, struct
 	struct local *local = state;
 	AUTO_FREE char *path = mem_format("%s/keep/r%lld.json", local->folder, (long long) release);
 	if (text)
-		return folder_make(local, err) == 0 ? fs_replace(path, text, strlen(text), 0600, err) : -1;
+		return folder_make(local, err) == 0 ? reserve_replace(local->folder, path, text, strlen(text), err) : -1;
 	return unlink(path) != 0 && errno != ENOENT ? err_sys(err, "%s", path) : 0;
 }
 
@@ -682,41 +696,6 @@ static int local_call(void *state, const struct revision *revision, const struct
 	return rc;
 }
 
-/* The end of a file from `offset` (-1: its last TAIL_BYTES), owned. */
-static int read_from(const char *path, int64_t *offset, char **text, size_t *len, struct err *err) {
-	AUTO_CLOSE int fd = -1;
-	struct stat info;
-	if (fs_open(path, O_RDONLY, 0, &fd, err) != 0)
-		return -1;
-	if (fstat(fd, &info) != 0)
-		return err_sys(err, "%s", path);
-	int64_t from = *offset >= 0 && *offset <= info.st_size ? *offset : info.st_size > TAIL_BYTES ? info.st_size - TAIL_BYTES : 0;
-	size_t want = (size_t) (info.st_size - from > TAIL_BYTES ? TAIL_BYTES : info.st_size - from);
-	AUTO_FREE char *bytes = mem_zero(want + 1, 1);
-	if (fs_pread(fd, bytes, want, from, len, path, err) != 0)
-		return -1;
-	*offset = from + (int64_t) *len;
-	*text = take(&bytes);
-	return 0;
-}
-
-static void add_lines(struct str text, const char *prefix, int lines, struct texts *out) {
-	while (text.len && text.ptr[text.len - 1] == '\n')
-		text.len--;
-	struct str tail = text;
-	int count = 0;
-	for (size_t i = text.len; lines > 0 && i > 0; i--)
-		if (text.ptr[i - 1] == '\n' && ++count == lines) {
-			tail = (struct str) {text.ptr + i, text.len - i};
-			break;
-		}
-	for (struct str rest = tail; rest.ptr && tail.len;) {
-		struct str line = str_cut(rest, '\n', &rest);
-		AUTO_FREE char *shown = mem_format("%s%.*s", prefix, STR_ARGS(line));
-		texts_add(out, shown);
-	}
-}
-
 static int64_t *log_offset(struct local *local, const char *name) {
 	for (size_t i = 0; i < local->log_count; i++)
 		if (strcmp(local->log_names[i], name) == 0)
@@ -748,9 +727,9 @@ static int local_logs(void *state, const struct revision *revision, int lines, s
 		size_t len = 0;
 		if (!is_following)
 			*offset = -1;
-		rc = read_from(file, offset, &text, &len, err);
+		rc = tail_read(file, offset, &text, &len, err);
 		if (rc == 0 && len)
-			add_lines((struct str) {text, len}, prefix, is_following ? 0 : lines, out);
+			tail_lines((struct str) {text, len}, prefix, is_following ? 0 : lines, out);
 	}
 	free(entries);
 	if (cursor)
@@ -766,9 +745,9 @@ static int local_events(void *state, struct texts *out, struct err *err) {
 	int64_t offset = -1;
 	if (!fs_exists(path))
 		return 0;
-	if (read_from(path, &offset, &text, &len, err) != 0)
+	if (tail_read(path, &offset, &text, &len, err) != 0)
 		return -1;
-	add_lines((struct str) {text, len}, "", 100, out);
+	tail_lines((struct str) {text, len}, "", 100, out);
 	return 0;
 }
 
