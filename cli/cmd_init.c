@@ -52,7 +52,7 @@ static int ask_runner(void *self, const char *model, struct buf *out, struct err
 
 static void show_models(struct cli *cli, const struct init_models *models) {
 	char size[NUM_HUMAN_MAX];
-	for (size_t i = 0; i < models->count; i++) {
+	for (size_t i = models->served_count ? 0 : 1; i < models->count; i++) { /* where none is served, the error is about the first */
 		const struct init_model *m = &models->items[i];
 		if (m->is_served) {
 			out_fact(cli, "found", "%s   %s   %s", m->path, m->format, num_human_bytes(m->bytes, size));
