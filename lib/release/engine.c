@@ -113,7 +113,8 @@ int engine_stage(struct run *run, const struct revision *revision, const struct 
 	do {
 		rc = lock_keep(run, err);
 		if (rc == 0)
-			rc = context->target->stage(context->target_state, run->head.lock.fence, revision, objects, replicas, context->store, err);
+			rc = context->target->stage(
+				context->target_state, run->head.lock.fence, revision, objects, replicas, context->store, err);
 	} while (rc != 0 && (lock_raise(run, err) || remote_again(&remote, err)));
 	return rc;
 }
@@ -179,16 +180,18 @@ static int too_late(const struct observed *seen, const struct wait_wish *wish, s
 	size_t ready = 0;
 	const struct replica *worst = NULL;
 	for (size_t i = 0; i < seen->count; i++) {
-		bool is_right = seen->replicas[i].state == REPLICA_READY && digest_equal(&seen->replicas[i].serving, &wish->revision->image);
+		bool is_right =
+			seen->replicas[i].state == REPLICA_READY && digest_equal(&seen->replicas[i].serving, &wish->revision->image);
 		ready += is_right;
 		if (!is_right)
 			worst = &seen->replicas[i];
 	}
 	char human[NUM_HUMAN_MAX];
 	int64_t wanted = seen->desired > (int64_t) seen->count ? seen->desired : (int64_t) seen->count;
-	const char *why = !worst ? (ready ? "its share of the traffic is not 100 %" : "no replica exists")
-		: worst->reason[0] ? worst->reason
-		: worst->state == REPLICA_READY ? "it answers with another digest" : "it is still starting";
+	const char *why = !worst			  ? (ready ? "its share of the traffic is not 100 %" : "no replica exists")
+			  : worst->reason[0]		  ? worst->reason
+			  : worst->state == REPLICA_READY ? "it answers with another digest"
+							  : "it is still starting";
 	err_set(err, ERR_TIMEOUT, "%s: %zu/%" PRId64 " replicas ready after %s%s%s: %s", wish->revision->name, ready, wanted,
 		num_human_ms(wish->timeout_ms, human), worst ? "; " : "", worst ? worst->name : "", why);
 	return worst && worst->fix[0] ? err_fix(err, "%s", worst->fix) : -1;

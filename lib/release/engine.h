@@ -5,15 +5,15 @@
 #include "release/run.h"
 
 enum event {
-	EVENT_CANARY,      /* begin with a canary */
-	EVENT_DIRECT,      /* begin, or go on, at once with everything */
-	EVENT_UNDO,        /* begin with undoing */
+	EVENT_CANARY, /* begin with a canary */
+	EVENT_DIRECT, /* begin, or go on, at once with everything */
+	EVENT_UNDO,   /* begin with undoing */
 	EVENT_DESTROY,
 	EVENT_DONE,
-	EVENT_BAD,         /* the candidate, or the way to it, failed */
+	EVENT_BAD, /* the candidate, or the way to it, failed */
 	EVENT_UNDECIDED,
 	EVENT_INTERRUPTED,
-	EVENT_LOST,        /* the lock is another's: write nothing more */
+	EVENT_LOST, /* the lock is another's: write nothing more */
 };
 typedef enum event (*effect_fn)(struct run *run);
 struct engine_row {
@@ -37,7 +37,7 @@ enum event effect_commit(struct run *run);
 enum event effect_undo(struct run *run);
 enum event effect_destroy(struct run *run);
 enum event effect_finish(struct run *run); /* retires what is owed, best effort */
-enum event effect_end(struct run *run);    /* nothing more to do */
+enum event effect_end(struct run *run);	   /* nothing more to do */
 enum event effect_park(struct run *run);   /* interrupted: weight 0, candidate kept */
 enum event effect_lost(struct run *run);
 
@@ -49,13 +49,14 @@ int engine_stage(struct run *run, const struct revision *revision, const struct 
 int engine_route(struct run *run, const struct revision *stable, const struct revision *revision, double weight, struct err *err);
 int engine_retire(struct run *run, const struct revision *revision, bool is_kept, struct err *err);
 int engine_observe(struct run *run, const struct revision *revision, struct observed *out, struct err *err);
-/* Until every replica is ready and answers with the digest. routed_from: also routes everything to it and waits for that (its `stable` may be
- * an empty name: none). ERR_TIMEOUT, ERR_FAILED when it can't recover; ERR_INTERRUPTED. */
+/* Until every replica is ready and answers with the digest. routed_from: also routes everything to it and waits for that (its `stable` may
+ * be an empty name: none). ERR_TIMEOUT, ERR_FAILED when it can't recover; ERR_INTERRUPTED. */
 struct wait_wish {
 	const struct revision *revision, *stable;
 	bool is_routing;
 	int64_t timeout_ms;
 };
 int engine_await(struct run *run, const struct wait_wish *wish, struct observed *out, struct err *err);
-/* Makes the revision exist, if need be, and waits until what exists of it is ready; at no less than the size it has. Its full size is route()'s. */
+/* Makes the revision exist, if need be, and waits until what exists of it is ready; at no less than the size it has. Its full size is
+ * route()'s. */
 int engine_bring_up(struct run *run, const struct wait_wish *wish, const struct value *objects, struct err *err);

@@ -79,8 +79,9 @@ static int write_evidence(struct run *run, char **out, struct err *err) {
 	texts_add(&cause, run->cause);
 	add_texts(run, document, root, "cause", &cause, sizeof(run->cause) + 8);
 	/* Logs and events are asked for once each: evidence may be poorer, the undo may not be later. */
-	best_effort(context->target->logs(context->target_state, &run->subject.revision, LOG_LINES, &lines, (char[64]) {""}, &(struct err) {0}));
-	best_effort(context->target->events(context->target_state, &events, &(struct err) {0}));
+	best_effort(
+		context->target->logs(context->target_state, &run->subject.revision, LOG_LINES, &lines, (char[64]){""}, &(struct err){0}));
+	best_effort(context->target->events(context->target_state, &events, &(struct err){0}));
 	add_gate(run, document, root);
 	add_texts(run, document, root, "errors", &run->gate.errors, EVENTS_BYTES_MAX / 2);
 	add_texts(run, document, root, "journal", &run->journal, JOURNAL_BYTES_MAX);

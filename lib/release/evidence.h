@@ -1,5 +1,6 @@
-/* Why a release was undone, saved before the undo: the last log lines of each replica, events, the gate's arithmetic and counters, the first
- * distinct errors, who did what when. At most EVIDENCE_BYTES_MAX, redacted. Saving never holds up the undo: each call is made once. */
+/* Why a release was undone, saved before the undo: the last log lines of each replica, events, the gate's arithmetic and counters, the
+ * first distinct errors, who did what when. At most EVIDENCE_BYTES_MAX, redacted. Saving never holds up the undo: each call is made once.
+ */
 #pragma once
 
 #include "release/run.h"

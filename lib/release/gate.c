@@ -15,7 +15,7 @@ void gate_start(struct gate *gate, int64_t now_ms, int64_t interval_ms) {
 
 void gate_clear(struct gate *gate) {
 	texts_clear(&gate->errors);
-	*gate = (struct gate) {0};
+	*gate = (struct gate){0};
 }
 
 int64_t gate_interval_ms(const struct canary_settings *settings) {
@@ -51,7 +51,8 @@ static bool is_count(double number) {
 static bool is_sound(const struct gate *gate, const struct sample *sample, int64_t now_ms) {
 	if (sample->is_constant_clock || sample->at_ms > now_ms || now_ms - sample->at_ms > 2 * gate->interval_ms)
 		return false;
-	if (!is_count(sample->requests) || !is_count(sample->errors_5xx) || !is_count(sample->errors_4xx) || !is_count(sample->failed_handovers))
+	if (!is_count(sample->requests) || !is_count(sample->errors_5xx) || !is_count(sample->errors_4xx) ||
+		!is_count(sample->failed_handovers))
 		return false;
 	if (sample->errors_5xx + sample->errors_4xx > sample->requests || !sample->bucket_count || sample->bucket_count > BUCKETS_MAX)
 		return false;
@@ -110,7 +111,7 @@ static bool has_fallen(const struct gate_replica *old, const struct sample *samp
 static void add_one(struct gate_side *side, struct gate_replica *replica, const struct sample *sample, int64_t now_ms) {
 	if (replica->start_s != sample->start_s) { /* a new process: its counters began at zero */
 		side->restarts++;
-		*replica = (struct gate_replica) {.start_s = sample->start_s, .seen_ms = now_ms};
+		*replica = (struct gate_replica){.start_s = sample->start_s, .seen_ms = now_ms};
 		memcpy(replica->name, sample->replica, sizeof(replica->name));
 	} else if (has_fallen(replica, sample)) { /* a restart that hid its start, or nonsense: begin again from here, take nothing */
 		side->restarts++;
@@ -228,7 +229,7 @@ static void judge(const struct gate *gate, const struct canary_settings *setting
 	else if (settings->latency_p99_ms > 0 && v->slow >= GATE_ERRORS_MIN && v->slow_low > GATE_SLOW_SHARE)
 		v->kind = VERDICT_FAIL;
 	else if (elapsed_ms >= settings->for_ms && is_enough && v->high < settings->error_rate_max && is_heard(gate, now_ms) &&
-		is_alive(gate, settings, now_ms))
+		 is_alive(gate, settings, now_ms))
 		v->kind = VERDICT_PASS;
 	else if (settings->max_ms > 0 && elapsed_ms >= settings->max_ms)
 		v->kind = VERDICT_UNDECIDED;
@@ -245,14 +246,15 @@ static void describe(const struct gate *gate, const struct canary_settings *sett
 	char latency[64] = "";
 	if (v->slow >= GATE_ERRORS_MIN && v->slow_low > GATE_SLOW_SHARE)
 		snprintf(latency, sizeof(latency), "  %.0f slower than %lld ms", v->slow, (long long) settings->latency_p99_ms);
-	snprintf(v->text, sizeof(v->text), "n=%.0f%s  errors %.0f = %.2f %% [%.2f..%.2f] %s %g %% (stable %.2f %%)  p99 %.3g ms (%.3g)%s  health %lld/%lld",
+	snprintf(v->text, sizeof(v->text),
+		"n=%.0f%s  errors %.0f = %.2f %% [%.2f..%.2f] %s %g %% (stable %.2f %%)  p99 %.3g ms (%.3g)%s  health %lld/%lld",
 		v->requests, golden, v->errors, v->rate * 100, v->low * 100, v->high * 100, sign, settings->error_rate_max * 100,
 		v->stable_rate * 100, v->p99_ms, v->stable_p99_ms, latency, (long long) (gate->health_failures + gate->canary.restarts),
 		(long long) settings->health_failures_max);
 }
 
 void gate_verdict(const struct gate *gate, const struct canary_settings *settings, int64_t now_ms, struct verdict *out) {
-	*out = (struct verdict) {0};
+	*out = (struct verdict){0};
 	const struct gate_side *canary = &gate->canary, *stable = &gate->stable;
 	out->requests = canary->requests + canary->failed_handovers + gate->golden_lost;
 	out->errors = canary->errors_5xx + canary->failed_handovers + gate->golden_lost + gate->golden_wrong;

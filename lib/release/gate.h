@@ -2,7 +2,8 @@
  *
  * An error is a 5xx, a failed hand-over or a wrong golden answer; 4xx count only where their share is more than 5 points above the stable
  * version's. FAIL needs at least 3 errors and the Wilson 95 % lower bound over the limit; PASS needs requests_min and the upper bound
- * under it, and that the canary was still answering of late. Numbers that are missing, not finite, stale, constant, falling or from somebody else add nothing, so they never pass. */
+ * under it, and that the canary was still answering of late. Numbers that are missing, not finite, stale, constant, falling or from
+ * somebody else add nothing, so they never pass. */
 #pragma once
 
 #include "release/release.h"
@@ -46,7 +47,7 @@ enum verdict_kind { VERDICT_WAIT, VERDICT_PASS, VERDICT_FAIL, VERDICT_UNDECIDED 
 struct verdict {
 	enum verdict_kind kind;
 	double requests, errors, rate, low, high; /* the error rate with its Wilson bounds */
-	double slow, slow_low;                    /* answers over the latency limit, of those measured */
+	double slow, slow_low;			  /* answers over the latency limit, of those measured */
 	double p99_ms, stable_rate, stable_p99_ms;
 	double progress;
 	char text[320]; /* "n=88  errors 11 = 12.5 % [7.1..21.0] > 5 %   (stable 0.1 %)" */

@@ -81,8 +81,9 @@ static bool is_near(const struct value *want, const struct value *got, double to
 }
 
 static int differs(const struct value *want, const struct value *got, struct err *err) {
-	return err_set(err, ERR_INVALID, "answered %.*s where %.*s was expected%s%.*s", STR_ARGS(got->text.ptr ? got->text : STR("something else")),
-		STR_ARGS(want->text.ptr ? want->text : STR("something else")), want->key.len ? " for " : "", STR_ARGS(want->key));
+	return err_set(err, ERR_INVALID, "answered %.*s where %.*s was expected%s%.*s",
+		STR_ARGS(got->text.ptr ? got->text : STR("something else")), STR_ARGS(want->text.ptr ? want->text : STR("something else")),
+		want->key.len ? " for " : "", STR_ARGS(want->key));
 }
 
 /* Walks what is expected; members of the answer that nobody expected are fine, missing ones and other lengths of lists are not. */
@@ -93,7 +94,9 @@ int golden_compare(const struct golden_example *example, struct str answer, stru
 	const struct value *got = value_get(document->root, "predictions");
 	if (!got)
 		return err_set(err, ERR_INVALID, "the answer has no predictions");
-	struct { const struct value *want, *parent, *item; } levels[DEPTH_MAX];
+	struct {
+		const struct value *want, *parent, *item;
+	} levels[DEPTH_MAX];
 	const struct value *want = example->predictions;
 	int depth = 0;
 	for (;;) {

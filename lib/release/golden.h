@@ -1,6 +1,6 @@
 /* Golden examples: requests with their expected answers, a JSON object a line. Here they are replayed over HTTP, at the canary or through
- * the front door, and the answers compared. Numbers may differ by the example's tolerance, absolute below 1 and relative above; whole numbers,
- * texts and nulls must be the same. */
+ * the front door, and the answers compared. Numbers may differ by the example's tolerance, absolute below 1 and relative above; whole
+ * numbers, texts and nulls must be the same. */
 #pragma once
 
 #include "data/value.h"

@@ -23,12 +23,24 @@ const char *phase_name(enum phase phase) {
 }
 
 void head_entry_revision(const struct head_entry *entry, struct revision *out) {
-	*out = (struct revision) {.image = entry->image, .settings = entry->settings, .release = entry->n};
+	*out = (struct revision){.image = entry->image, .settings = entry->settings, .release = entry->n};
 	revision_name(&entry->image, &entry->settings, out->name);
 }
 
 bool head_entry_is(const struct head_entry *entry, const struct revision *revision) {
 	return entry->n && digest_equal(&entry->image, &revision->image) && digest_equal(&entry->settings, &revision->settings);
+}
+
+void head_text(char *out, size_t size, const char *text) {
+	size_t len = text ? strnlen(text, size - 1) : 0;
+	bool is_whole = text && utf8_is_valid(text, strlen(text));
+	while (is_whole && len && ((unsigned char) text[len] & 0xc0) == 0x80)
+		len--;
+	for (size_t i = 0; i < len; i++) {
+		unsigned char byte = (unsigned char) text[i];
+		out[i] = byte < 0x20 || byte == 0x7f ? ' ' : byte >= 0x80 && !is_whole ? '?' : text[i];
+	}
+	out[len] = '\0';
 }
 
 void head_refuse(struct head *head, const struct digest *image) {
@@ -98,7 +110,7 @@ static int read_digest(const struct value *v, const char *path, struct digest *o
 	struct str text;
 	if (value_opt_str(v, path, STR(""), &text, err) != 0)
 		return -1;
-	*out = (struct digest) {0};
+	*out = (struct digest){0};
 	return text.len ? digest_parse(text, out, err) : 0;
 }
 
@@ -108,7 +120,8 @@ static int read_entry(const struct value *v, struct head_entry *out, struct err 
 	char since[CLOCK_TEXT_MAX];
 	if (value_need_int(v, "n", &out->n, err) != 0 || read_digest(v, "release", &out->release, err) != 0 ||
 		read_digest(v, "image", &out->image, err) != 0 || read_digest(v, "settings", &out->settings, err) != 0 ||
-		read_text(v, "since", since, sizeof(since), err) != 0 || read_text(v, "commit", out->commit, sizeof(out->commit), err) != 0 ||
+		read_text(v, "since", since, sizeof(since), err) != 0 ||
+		read_text(v, "commit", out->commit, sizeof(out->commit), err) != 0 ||
 		read_text(v, "actor", out->actor, sizeof(out->actor), err) != 0)
 		return -1;
 	if (since[0] && clock_parse(since, &out->since_s) != 0)
@@ -136,9 +149,10 @@ static int read_lock(const struct value *v, struct head_lock *out, struct err *e
 	if (!v || v->kind == VALUE_NULL)
 		return 0;
 	if (read_text(v, "holder", out->holder, sizeof(out->holder), err) != 0 ||
-		read_text(v, "token", out->token, sizeof(out->token), err) != 0 || read_text(v, "verb", out->verb, sizeof(out->verb), err) != 0 ||
-		value_need_int(v, "renew", &out->renew, err) != 0 || value_opt_int(v, "ttl_s", 15, &out->ttl_s, err) != 0 ||
-		value_need_int(v, "fence", &out->fence, err) != 0 || value_opt_int(v, "to", 0, &out->to, err) != 0)
+		read_text(v, "token", out->token, sizeof(out->token), err) != 0 ||
+		read_text(v, "verb", out->verb, sizeof(out->verb), err) != 0 || value_need_int(v, "renew", &out->renew, err) != 0 ||
+		value_opt_int(v, "ttl_s", 15, &out->ttl_s, err) != 0 || value_need_int(v, "fence", &out->fence, err) != 0 ||
+		value_opt_int(v, "to", 0, &out->to, err) != 0)
 		return -1;
 	return 0;
 }
@@ -151,7 +165,7 @@ static int read_history(const struct value *v, struct head *out, struct err *err
 	while (rest.ptr && rest.len && out->history_count < HEAD_HISTORY_MAX) {
 		struct str item = str_cut(rest, ' ', &rest);
 		int64_t n;
-		if (item.len < 2 || num_int((struct str) {item.ptr, item.len - 1}, 1, INT64_MAX, &n) != 0)
+		if (item.len < 2 || num_int((struct str){item.ptr, item.len - 1}, 1, INT64_MAX, &n) != 0)
 			return err_set(err, ERR_INVALID, "history: \"%.*s\" is not a number and a letter", STR_ARGS(item));
 		head_note(out, n, item.ptr[item.len - 1]);
 	}
@@ -159,7 +173,8 @@ static int read_history(const struct value *v, struct head *out, struct err *err
 }
 
 static int read_lists(const struct value *root, struct head *out, struct err *err) {
-	const struct value *refused = value_get(root, "refused"), *debts = value_get(root, "debts"), *unpushed = value_get(root, "unpushed");
+	const struct value *refused = value_get(root, "refused"), *debts = value_get(root, "debts"),
+			   *unpushed = value_get(root, "unpushed");
 	value_each(item, refused) {
 		struct digest image;
 		if (digest_parse(item->text, &image, err) != 0)
@@ -182,9 +197,11 @@ static int read_lists(const struct value *root, struct head *out, struct err *er
 }
 
 static int read_root(const struct value *root, struct head *out, struct err *err) {
-	if (read_text(root, "service", out->service, sizeof(out->service), err) != 0 || read_text(root, "env", out->env, sizeof(out->env), err) != 0 ||
+	if (read_text(root, "service", out->service, sizeof(out->service), err) != 0 ||
+		read_text(root, "env", out->env, sizeof(out->env), err) != 0 ||
 		value_need_int(root, "generation", &out->generation, err) != 0 || value_opt_int(root, "next", 1, &out->next, err) != 0 ||
-		value_opt_int(root, "live.n", 0, &out->live, err) != 0 || read_text(root, "frozen", out->frozen, sizeof(out->frozen), err) != 0)
+		value_opt_int(root, "live.n", 0, &out->live, err) != 0 ||
+		read_text(root, "frozen", out->frozen, sizeof(out->frozen), err) != 0)
 		return -1;
 	if (read_entry(value_get(root, "good"), &out->good, err) != 0)
 		return err_wrap(err, "good");
@@ -202,18 +219,18 @@ static int read_root(const struct value *root, struct head *out, struct err *err
 static int cannot_read(struct err *err) {
 	err->code = ERR_INVALID;
 	err_wrap(err, "the head of this service can't be read");
-	return err_fix(err, "mlctl doctor   (shows the head and how to rebuild it from the releases)");
+	return err_fix(err, "mlctl destroy --force, then mlctl deploy   (the releases are still in the registry)");
 }
 
 int head_parse(const char *bytes, size_t len, struct head *out, struct err *err) {
 	if (len == 0) {
-		*out = (struct head) {.next = 1};
+		*out = (struct head){.next = 1};
 		return 0;
 	}
 	AUTO_DOCUMENT struct document *document = NULL;
 	struct value_limits limits = {TARGET_HEAD_BYTES_MAX, 4000, 8};
 	struct str schema;
-	if (json_read("head", (struct str) {bytes, len}, limits, &document, err) != 0 ||
+	if (json_read("head", (struct str){bytes, len}, limits, &document, err) != 0 ||
 		value_need_str(document->root, "schema", &schema, err) != 0)
 		return cannot_read(err);
 	if (!str_is(schema, HEAD_SCHEMA)) {
@@ -221,8 +238,8 @@ int head_parse(const char *bytes, size_t len, struct head *out, struct err *err)
 			err_set(err, ERR_INVALID, "schema: \"%.*s\" is not %s", STR_ARGS(schema), HEAD_SCHEMA);
 			return cannot_read(err);
 		}
-		err_set(err, ERR_CONFLICT, "the head of this service has schema %.*s, this mlctl knows %s and leaves it alone", STR_ARGS(schema),
-			HEAD_SCHEMA);
+		err_set(err, ERR_CONFLICT, "the head of this service has schema %.*s, this mlctl knows %s and leaves it alone",
+			STR_ARGS(schema), HEAD_SCHEMA);
 		return err_fix(err, "use the newer mlctl that wrote it");
 	}
 	struct head head = {.exists = true, .next = 1};

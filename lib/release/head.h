@@ -39,9 +39,9 @@ struct head_candidate {
 	struct head_entry is;
 	enum phase phase;
 	double weight;
-	int64_t again;        /* the release that this one repeats; 0: a deploy */
+	int64_t again; /* the release that this one repeats; 0: a deploy */
 	bool is_interrupted;
-	bool is_judged_bad;   /* its image goes onto the refused list when it is undone */
+	bool is_judged_bad; /* its image goes onto the refused list when it is undone */
 	bool is_undecided;
 };
 
@@ -54,7 +54,7 @@ struct head_lock { /* fence 0: free */
 struct head {
 	bool exists;
 	char service[64], env[40];
-	int64_t generation, next; /* next: the number that the next release gets */
+	int64_t generation, next;	  /* next: the number that the next release gets */
 	struct head_entry good, previous; /* previous: where a rollback goes */
 	int64_t live;
 	struct head_candidate candidate;
@@ -62,7 +62,10 @@ struct head {
 	size_t debt_count;
 	struct digest refused[HEAD_REFUSED_MAX];
 	size_t refused_count;
-	struct { int64_t n; char state; } history[HEAD_HISTORY_MAX]; /* oldest first; 'g' good, 'r' rolled back, 'f' failed, 'u' undecided, 'i' interrupted */
+	struct {
+		int64_t n;
+		char state;
+	} history[HEAD_HISTORY_MAX]; /* oldest first; 'g' good, 'r' rolled back, 'f' failed, 'u' undecided, 'i' interrupted */
 	size_t history_count;
 	int64_t unpushed[8]; /* releases whose record the registry does not have yet */
 	size_t unpushed_count;
@@ -74,6 +77,8 @@ struct head {
 int head_parse(const char *bytes, size_t len, struct head *out, struct err *err);
 /* At most TARGET_HEAD_BYTES_MAX: the oldest history goes first when it is too much. */
 int head_write(const struct head *head, char out[TARGET_HEAD_BYTES_MAX], size_t *len, struct err *err);
+/* Copies text from outside so that it surely reads back: cut at a character's end, control bytes as spaces, what is not UTF-8 as '?'. */
+void head_text(char *out, size_t size, const char *text);
 void head_refuse(struct head *head, const struct digest *image);
 void head_allow(struct head *head, const struct digest *image);
 bool head_refuses(const struct head *head, const struct digest *image);

@@ -8,15 +8,24 @@ int release_head_read(const struct release_context *context, struct release_head
 	if (head_load(&run, err) != 0)
 		return -1;
 	const struct head *head = &run.head;
-	*out = (struct release_head) {.exists = head->exists, .generation = head->generation, .good = head->good.n, .live = head->live,
-		.previous = head->previous.n, .candidate = head->candidate.is.n, .weight = head->candidate.weight,
-		.since_s = head->candidate.is.n ? head->candidate.is.since_s : head->good.since_s, .good_since_s = head->good.since_s,
-		.good_release = head->good.release, .candidate_release = head->candidate.is.release, .refused_count = head->refused_count};
+	*out = (struct release_head){.exists = head->exists,
+		.generation = head->generation,
+		.good = head->good.n,
+		.live = head->live,
+		.previous = head->previous.n,
+		.candidate = head->candidate.is.n,
+		.weight = head->candidate.weight,
+		.since_s = head->candidate.is.n ? head->candidate.is.since_s : head->good.since_s,
+		.good_since_s = head->good.since_s,
+		.good_release = head->good.release,
+		.candidate_release = head->candidate.is.release,
+		.refused_count = head->refused_count};
 	head_entry_revision(&head->good, &out->good_revision);
 	head_entry_revision(&head->previous, &out->previous_revision);
 	head_entry_revision(&head->candidate.is, &out->candidate_revision);
 	out->live_revision = head->live == head->candidate.is.n && head->live ? out->candidate_revision : out->good_revision;
-	snprintf(out->phase, sizeof(out->phase), "%s%s", phase_name(head->candidate.phase), head->candidate.is_interrupted ? " interrupted" : "");
+	snprintf(out->phase, sizeof(out->phase), "%s%s", phase_name(head->candidate.phase),
+		head->candidate.is_interrupted ? " interrupted" : "");
 	snprintf(out->commit, sizeof(out->commit), "%s", head->good.commit);
 	snprintf(out->actor, sizeof(out->actor), "%s", head->good.actor);
 	snprintf(out->frozen, sizeof(out->frozen), "%s", head->frozen);
@@ -90,7 +99,7 @@ int release_list_read(const struct release_context *context, struct release_list
 	if (head_load(&run, err) != 0)
 		return -1;
 	const struct head *head = &run.head;
-	*out = (struct release_list) {0};
+	*out = (struct release_list){0};
 	add_number(out, head, head->candidate.is.n);
 	add_number(out, head, head->good.n);
 	for (size_t i = head->history_count; i > 0; i--)
@@ -100,7 +109,8 @@ int release_list_read(const struct release_context *context, struct release_list
 	if (context->store && store_tags(context->store, &tags, &away) == 0)
 		for (size_t i = 0; i < tags.count; i++)
 			add_number(out, head, record_tag_number(tags.items[i], context->env));
-	_Static_assert(offsetof(struct release_list, items[0].n) == offsetof(struct release_list, items), "n is first: the order reads it there");
+	_Static_assert(
+		offsetof(struct release_list, items[0].n) == offsetof(struct release_list, items), "n is first: the order reads it there");
 	qsort(out->items, out->count, sizeof(out->items[0]), by_number_down);
 	return 0;
 }

@@ -63,7 +63,8 @@ static int resolve(struct run *run, const char *bytes, size_t len, struct err *e
 		return lost(run, &head, err);
 	if (!run->is_holding) {
 		run->head = head;
-		return err_set(err, ERR_CONFLICT, "the head was changed by another meanwhile%s", why == ERR_CONFLICT ? "" : " (after a lost answer)");
+		return err_set(err, ERR_CONFLICT, "the head was changed by another meanwhile%s",
+			why == ERR_CONFLICT ? "" : " (after a lost answer)");
 	}
 	memcpy(run->head.frozen, head.frozen, sizeof(head.frozen));
 	run->head.generation = head.generation;
@@ -131,8 +132,8 @@ static void make_token(char out[HEAD_TOKEN_MAX]) {
 
 static int write_lock(struct run *run, const struct lock_wish *wish, struct err *err) {
 	struct head_lock *lock = &run->head.lock;
-	*lock = (struct head_lock) {.renew = 0, .ttl_s = LEASE_TTL_S, .fence = run->head.generation + 1, .to = wish->to};
-	snprintf(lock->holder, sizeof(lock->holder), "%s", run->context->actor ? run->context->actor : "somebody");
+	*lock = (struct head_lock){.renew = 0, .ttl_s = LEASE_TTL_S, .fence = run->head.generation + 1, .to = wish->to};
+	head_text(lock->holder, sizeof(lock->holder), run->context->actor ? run->context->actor : "somebody");
 	snprintf(lock->verb, sizeof(lock->verb), "%s", wish->verb);
 	memcpy(lock->token, run->token, sizeof(lock->token));
 	if (head_save(run, err) != 0)
@@ -175,7 +176,8 @@ int lock_take(struct run *run, const struct lock_wish *wish, struct err *err) {
 	bool is_told = false;
 	make_token(run->token);
 	if (run->context->target->hold)
-		best_effort(run->context->target->hold(run->context->target_state, run->token, &(struct err) {0})); /* then the lease ends by its renewals */
+		best_effort(run->context->target->hold(
+			run->context->target_state, run->token, &(struct err){0})); /* then the lease ends by its renewals */
 	for (;;) {
 		if (head_load(run, err) != 0)
 			return -1;
@@ -227,7 +229,7 @@ int lock_keep(struct run *run, struct err *err) {
 int lock_free(struct run *run, struct err *err) {
 	if (!run->is_holding)
 		return 0;
-	run->head.lock = (struct head_lock) {0};
+	run->head.lock = (struct head_lock){0};
 	if (head_save(run, err) != 0)
 		return err_wrap(err, "freeing the lock (it ends by itself within %d s)", LEASE_TTL_S);
 	run->is_holding = false;

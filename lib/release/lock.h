@@ -14,10 +14,10 @@ int head_load(struct run *run, struct err *err);
 int head_save(struct run *run, struct err *err);
 
 struct lock_wish {
-	const char *verb;        /* "deploy" "rollback" "destroy" */
-	int64_t to;              /* a rollback's goal: a second rollback there waits and is the same one */
-	int64_t wait_ms;         /* 0: give up at the first renewal seen */
-	bool is_preempting;      /* takes the lock from a deploy whose candidate does not serve yet */
+	const char *verb;   /* "deploy" "rollback" "destroy" */
+	int64_t to;	    /* a rollback's goal: a second rollback there waits and is the same one */
+	int64_t wait_ms;    /* 0: give up at the first renewal seen */
+	bool is_preempting; /* takes the lock from a deploy whose candidate does not serve yet */
 };
 int lock_take(struct run *run, const struct lock_wish *wish, struct err *err);
 /* Renews when it is time; called before each effect and while waiting. ERR_LOCKED: lost. Any other error: not renewed
@@ -25,6 +25,6 @@ int lock_take(struct run *run, const struct lock_wish *wish, struct err *err);
 int lock_keep(struct run *run, struct err *err);
 /* Frees it with one more write of the head. */
 int lock_free(struct run *run, struct err *err);
-/* A change was refused for its fence (ERR_LOCKED), but the head says that the lock is ours: the target remembers a fence of a service that was
- * destroyed since. Takes a higher one; true: try again. False: the lock is really lost, and *err says so. */
+/* A change was refused for its fence (ERR_LOCKED), but the head says that the lock is ours: the target remembers a fence of a service that
+ * was destroyed since. Takes a higher one; true: try again. False: the lock is really lost, and *err says so. */
 bool lock_raise(struct run *run, struct err *err);

@@ -12,7 +12,6 @@ bool plan_is_serving(const struct observed *observed, const struct revision *rev
 	return true;
 }
 
-
 __attribute__((format(printf, 3, 4))) static void refuse(struct release_plan *out, const char *fix, const char *format, ...) {
 	va_list args;
 	va_start(args, format);
@@ -25,12 +24,12 @@ __attribute__((format(printf, 3, 4))) static void refuse(struct release_plan *ou
 void plan_deploy(const struct head *head, const struct observed *live, const struct deploy_request *request, struct release_plan *out) {
 	const struct head_candidate *candidate = &head->candidate;
 	bool is_good = head_entry_is(&head->good, &request->revision);
-	*out = (struct release_plan) {.n = head->next, .from = head->good.n};
+	*out = (struct release_plan){.n = head->next, .from = head->good.n};
 	if (is_good && !candidate->is.n && !head->debt_count && !request->is_forced && plan_is_serving(live, &request->revision)) {
 		out->kind = PLAN_UNCHANGED;
 		out->n = head->good.n;
-		snprintf(out->text, sizeof(out->text), "unchanged: model, settings and live digest equal r%" PRId64 ", %zu/%zu ready", head->good.n,
-			live->count, live->count);
+		snprintf(out->text, sizeof(out->text), "unchanged: model, settings and live digest equal r%" PRId64 ", %zu/%zu ready",
+			head->good.n, live->count, live->count);
 		return;
 	}
 	if (head->frozen[0]) {
@@ -38,17 +37,21 @@ void plan_deploy(const struct head *head, const struct observed *live, const str
 		return;
 	}
 	if (head_refuses(head, &request->revision.image) && !request->is_refused_allowed) {
-		refuse(out, "mlctl deploy --allow-refused", "the image %.19s... was refused: an earlier canary of it failed", request->revision.image.text);
+		refuse(out, "mlctl deploy --allow-refused", "the image %.19s... was refused: an earlier canary of it failed",
+			request->revision.image.text);
 		return;
 	}
-	if (candidate->is.n && !candidate->again && head_entry_is(&candidate->is, &request->revision) && candidate->phase < PHASE_ROLLBACK) {
+	if (candidate->is.n && !candidate->again && head_entry_is(&candidate->is, &request->revision) &&
+		candidate->phase < PHASE_ROLLBACK) {
 		out->kind = PLAN_RESUME;
 		out->n = candidate->is.n;
 		snprintf(out->text, sizeof(out->text), "r%" PRId64 " goes on: it stopped in %s", out->n, phase_name(candidate->phase));
 		return;
 	}
-	out->kind = !head->good.n ? PLAN_FIRST : is_good ? PLAN_REPAIR
-		: request->canary.is_none || request->is_first_canary_skipped ? PLAN_DIRECT : PLAN_CANARY;
+	out->kind = !head->good.n						  ? PLAN_FIRST
+		    : is_good							  ? PLAN_REPAIR
+		    : request->canary.is_none || request->is_first_canary_skipped ? PLAN_DIRECT
+										  : PLAN_CANARY;
 	static const char *const how[] = {
 		[PLAN_FIRST] = "the first release: all at once",
 		[PLAN_REPAIR] = "the same revision again: it does not serve as it should",
@@ -60,7 +63,7 @@ void plan_deploy(const struct head *head, const struct observed *live, const str
 
 void plan_rollback(const struct head *head, const struct rollback_request *request, struct release_plan *out) {
 	const struct head_candidate *candidate = &head->candidate;
-	*out = (struct release_plan) {.n = head->next, .from = head->good.n, .to = request->to};
+	*out = (struct release_plan){.n = head->next, .from = head->good.n, .to = request->to};
 	if (candidate->is.n && candidate->again && (!request->to || request->to == candidate->again)) {
 		out->kind = PLAN_RESUME; /* an earlier rollback stopped half way */
 		out->n = candidate->is.n;
@@ -81,8 +84,8 @@ void plan_rollback(const struct head *head, const struct rollback_request *reque
 	if (!out->to)
 		out->to = head->previous.n;
 	if (!out->to) {
-		refuse(out, "mlctl history   (then: mlctl rollback --to rN)", "nothing to go back to: no good release is known before r%" PRId64,
-			head->good.n);
+		refuse(out, "mlctl history   (then: mlctl rollback --to rN)",
+			"nothing to go back to: no good release is known before r%" PRId64, head->good.n);
 		return;
 	}
 	if (out->to >= head->next) {

@@ -43,7 +43,8 @@ static void add_canary(struct document *document, struct value *root, const stru
 	value_add_int(document, v, "health_failures_max", canary->health_failures_max);
 }
 
-static void add_redacted(const struct release_context *context, struct document *document, struct value *root, const char *key, const char *text) {
+static void add_redacted(
+	const struct release_context *context, struct document *document, struct value *root, const char *key, const char *text) {
 	if (!text)
 		return;
 	AUTO_BUF struct buf clean = BUF(4096);
@@ -145,10 +146,11 @@ void record_pack_clear(struct record_pack *pack) {
 	struct blob *blobs[] = {&pack->record, &pack->config, &pack->manifest, &pack->evidence, &pack->evidence_manifest, &pack->index};
 	for (size_t i = 0; i < sizeof(blobs) / sizeof(blobs[0]); i++)
 		free(blobs[i]->owned);
-	*pack = (struct record_pack) {0};
+	*pack = (struct record_pack){0};
 }
 
-int record_pack(const struct release_context *context, int64_t n, const char *record, const char *evidence, struct record_pack *out, struct err *err) {
+int record_pack(const struct release_context *context, int64_t n, const char *record, const char *evidence, struct record_pack *out,
+	struct err *err) {
 	AUTO_DOCUMENT struct document *document = NULL;
 	struct value_limits limits = {RECORD_BYTES_MAX, 500000, 128};
 	struct str image;
@@ -207,7 +209,7 @@ int record_keep(const struct release_context *context, int64_t n, const char *re
 void kept_clear(struct kept *kept) {
 	free(kept->record);
 	free(kept->evidence);
-	*kept = (struct kept) {0};
+	*kept = (struct kept){0};
 }
 
 static int fetch_kept(const struct release_context *context, int64_t n, struct kept *out, struct err *err) {
@@ -240,7 +242,7 @@ static int fetch_artifact(const struct release_context *context, const struct va
 		struct str text;
 		size_t len;
 		if (store_get_manifest(context->store, name, &manifest, err) != 0 ||
-			json_read("manifest", (struct str) {manifest.bytes, manifest.len}, VALUE_LIMITS_WIRE, &document, err) != 0 ||
+			json_read("manifest", (struct str){manifest.bytes, manifest.len}, VALUE_LIMITS_WIRE, &document, err) != 0 ||
 			value_need_str(value_at(value_get(document->root, "layers"), 0), "digest", &text, err) != 0 ||
 			digest_parse(text, &layer, err) != 0)
 			return -1;
@@ -258,14 +260,14 @@ static int fetch_pushed(const struct release_context *context, int64_t n, struct
 	struct kept kept __attribute__((cleanup(kept_clear))) = {0};
 	if (store_get_manifest(context->store, tag, &manifest, err) != 0)
 		return -1;
-	if (json_read(tag, (struct str) {manifest.bytes, manifest.len}, VALUE_LIMITS_WIRE, &document, err) != 0 ||
+	if (json_read(tag, (struct str){manifest.bytes, manifest.len}, VALUE_LIMITS_WIRE, &document, err) != 0 ||
 		fetch_artifact(context, document->root, MEDIA_RECORD, &kept.record, err) != 0 ||
 		fetch_artifact(context, document->root, MEDIA_EVIDENCE, &kept.evidence, err) != 0)
 		return err_wrap(err, "%s", tag);
 	if (!kept.record)
 		return err_set(err, ERR_NOT_FOUND, "%s names no record", tag);
 	*out = kept;
-	kept = (struct kept) {0};
+	kept = (struct kept){0};
 	return 0;
 }
 

@@ -1,6 +1,6 @@
-/* The record of a release: one JSON text (mlctl.release/1), and how it lies in a registry: an index tagged "mlctl.<env>.r<N>" that lists the
- * image's manifest and the record's (an artifact whose subject is the image), so that one tag keeps both alive in any registry. The index's
- * digest is the release's; each record names the one before it. The target keeps the same text for a rollback without the registry.
+/* The record of a release: one JSON text (mlctl.release/1), and how it lies in a registry: an index tagged "mlctl.<env>.r<N>" that lists
+ * the image's manifest and the record's (an artifact whose subject is the image), so that one tag keeps both alive in any registry. The
+ * index's digest is the release's; each record names the one before it. The target keeps the same text for a rollback without the registry.
  *
  * Internal to release/. Pure but for record_push, record_fetch and the keep_* calls. */
 #pragma once
@@ -26,7 +26,8 @@ struct record_pack { /* what goes into the registry; every blob owns its text */
 	struct blob record, config, manifest, evidence, evidence_manifest, index;
 };
 /* evidence may be NULL. Texts are copied. */
-int record_pack(const struct release_context *context, int64_t n, const char *record, const char *evidence, struct record_pack *out, struct err *err);
+int record_pack(const struct release_context *context, int64_t n, const char *record, const char *evidence, struct record_pack *out,
+	struct err *err);
 void record_pack_clear(struct record_pack *pack);
 int record_push(const struct release_context *context, int64_t n, const struct record_pack *pack, struct err *err);
 

@@ -3,8 +3,8 @@
 #include "release/engine.h"
 #include "release/lock.h"
 #include "release/plan.h"
-#include "release/session.h"
 #include "release/record.h"
+#include "release/session.h"
 
 #include <inttypes.h>
 
@@ -12,7 +12,7 @@ static int64_t first_number(const struct release_context *context) {
 	AUTO_TEXTS struct texts tags = {0};
 	int64_t highest = 0;
 	/* Numbers of a service that was destroyed are not given again while its tags are there. */
-	if (!context->store || store_tags(context->store, &tags, &(struct err) {0}) != 0)
+	if (!context->store || store_tags(context->store, &tags, &(struct err){0}) != 0)
 		return 1;
 	for (size_t i = 0; i < tags.count; i++) {
 		int64_t n = record_tag_number(tags.items[i], context->env);
@@ -24,7 +24,7 @@ static int64_t first_number(const struct release_context *context) {
 static int look_live(struct run *run, const struct deploy_request *request, struct observed *live, struct err *err) {
 	struct revision revision = request->revision;
 	revision_name(&revision.image, &revision.settings, revision.name);
-	*live = (struct observed) {0};
+	*live = (struct observed){0};
 	return run->head.good.n ? engine_observe(run, &revision, live, err) : 0;
 }
 
@@ -66,27 +66,39 @@ static int begin_deploy(struct run *run, const struct deploy_request *request, c
 	const struct release_context *context = run->context;
 	struct subject *subject = &run->subject;
 	struct head_entry *entry = &subject->entry;
-	*entry = (struct head_entry) {.n = plan->n, .image = request->revision.image, .settings = request->revision.settings,
+	*entry = (struct head_entry){.n = plan->n,
+		.image = request->revision.image,
+		.settings = request->revision.settings,
 		.since_s = clock_wall_s(context->clock)};
 	if (entry->n == 1)
 		entry->n = first_number(context);
 	session_copy_commit(request->facts, entry->commit);
-	snprintf(entry->actor, sizeof(entry->actor), "%s", context->actor ? context->actor : "");
+	head_text(entry->actor, sizeof(entry->actor), context->actor);
 	head_entry_revision(entry, &subject->revision);
 	subject->objects = request->objects;
 	subject->golden = request->golden;
 	subject->is_same = head_entry_is(&run->head.good, &subject->revision);
-	struct record_input input = {.n = entry->n, .image_size = request->image_manifest_size, .revision = &subject->revision,
-		.image_index = &request->image_index, .objects = request->objects, .settings = request->settings, .facts = request->facts,
-		.golden = request->golden, .reason = request->reason, .canary = &request->canary, .before = &run->head.good,
+	struct record_input input = {.n = entry->n,
+		.image_size = request->image_manifest_size,
+		.revision = &subject->revision,
+		.image_index = &request->image_index,
+		.objects = request->objects,
+		.settings = request->settings,
+		.facts = request->facts,
+		.golden = request->golden,
+		.reason = request->reason,
+		.canary = &request->canary,
+		.before = &run->head.good,
 		.back = &run->head.good};
 	run->back = run->head.good;
 	return session_open_release(run, &input, err);
 }
 
-static enum event entry_of(const struct run *run, const struct release_plan *plan, enum phase left_in, const struct deploy_request *request) {
+static enum event entry_of(
+	const struct run *run, const struct release_plan *plan, enum phase left_in, const struct deploy_request *request) {
 	bool has_split = (run->context->target->caps & TARGET_SPLIT) != 0;
-	bool is_canary = run->head.good.n && !run->subject.is_same && !request->canary.is_none && !request->is_first_canary_skipped && has_split;
+	bool is_canary =
+		run->head.good.n && !run->subject.is_same && !request->canary.is_none && !request->is_first_canary_skipped && has_split;
 	if (plan->kind == PLAN_RESUME && left_in >= PHASE_PROMOTE)
 		return EVENT_DIRECT;
 	return is_canary ? EVENT_CANARY : EVENT_DIRECT;
@@ -142,7 +154,7 @@ static int deploy_once(const struct release_context *context, const struct deplo
 	struct run run __attribute__((cleanup(run_clear)));
 	struct release_plan plan;
 	struct observed live;
-	*result = (struct release_result) {0};
+	*result = (struct release_result){0};
 	run_init(&run, context, table);
 	set_up(&run, request);
 	if (head_load(&run, err) != 0 || look_live(&run, request, &live, err) != 0)
@@ -180,7 +192,8 @@ int release_deploy_with(const struct release_context *context, const struct depl
 	return deploy_once(context, request, table, result, &is_again, err);
 }
 
-int release_deploy(const struct release_context *context, const struct deploy_request *request, struct release_result *result, struct err *err) {
+int release_deploy(
+	const struct release_context *context, const struct deploy_request *request, struct release_result *result, struct err *err) {
 	return release_deploy_with(context, request, engine_table, result, err);
 }
 

@@ -7,28 +7,29 @@
 enum outcome { /* exit codes of the contract, beside err.code for failures before anything was touched */
 	OUTCOME_DONE = 0,
 	OUTCOME_UNCHANGED,
-	OUTCOME_FAILED,          /* nothing to go back to: 8 */
-	OUTCOME_ROLLED_BACK,     /* old version verified: 9 */
+	OUTCOME_FAILED,		 /* nothing to go back to: 8 */
+	OUTCOME_ROLLED_BACK,	 /* old version verified: 9 */
 	OUTCOME_ROLLBACK_FAILED, /* 10 */
-	OUTCOME_UNDECIDED,       /* 11 */
-	OUTCOME_REFUSED,         /* conflict, frozen, refused digest: 12 */
-	OUTCOME_INTERRUPTED,     /* 130/143 */
-	OUTCOME_LOCKED,          /* 7 */
+	OUTCOME_UNDECIDED,	 /* 11 */
+	OUTCOME_REFUSED,	 /* conflict, frozen, refused digest: 12 */
+	OUTCOME_INTERRUPTED,	 /* 130/143 */
+	OUTCOME_LOCKED,		 /* 7 */
 };
 
 struct canary_settings { /* project/ fills it; durations in ms */
 	bool is_none;
-	double weight;           /* percent */
+	double weight; /* percent */
 	int64_t for_ms, max_ms, interval_ms;
 	int64_t requests_min;
-	double error_rate_max;   /* share 0..1 */
+	double error_rate_max; /* share 0..1 */
 	int64_t latency_p99_ms;
 	int64_t health_failures_max;
 };
 
 /* What happens, as it happens: for the screen and --events json. Texts are lent for the call. */
 struct release_event {
-	const char *kind; /* "plan" "lock" "preflight" "stage" "canary" "bake" "gate" "promote" "smoke" "evidence" "rollback" "commit" "done" ... */
+	const char *kind; /* "plan" "lock" "preflight" "stage" "canary" "bake" "gate" "promote" "smoke" "evidence" "rollback" "commit"
+			     "done" ... */
 	const char *text; /* one line for people */
 	int64_t elapsed_ms, release;
 	/* bake */
@@ -39,49 +40,50 @@ struct release_event {
 struct release_context {
 	const struct target *target;
 	void *target_state;
-	struct store *store;            /* NULL: registry unreachable or not needed (hot rollback) */
-	struct http *http;              /* for waiting: http_step with timers */
+	struct store *store; /* NULL: registry unreachable or not needed (hot rollback) */
+	struct http *http;   /* for waiting: http_step with timers */
 	const struct clock *clock;
 	const struct log *log;
 	const struct redactor *redact;
 	const char *service, *env;
-	const char *actor;              /* "ci run 8812" or "user@host" */
-	const char *ci_run;             /* may be NULL */
+	const char *actor;  /* "ci run 8812" or "user@host" */
+	const char *ci_run; /* may be NULL */
 	void (*event)(void *self, const struct release_event *event);
 	void *event_self;
-	int *interrupted;               /* the signal that arrived, 0: none */
+	int *interrupted; /* the signal that arrived, 0: none */
 };
 
 struct deploy_request {
-	struct revision revision;       /* image and settings digests; release is allotted */
+	struct revision revision; /* image and settings digests; release is allotted */
 	struct canary_settings canary;
-	const struct value *objects;    /* rendered by the target */
-	const struct value *settings;   /* merged, for the record */
-	const struct value *facts;      /* git commit, dirty, model sha256, self-test, base: for the record; may be NULL */
+	const struct value *objects;  /* rendered by the target */
+	const struct value *settings; /* merged, for the record */
+	const struct value *facts;    /* git commit, dirty, model sha256, self-test, base: for the record; may be NULL */
 	struct digest image_index;
 	int64_t image_manifest_size;
-	const char *golden;             /* golden.jsonl's text for smoke test and low traffic; NULL: none */
+	const char *golden; /* golden.jsonl's text for smoke test and low traffic; NULL: none */
 	bool is_refused_allowed, is_first_canary_skipped, is_forced;
 	int64_t lock_wait_ms;
-	int64_t ready_timeout_ms;       /* 0: 2 minutes */
+	int64_t ready_timeout_ms; /* 0: 2 minutes */
 	const char *reason;
 };
 struct release_result {
 	enum outcome outcome;
-	int64_t release;      /* the one that serves now */
-	int64_t undone;       /* the one that was rolled back; 0: none */
+	int64_t release; /* the one that serves now */
+	int64_t undone;	 /* the one that was rolled back; 0: none */
 	int64_t elapsed_ms;
-	char cause[512];      /* why it failed */
+	char cause[512]; /* why it failed */
 	char fix[512];
 	char serving[DIGEST_TEXT_MAX];
 };
 /* 0: *result says how it ended (REFUSED and LOCKED too, with cause and fix). -1: it failed before anything was changed, *err says why. */
-int release_deploy(const struct release_context *context, const struct deploy_request *request, struct release_result *result, struct err *err);
+int release_deploy(
+	const struct release_context *context, const struct deploy_request *request, struct release_result *result, struct err *err);
 
 /* What release_deploy() would do now; nothing is changed. For `plan`, `deploy --dry-run`. */
 enum plan_kind {
 	PLAN_UNCHANGED,
-	PLAN_FIRST,   /* nothing serves yet: all at once */
+	PLAN_FIRST, /* nothing serves yet: all at once */
 	PLAN_CANARY,
 	PLAN_DIRECT,  /* canary none: all at once, the old version is kept until the smoke test passed */
 	PLAN_REPAIR,  /* the same release, but it does not serve as it should */
@@ -92,20 +94,21 @@ enum plan_kind {
 };
 struct release_plan {
 	enum plan_kind kind;
-	int64_t n;        /* the number it would get */
+	int64_t n;	  /* the number it would get */
 	int64_t from, to; /* serving now; a rollback's goal */
-	char text[400];   /* one line for people, or why it is refused */
+	char text[400];	  /* one line for people, or why it is refused */
 	char fix[200];
 };
 int release_plan(const struct release_context *context, const struct deploy_request *request, struct release_plan *out, struct err *err);
 
 struct rollback_request {
-	int64_t to;           /* 0: undo what is in flight; else the good release before */
+	int64_t to; /* 0: undo what is in flight; else the good release before */
 	const char *reason;
 	int64_t ready_timeout_ms; /* 0: 2 minutes */
 	int64_t lock_wait_ms;
 };
-int release_rollback(const struct release_context *context, const struct rollback_request *request, struct release_result *result, struct err *err);
+int release_rollback(
+	const struct release_context *context, const struct rollback_request *request, struct release_result *result, struct err *err);
 int release_destroy(const struct release_context *context, bool is_forced, struct release_result *result, struct err *err);
 int release_freeze(const struct release_context *context, const char *reason /* NULL: unfreeze */, struct err *err);
 

@@ -24,7 +24,7 @@ static void find_back(const struct subject *subject, struct head_entry *back) {
 static int begin_rollback(struct run *run, const struct release_plan *plan, struct err *err) {
 	const struct release_context *context = run->context;
 	struct head_entry entry = {.n = plan->n, .since_s = clock_wall_s(context->clock)};
-	snprintf(entry.actor, sizeof(entry.actor), "%s", context->actor ? context->actor : "");
+	head_text(entry.actor, sizeof(entry.actor), context->actor);
 	if (session_read_subject(run, &entry, plan->to, &run->subject, err) != 0)
 		return -1;
 	struct subject *subject = &run->subject;
@@ -38,9 +38,18 @@ static int begin_rollback(struct run *run, const struct release_plan *plan, stru
 	if (value_opt_int(root, "image.size", 0, &image_size, err) != 0 || value_opt_str(root, "image.index", STR(""), &index, err) != 0 ||
 		(index.len && digest_parse(index, &image_index, err) != 0))
 		return -1;
-	struct record_input input = {.n = entry.n, .again = plan->to, .image_size = image_size, .revision = &subject->revision,
-		.image_index = &image_index, .objects = subject->objects, .settings = value_get(root, "settings"),
-		.facts = value_get(root, "facts"), .golden = subject->golden, .reason = run->reason, .before = &run->head.good, .back = &run->back};
+	struct record_input input = {.n = entry.n,
+		.again = plan->to,
+		.image_size = image_size,
+		.revision = &subject->revision,
+		.image_index = &image_index,
+		.objects = subject->objects,
+		.settings = value_get(root, "settings"),
+		.facts = value_get(root, "facts"),
+		.golden = subject->golden,
+		.reason = run->reason,
+		.before = &run->head.good,
+		.back = &run->back};
 	return session_open_release(run, &input, err);
 }
 
@@ -90,8 +99,8 @@ static int undo_leftover(struct run *run, const struct release_plan *plan, struc
 }
 
 /* The goal's number and revision as they were asked for before the lock; the head may have moved on since. */
-static int rollback_locked(struct run *run, const struct rollback_request *request, const struct release_plan *asked, const struct revision *goal,
-	struct release_result *result, struct err *err) {
+static int rollback_locked(struct run *run, const struct rollback_request *request, const struct release_plan *asked,
+	const struct revision *goal, struct release_result *result, struct err *err) {
 	struct release_plan plan;
 	struct rollback_request fixed = *request;
 	bool is_over;
@@ -133,7 +142,7 @@ int release_rollback_with(const struct release_context *context, const struct ro
 	struct run run __attribute__((cleanup(run_clear)));
 	struct release_plan plan;
 	struct revision goal = {0};
-	*result = (struct release_result) {0};
+	*result = (struct release_result){0};
 	run_init(&run, context, table);
 	run.reason = request->reason;
 	if (request->ready_timeout_ms > 0)
@@ -145,14 +154,15 @@ int release_rollback_with(const struct release_context *context, const struct ro
 		return session_refused(&run, &plan, result);
 	if (plan.kind == PLAN_BACK) {
 		struct subject subject = {0};
-		if (session_read_subject(&run, &(struct head_entry) {0}, plan.to, &subject, err) != 0)
+		if (session_read_subject(&run, &(struct head_entry){0}, plan.to, &subject, err) != 0)
 			return session_failed_early(&run, result, err);
 		goal = subject.revision;
 		subject_clear(&subject);
 		if (is_there(&run, &goal)) {
 			run.outcome = OUTCOME_DONE;
 			run.serving = goal.image;
-			run_tell(&run, "unchanged", "r%" PRId64 " is r%" PRId64 "'s version and serves. Nothing to do", run.head.good.n, plan.to);
+			run_tell(&run, "unchanged", "r%" PRId64 " is r%" PRId64 "'s version and serves. Nothing to do", run.head.good.n,
+				plan.to);
 			session_fill_result(&run, result);
 			return 0;
 		}
@@ -169,16 +179,22 @@ int release_rollback_with(const struct release_context *context, const struct ro
 	return rc;
 }
 
-int release_rollback(const struct release_context *context, const struct rollback_request *request, struct release_result *result, struct err *err) {
+int release_rollback(
+	const struct release_context *context, const struct rollback_request *request, struct release_result *result, struct err *err) {
 	return release_rollback_with(context, request, engine_table, result, err);
 }
 
 int release_destroy(const struct release_context *context, bool is_forced, struct release_result *result, struct err *err) {
 	struct run run __attribute__((cleanup(run_clear)));
-	*result = (struct release_result) {0};
+	*result = (struct release_result){0};
 	run_init(&run, context, engine_table);
-	if (head_load(&run, err) != 0)
-		return session_failed_early(&run, result, err);
+	if (head_load(&run, err) != 0) {
+		if (!is_forced || err->code != ERR_INVALID)
+			return session_failed_early(&run, result, err);
+		/* Nobody can hold a lock in a head that can't be read. What goes wrong is an error: there is no outcome to record. */
+		err_clear(err);
+		return context->target->destroy(context->target_state, INT64_MAX, err);
+	}
 	if (!run.head.exists) {
 		run.outcome = OUTCOME_UNCHANGED;
 		session_fill_result(&run, result);
@@ -189,10 +205,10 @@ int release_destroy(const struct release_context *context, bool is_forced, struc
 		snprintf(plan.text, sizeof(plan.text), "%s %s is frozen: %s", run.head.service, run.head.env, run.head.frozen);
 		return session_refused(&run, &plan, result);
 	}
-	if (lock_take(&run, &(struct lock_wish) {.verb = "destroy"}, err) != 0)
+	if (lock_take(&run, &(struct lock_wish){.verb = "destroy"}, err) != 0)
 		return session_failed_early(&run, result, err);
 	/* The intent is a candidate of its own, so that whoever comes after a crash finishes it. */
-	run.head.candidate = (struct head_candidate) {.is = run.head.good, .phase = PHASE_LOCKED};
+	run.head.candidate = (struct head_candidate){.is = run.head.good, .phase = PHASE_LOCKED};
 	if (!run.head.candidate.is.n)
 		run.head.candidate.is.n = run.head.next;
 	run.subject.entry = run.head.candidate.is;
@@ -216,7 +232,7 @@ int release_freeze(const struct release_context *context, const char *reason, st
 		if (head_load(&run, err) != 0)
 			return -1;
 		/* Beside a holder of the lock: only `frozen` changes, and the holder takes it over. */
-		snprintf(run.head.frozen, sizeof(run.head.frozen), "%s", !reason ? "" : reason[0] ? reason : "no reason given");
+		head_text(run.head.frozen, sizeof(run.head.frozen), !reason ? "" : reason[0] ? reason : "no reason given");
 		run.is_guest = true;
 		if (head_save(&run, err) == 0)
 			return 0;

@@ -69,8 +69,8 @@ static void look_at_health(struct run *run, struct bake *bake) {
 }
 
 /* Samples of one side; a call that fails is a round without numbers, which never passes. */
-static int add_samples(struct run *run, struct bake *bake, const struct revision *revision, const struct observed *seen, struct gate_side *side,
-	struct err *err) {
+static int add_samples(struct run *run, struct bake *bake, const struct revision *revision, const struct observed *seen,
+	struct gate_side *side, struct err *err) {
 	const struct release_context *context = run->context;
 	size_t count = 0;
 	struct err missing = {0};
@@ -98,7 +98,8 @@ static void replay_one(struct run *run, struct bake *bake) {
 	run->gate.golden_sent++;
 	if (context->target->call(context->target_state, &run->subject.revision, &request, &answer, &err) != 0)
 		run->gate.golden_lost++;
-	else if (answer.status >= 200 && answer.status < 300 && golden_compare(example, (struct str) {answer.body, answer.body_len}, &err) != 0)
+	else if (answer.status >= 200 && answer.status < 300 &&
+		 golden_compare(example, (struct str){answer.body, answer.body_len}, &err) != 0)
 		run->gate.golden_wrong++;
 }
 
@@ -141,7 +142,8 @@ static int bake_round(struct run *run, struct bake *bake, struct err *err) {
 			}
 		}
 	}
-	best_effort(context->target->poll(context->target_state, bake->stable, &bake->stable_seen, &(struct err) {0})); /* compared with only */
+	best_effort(
+		context->target->poll(context->target_state, bake->stable, &bake->stable_seen, &(struct err){0})); /* compared with only */
 	if (add_samples(run, bake, canary, &bake->canary_seen, &run->gate.canary, err) != 0)
 		return -1;
 	return add_samples(run, bake, bake->stable, &bake->stable_seen, &run->gate.stable, err);
@@ -152,9 +154,18 @@ static void tell_verdict(struct run *run, const struct verdict *v) {
 		[VERDICT_WAIT] = "", [VERDICT_PASS] = "PASS  ", [VERDICT_FAIL] = "FAIL  ", [VERDICT_UNDECIDED] = "UNDECIDED  "};
 	char text[400];
 	snprintf(text, sizeof(text), "%s%s", words[v->kind], v->text);
-	struct release_event event = {.kind = v->kind == VERDICT_WAIT ? "bake" : "gate", .text = text, .weight = run->canary.weight,
-		.requests = v->requests, .errors = v->errors, .error_rate = v->rate, .low = v->low, .high = v->high, .p99_ms = v->p99_ms,
-		.stable_error_rate = v->stable_rate, .stable_p99_ms = v->stable_p99_ms, .progress = v->progress,
+	struct release_event event = {.kind = v->kind == VERDICT_WAIT ? "bake" : "gate",
+		.text = text,
+		.weight = run->canary.weight,
+		.requests = v->requests,
+		.errors = v->errors,
+		.error_rate = v->rate,
+		.low = v->low,
+		.high = v->high,
+		.p99_ms = v->p99_ms,
+		.stable_error_rate = v->stable_rate,
+		.stable_p99_ms = v->stable_p99_ms,
+		.progress = v->progress,
 		.health_failures = run->gate.health_failures + run->gate.canary.restarts};
 	run_emit(run, &event);
 }
@@ -230,7 +241,8 @@ enum event effect_promote(struct run *run) {
 	if (engine_await(run, &wish, &seen, &err) != 0)
 		return engine_event_of(run, &err);
 	run->head.candidate.weight = 100;
-	run_tell(run, "promote", "%zu/%zu replicas answer with %.19s..., 100 %% of the traffic", seen.count, seen.count, subject->revision.image.text);
+	run_tell(run, "promote", "%zu/%zu replicas answer with %.19s..., 100 %% of the traffic", seen.count, seen.count,
+		subject->revision.image.text);
 	return EVENT_DONE;
 }
 
@@ -242,7 +254,7 @@ static int smoke_one(struct run *run, const struct golden_example *example, stru
 		struct target_answer answer __attribute__((cleanup(target_answer_clear))) = {0};
 		int rc = context->target->call(context->target_state, NULL, &request, &answer, err);
 		if (rc == 0 && answer.status >= 200 && answer.status < 300)
-			return golden_compare(example, (struct str) {answer.body, answer.body_len}, err);
+			return golden_compare(example, (struct str){answer.body, answer.body_len}, err);
 		if (rc == 0)
 			err_set(err, answer.status >= 500 ? ERR_NETWORK : ERR_INVALID, "HTTP %d: %.*s", answer.status,
 				(int) (answer.body_len > 200 ? 200 : answer.body_len), answer.body ? answer.body : "");
@@ -305,7 +317,7 @@ static void move_good(struct run *run) {
 	head->debt_count = left;
 	head_allow(head, &now.image);
 	head_note(head, head->good.n, 'g');
-	head->candidate = (struct head_candidate) {0};
+	head->candidate = (struct head_candidate){0};
 }
 
 enum event effect_commit(struct run *run) {

@@ -12,11 +12,11 @@
 
 void subject_clear(struct subject *subject) {
 	document_free(subject->document);
-	*subject = (struct subject) {0};
+	*subject = (struct subject){0};
 }
 
 void run_init(struct run *run, const struct release_context *context, const struct engine_row *table) {
-	*run = (struct run) {.context = context, .table = table, .ready_timeout_ms = READY_TIMEOUT_MS};
+	*run = (struct run){.context = context, .table = table, .ready_timeout_ms = READY_TIMEOUT_MS};
 	run->started_ms = run_now(run);
 }
 
@@ -49,7 +49,7 @@ void run_tell(struct run *run, const char *kind, const char *format, ...) {
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	run_emit(run, &(struct release_event) {.kind = kind, .text = text});
+	run_emit(run, &(struct release_event){.kind = kind, .text = text});
 }
 
 void run_cause(struct run *run, const struct err *err) {
@@ -108,7 +108,7 @@ void run_park(struct run *run) {
 
 struct remote remote_begin(struct run *run) {
 	int64_t until_ms = run_now(run) + (is_stubborn(run) ? UNDO_RETRY_MS : FORWARD_RETRY_MS);
-	return (struct remote) {.run = run, .until_ms = run->is_parking ? run->park_until_ms : until_ms, .pause_ms = PAUSE_MS_FIRST};
+	return (struct remote){.run = run, .until_ms = run->is_parking ? run->park_until_ms : until_ms, .pause_ms = PAUSE_MS_FIRST};
 }
 
 static bool is_worth_another(const struct remote *remote, enum err_code code) {

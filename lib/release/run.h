@@ -11,7 +11,7 @@
 #define LEASE_STOP_MS 10000
 #define FORWARD_RETRY_MS 30000 /* how long a step forward is tried before it counts as failed */
 #define UNDO_RETRY_MS 120000   /* an undo has longer */
-#define PARK_MS 4000           /* an interrupt must be done within 6 s */
+#define PARK_MS 4000	       /* an interrupt must be done within 6 s */
 #define READY_TIMEOUT_MS 120000
 #define WEIGHT_TTL_S 60
 #define JOURNAL_MAX 200
@@ -19,11 +19,11 @@
 struct subject { /* a release on its way: what is needed to make it serve */
 	struct head_entry entry;
 	struct revision revision;
-	int64_t again;                /* the release it repeats; 0: a deploy */
+	int64_t again; /* the release it repeats; 0: a deploy */
 	const struct value *objects;
 	const char *golden;
-	struct document *document;    /* owns the record that objects and golden point into, when it was read back */
-	bool is_same;                 /* the very revision that is good already: a repair, with nothing to undo to */
+	struct document *document; /* owns the record that objects and golden point into, when it was read back */
+	bool is_same;		   /* the very revision that is good already: a repair, with nothing to undo to */
 };
 void subject_clear(struct subject *subject);
 
@@ -38,24 +38,24 @@ struct run {
 	bool is_holding, is_saving, is_undoing, is_parking;
 	char token[HEAD_TOKEN_MAX];
 	int64_t renewed_ms, started_ms;
-	int64_t park_until_ms;        /* everything that an interrupt does is done by then */
-	int raises;                   /* of the fence */
+	int64_t park_until_ms; /* everything that an interrupt does is done by then */
+	int raises;	       /* of the fence */
 
 	struct subject subject;
 	struct canary_settings canary;
-	struct err failure;           /* set when nothing was touched: the command failed before it began */
+	struct err failure; /* set when nothing was touched: the command failed before it began */
 	int64_t ready_timeout_ms;
 	const char *reason;
-	struct head_entry back;       /* where a rollback from the subject will go */
-	struct digest serving;        /* what was verified to serve at the end */
-	bool is_destroyed;            /* a destroy that had stopped half way was finished: begin anew */
-	bool was_touched;             /* an effect has begun: from here on there is something to undo */
+	struct head_entry back; /* where a rollback from the subject will go */
+	struct digest serving;	/* what was verified to serve at the end */
+	bool is_destroyed;	/* a destroy that had stopped half way was finished: begin anew */
+	bool was_touched;	/* an effect has begun: from here on there is something to undo */
 
 	struct gate gate;
 	struct verdict verdict;
-	struct texts journal;         /* who did what when, for the evidence */
-	char *record, *evidence;      /* of the subject, as texts */
-	enum phase failed_phase;      /* where the event came from that led to the undo */
+	struct texts journal;	 /* who did what when, for the evidence */
+	char *record, *evidence; /* of the subject, as texts */
+	enum phase failed_phase; /* where the event came from that led to the undo */
 
 	enum outcome outcome;
 	char cause[512], fix[512];
@@ -73,11 +73,12 @@ void run_tell(struct run *run, const char *kind, const char *format, ...) __attr
 void run_emit(struct run *run, struct release_event *event);
 /* The first cause stays: what came later followed from it. */
 void run_cause(struct run *run, const struct err *err);
-/* Waits in the network's step, so that the lease is renewed and signals are seen. Returns early on a signal (unless undoing). ERR_LOCKED: lease lost. */
+/* Waits in the network's step, so that the lease is renewed and signals are seen. Returns early on a signal (unless undoing). ERR_LOCKED:
+ * lease lost. */
 int run_wait(struct run *run, int64_t ms, struct err *err);
 
-/* Trying again, with back-off, until a deadline: do { rc = call; } while (rc != 0 && remote_again(&remote, err)). When it says no, *err holds
- * why. Only what a repeat can mend is repeated; while undoing that is everything but a lost lease. */
+/* Trying again, with back-off, until a deadline: do { rc = call; } while (rc != 0 && remote_again(&remote, err)). When it says no, *err
+ * holds why. Only what a repeat can mend is repeated; while undoing that is everything but a lost lease. */
 struct remote {
 	struct run *run;
 	int64_t until_ms, pause_ms;

@@ -47,7 +47,7 @@ void session_let_go(struct run *run) {
 int session_back_out(struct run *run, struct release_result *result, struct err *err) {
 	if (run->is_holding) {
 		if (!run->was_touched && run->subject.entry.n && run->head.candidate.is.n == run->subject.entry.n)
-			run->head.candidate = (struct head_candidate) {0};
+			run->head.candidate = (struct head_candidate){0};
 		session_let_go(run);
 	}
 	return session_failed_early(run, result, err);
@@ -58,7 +58,8 @@ void session_copy_commit(const struct value *facts, char out[64]) {
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		const struct value *found = value_find(facts, paths[i]);
 		if (found && found->kind == VALUE_STRING) {
-			snprintf(out, 64, "%.*s", STR_ARGS(found->text));
+			AUTO_FREE char *text = str_dup(found->text);
+			head_text(out, 64, text);
 			return;
 		}
 	}
@@ -71,7 +72,7 @@ void session_forget_old(struct run *run) {
 	int64_t old = head->good.n - KEPT_MIN;
 	if (old < 1 || old == head->previous.n || old == head->good.n || run->outcome != OUTCOME_DONE)
 		return;
-	best_effort(context->target->keep_put(context->target_state, old, NULL, &(struct err) {0}));
+	best_effort(context->target->keep_put(context->target_state, old, NULL, &(struct err){0}));
 }
 
 /* Records that were made while the registry was away. */
@@ -98,7 +99,8 @@ void session_push_owed(struct run *run) {
 	head->unpushed_count = left;
 }
 
-/* Writes the subject's record, gives it to target and registry, and the candidate into the head. For a rollback the registry may be away. */
+/* Writes the subject's record, gives it to target and registry, and the candidate into the head. For a rollback the registry may be away.
+ */
 int session_open_release(struct run *run, const struct record_input *input, struct err *err) {
 	const struct release_context *context = run->context;
 	struct record_pack pack = {0};
@@ -153,7 +155,7 @@ int session_read_subject(struct run *run, const struct head_entry *entry, int64_
 	if (json_read("record", str_of(kept.record), limits, &document, err) != 0 ||
 		value_need_str(document->root, "image.manifest", &image, err) != 0 ||
 		value_need_str(document->root, "revision.settings", &settings, err) != 0 ||
-		value_opt_str(document->root, "golden", (struct str) {0}, &golden, err) != 0 ||
+		value_opt_str(document->root, "golden", (struct str){0}, &golden, err) != 0 ||
 		digest_parse(image, &subject.entry.image, err) != 0 || digest_parse(settings, &subject.entry.settings, err) != 0)
 		return err_wrap(err, "the record of r%" PRId64, from);
 	session_copy_commit(value_get(document->root, "facts"), subject.entry.commit);
@@ -174,11 +176,12 @@ void session_forget_subject(struct run *run) {
 	run->cause[0] = run->fix[0] = '\0';
 	run->is_undoing = false;
 	gate_clear(&run->gate);
-	run->verdict = (struct verdict) {0};
+	run->verdict = (struct verdict){0};
 }
 
-/* A candidate that another command left. Beyond the canary it is finished (the gate had let it pass), before that it is undone. `must_undo`:
- * a rollback undoes it in any case. 0: settled, and run->outcome says how; -1: the command can't go on (run->outcome or *err). */
+/* A candidate that another command left. Beyond the canary it is finished (the gate had let it pass), before that it is undone.
+ * `must_undo`: a rollback undoes it in any case. 0: settled, and run->outcome says how; -1: the command can't go on (run->outcome or *err).
+ */
 int session_settle_leftover(struct run *run, bool must_undo, struct err *err) {
 	struct head_candidate *candidate = &run->head.candidate;
 	struct head_entry entry = candidate->is;
@@ -199,7 +202,7 @@ int session_settle_leftover(struct run *run, bool must_undo, struct err *err) {
 	run->was_touched = true;
 	engine_run(run, entry_event);
 	bool is_settled = run->outcome == OUTCOME_DONE || run->outcome == OUTCOME_ROLLED_BACK || run->outcome == OUTCOME_FAILED ||
-		run->outcome == OUTCOME_UNDECIDED || (run->outcome == OUTCOME_ROLLBACK_FAILED && !run->head.candidate.is.n);
+			  run->outcome == OUTCOME_UNDECIDED || (run->outcome == OUTCOME_ROLLBACK_FAILED && !run->head.candidate.is.n);
 	if (!is_settled)
 		return -1;
 	session_forget_subject(run);

@@ -1,5 +1,5 @@
-/* The effects that go back or stop: undo, park, lost, destroy. Order of an undo: stop the traffic to the new version, bring the old one to full
- * size, send everything to it, verify each replica's digest, remove the new one. */
+/* The effects that go back or stop: undo, park, lost, destroy. Order of an undo: stop the traffic to the new version, bring the old one to
+ * full size, send everything to it, verify each replica's digest, remove the new one. */
 #include "release/engine.h"
 #include "release/evidence.h"
 #include "release/lock.h"
@@ -45,7 +45,8 @@ static int go_back(struct run *run, const struct revision *good, struct err *err
 	if (!plan_is_serving(&seen, good) && restore(run, good, &seen, err) != 0)
 		return -1;
 	run->serving = good->image;
-	run_tell(run, "rollback", "r%" PRId64 " verified serving %.19s... on %zu/%zu", good->release, good->image.text, seen.count, seen.count);
+	run_tell(run, "rollback", "r%" PRId64 " verified serving %.19s... on %zu/%zu", good->release, good->image.text, seen.count,
+		seen.count);
 	return 0;
 }
 
@@ -86,7 +87,7 @@ static void settle_outcome(struct run *run) {
 		head_refuse(&run->head, &run->subject.revision.image);
 	head_note(&run->head, candidate->is.n, state);
 	run->head.live = run->head.good.n;
-	*candidate = (struct head_candidate) {0};
+	*candidate = (struct head_candidate){0};
 }
 
 enum event effect_undo(struct run *run) {
@@ -134,7 +135,7 @@ enum event effect_park(struct run *run) {
 		return effect_lost(run);
 	err_clear(&err);
 	run->head.candidate.is_interrupted = true;
-	run->head.lock = (struct head_lock) {0};
+	run->head.lock = (struct head_lock){0};
 	if (head_save(run, &err) == 0)
 		run->is_holding = false; /* else the lease ends by itself, and the head still says where to go on */
 	run_tell(run, "interrupted", "r%" PRId64 " is kept at weight %g; the next deploy goes on, rollback undoes it", run->subject.entry.n,

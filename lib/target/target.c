@@ -39,10 +39,10 @@ void revision_name(const struct digest *image, const struct digest *settings, ch
 
 void sample_clear(struct sample *sample) {
 	texts_clear(&sample->errors);
-	*sample = (struct sample) {0};
+	*sample = (struct sample){0};
 }
 
 void target_answer_clear(struct target_answer *answer) {
 	free(answer->body);
-	*answer = (struct target_answer) {0};
+	*answer = (struct target_answer){0};
 }

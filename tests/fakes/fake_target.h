@@ -1,6 +1,7 @@
-/* A world with one service in it, seen through the table of verbs: revisions whose replicas come up, fail or answer wrongly, traffic, a head with
- * compare-and-swap, a clock that only waiting moves. Several engines may work in one world, each through its own client; each client's calls
- * can be made to fail, or end it as kill -9 would. The world watches itself: what must never happen is written into `violations`. */
+/* A world with one service in it, seen through the table of verbs: revisions whose replicas come up, fail or answer wrongly, traffic, a
+ * head with compare-and-swap, a clock that only waiting moves. Several engines may work in one world, each through its own client; each
+ * client's calls can be made to fail, or end it as kill -9 would. The world watches itself: what must never happen is written into
+ * `violations`. */
 #pragma once
 
 #include "release/release.h"
@@ -18,7 +19,7 @@ struct fake_model { /* how an image behaves */
 	int64_t ready_ms;
 	double error_rate, slow_share;
 	bool is_stuck, is_failing, is_wrong; /* can't start; never ready; golden answers differ */
-	bool is_lying;                       /* answers with another digest */
+	bool is_lying;			     /* answers with another digest */
 	enum fake_metrics metrics;
 };
 
@@ -38,41 +39,47 @@ struct fake_world {
 	size_t model_count;
 	struct fake_revision revisions[FAKE_REVISIONS_MAX];
 	size_t revision_count;
-	int front, canary;               /* indexes, -1: none */
+	int front, canary; /* indexes, -1: none */
 	double weight, rps;
 	int64_t weight_until_ms, traffic_ms;
-	double exposed;                  /* requests that reached a canary */
+	double exposed; /* requests that reached a canary */
 	char head[TARGET_HEAD_BYTES_MAX];
 	size_t head_len;
 	int64_t head_version, lock_touched_ms;
-	struct { int64_t n; char *text; } kept[FAKE_KEPT_MAX];
-	bool is_fence_highest;           /* as a target does that can't read the head at each change: refuses what is below the highest seen */
+	struct {
+		int64_t n;
+		char *text;
+	} kept[FAKE_KEPT_MAX];
+	bool is_fence_highest; /* as a target does that can't read the head at each change: refuses what is below the highest seen */
 	int64_t fence_highest;
-	bool is_fence_ignored;           /* the broken twin of the target */
+	bool is_fence_ignored; /* the broken twin of the target */
 	char violations[2048];
 	size_t violation_count;
-	int64_t writes;                  /* that were done: head, verbs, keep */
-	bool has_flock;                  /* holders can be watched: whose process ended is gone at once */
-	struct { char token[24]; bool is_gone; } holders[FAKE_CLIENTS_MAX];
+	int64_t writes; /* that were done: head, verbs, keep */
+	bool has_flock; /* holders can be watched: whose process ended is gone at once */
+	struct {
+		char token[24];
+		bool is_gone;
+	} holders[FAKE_CLIENTS_MAX];
 	size_t holder_count;
-	struct fake_baton *baton;        /* NULL: one engine, no turns */
+	struct fake_baton *baton; /* NULL: one engine, no turns */
 };
 
 enum fake_fault {
 	FAULT_NONE,
-	FAULT_REFUSED,      /* nothing happened */
-	FAULT_TIMEOUT,      /* nothing happened */
-	FAULT_BUSY,         /* 429, 5xx */
-	FAULT_CONFLICT,     /* 409 */
-	FAULT_AUTH,         /* 401 */
-	FAULT_LOST,         /* it happened, the answer was lost */
-	FAULT_LATE,         /* it happened, the time was up */
-	FAULT_FULL,         /* disk full */
-	FAULT_KILL,         /* kill -9 before it happened: no call of this client gets through any more */
-	FAULT_KILL_AFTER,   /* kill -9 after it happened */
-	FAULT_JUMP,         /* no error: the wall clock jumps back ten minutes, then forward */
-	FAULT_SIGNAL,       /* no error: SIGINT arrives */
-	FAULT_SIGNAL_CUT,   /* SIGINT arrives, and from here on nobody can be reached */
+	FAULT_REFUSED,	  /* nothing happened */
+	FAULT_TIMEOUT,	  /* nothing happened */
+	FAULT_BUSY,	  /* 429, 5xx */
+	FAULT_CONFLICT,	  /* 409 */
+	FAULT_AUTH,	  /* 401 */
+	FAULT_LOST,	  /* it happened, the answer was lost */
+	FAULT_LATE,	  /* it happened, the time was up */
+	FAULT_FULL,	  /* disk full */
+	FAULT_KILL,	  /* kill -9 before it happened: no call of this client gets through any more */
+	FAULT_KILL_AFTER, /* kill -9 after it happened */
+	FAULT_JUMP,	  /* no error: the wall clock jumps back ten minutes, then forward */
+	FAULT_SIGNAL,	  /* no error: SIGINT arrives */
+	FAULT_SIGNAL_CUT, /* SIGINT arrives, and from here on nobody can be reached */
 	FAULT_COUNT,
 };
 extern const char *const fake_fault_names[FAULT_COUNT];

@@ -11,9 +11,18 @@ static struct document *make_objects(void) {
 }
 
 static struct deploy_request make_request(char letter, const struct value *objects, bool is_canary_none) {
-	struct deploy_request request = {.objects = objects, .golden = GOLDEN, .ready_timeout_ms = 5000,
-		.canary = {.is_none = is_canary_none, .weight = 10, .for_ms = 1000, .max_ms = 2000, .interval_ms = 500, .requests_min = 20,
-			.error_rate_max = 0.2, .latency_p99_ms = 2000, .health_failures_max = 3}};
+	struct deploy_request request = {.objects = objects,
+		.golden = GOLDEN,
+		.ready_timeout_ms = 5000,
+		.canary = {.is_none = is_canary_none,
+			.weight = 10,
+			.for_ms = 1000,
+			.max_ms = 2000,
+			.interval_ms = 500,
+			.requests_min = 20,
+			.error_rate_max = 0.2,
+			.latency_p99_ms = 2000,
+			.health_failures_max = 3}};
 	request.revision.image = fake_digest(letter);
 	request.revision.settings = fake_digest('_');
 	return request;
@@ -22,7 +31,7 @@ static struct deploy_request make_request(char letter, const struct value *objec
 void scene_act_waiting(struct fake_client *client, const struct scene *scene, const struct engine_row *table, int64_t lock_wait_ms,
 	struct ending *ending) {
 	AUTO_DOCUMENT struct document *objects = make_objects();
-	*ending = (struct ending) {0};
+	*ending = (struct ending){0};
 	if (scene->act == ACT_DEPLOY) {
 		struct deploy_request request = make_request(scene->image, objects->root, scene->is_canary_none);
 		request.lock_wait_ms = lock_wait_ms;
@@ -53,9 +62,10 @@ void scene_world(struct fake_world *world, const struct scene *scene) {
 		struct ending ending;
 		struct fake_client client;
 		fake_client_init(&client, world, 0);
-		scene_act(&client, &(struct scene) {.act = ACT_DEPLOY, .image = *letter}, engine_table, &ending);
+		scene_act(&client, &(struct scene){.act = ACT_DEPLOY, .image = *letter}, engine_table, &ending);
 		if (ending.rc != 0 || ending.result.outcome != OUTCOME_DONE)
-			fake_violate(world, "scene %s: %c did not deploy: %s%s", scene->name, *letter, ending.err.message, ending.result.cause);
+			fake_violate(
+				world, "scene %s: %c did not deploy: %s%s", scene->name, *letter, ending.err.message, ending.result.cause);
 	}
 }
 
@@ -78,7 +88,7 @@ struct head scene_head(const struct fake_world *world) {
 void scene_follow(struct fake_world *world, enum scene_act act, char image, struct ending *ending) {
 	struct fake_client client;
 	fake_client_init(&client, world, 9);
-	scene_act(&client, &(struct scene) {.act = act, .image = image}, engine_table, ending);
+	scene_act(&client, &(struct scene){.act = act, .image = image}, engine_table, ending);
 }
 
 static bool is_serving(struct fake_world *world, const struct digest *image) {
@@ -87,11 +97,12 @@ static bool is_serving(struct fake_world *world, const struct digest *image) {
 }
 
 /* Is what the command says true? */
-static const char *lie(const struct scene *scene, const struct fake_world *before, struct fake_world *world, const struct fake_client *client,
-	const struct ending *ending) {
+static const char *lie(const struct scene *scene, const struct fake_world *before, struct fake_world *world,
+	const struct fake_client *client, const struct ending *ending) {
 	struct head was = scene_head(before), head = scene_head(world);
 	if (scene->act == ACT_DESTROY)
-		return ending->rc == 0 && ending->result.outcome == OUTCOME_DONE && world->head_len ? "destroyed, and the head is there" : NULL;
+		return ending->rc == 0 && ending->result.outcome == OUTCOME_DONE && world->head_len ? "destroyed, and the head is there"
+												    : NULL;
 	if (ending->rc != 0) {
 		if (ending->err.code == ERR_NONE)
 			return "failed without a word";
@@ -143,8 +154,8 @@ static const char *lie(const struct scene *scene, const struct fake_world *befor
 	return head.candidate.is.n ? "says it is over, and left a candidate" : NULL;
 }
 
-const char *scene_problem(const struct scene *scene, const struct fake_world *before, struct fake_world *world, const struct fake_client *client,
-	const struct ending *ending) {
+const char *scene_problem(const struct scene *scene, const struct fake_world *before, struct fake_world *world,
+	const struct fake_client *client, const struct ending *ending) {
 	if (world->violation_count)
 		return world->violations;
 	struct head head = scene_head(world);

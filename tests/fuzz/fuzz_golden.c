@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
 	AUTO_FREE char *text = mem_text_n((const char *) bytes, len);
 	size_t used = strlen(text);
-	struct str answer = used < len ? (struct str) {text + used + 1, len - used - 1} : STR("{\"predictions\":[]}");
+	struct str answer = used < len ? (struct str){text + used + 1, len - used - 1} : STR("{\"predictions\":[]}");
 	struct golden *golden = NULL;
 	struct err err = {0};
 	if (golden_read(text, &golden, &err) != 0) {

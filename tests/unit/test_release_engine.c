@@ -38,8 +38,14 @@ static int tear_down(void **state) {
 }
 
 static struct deploy_request request_for(struct place_ *p, char letter) {
-	struct deploy_request request = {.objects = p->objects->root, .golden = GOLDEN,
-		.canary = {.weight = 10, .for_ms = 10000, .max_ms = 60000, .requests_min = 50, .error_rate_max = 0.05, .latency_p99_ms = 2000,
+	struct deploy_request request = {.objects = p->objects->root,
+		.golden = GOLDEN,
+		.canary = {.weight = 10,
+			.for_ms = 10000,
+			.max_ms = 60000,
+			.requests_min = 50,
+			.error_rate_max = 0.05,
+			.latency_p99_ms = 2000,
 			.health_failures_max = 3}};
 	request.revision.image = fake_digest(letter);
 	request.revision.settings = fake_digest('S');
@@ -78,7 +84,7 @@ static void test_canary_and_unchanged(void **state) {
 	check(p, deploy(p, 'B'), OUTCOME_DONE, 2, 'B');
 	assert_true(p->world.mono_ms - began >= 10000);
 	assert_true(p->world.exposed > 5);
-	assert_false(fake_find(&p->world, &(struct digest) {0}));
+	assert_false(fake_find(&p->world, &(struct digest){0}));
 	struct digest a = fake_digest('A');
 	assert_false(fake_find(&p->world, &a)->exists);
 	assert_true(fake_find(&p->world, &a)->is_kept);
@@ -175,17 +181,17 @@ static void test_rollback(void **state) {
 	deploy(p, 'A');
 	deploy(p, 'B');
 	deploy(p, 'C');
-	assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request) {.reason = "wrong threshold"}, &result, &err), 0);
+	assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request){.reason = "wrong threshold"}, &result, &err), 0);
 	check(p, result, OUTCOME_DONE, 4, 'B');
 	assert_int_equal(result.undone, 3);
-	assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request) {0}, &result, &err), 0);
+	assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request){0}, &result, &err), 0);
 	check(p, result, OUTCOME_DONE, 5, 'A'); /* never back to what was left */
-	assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request) {0}, &result, &err), 0);
+	assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request){0}, &result, &err), 0);
 	assert_int_equal(result.outcome, OUTCOME_REFUSED);
-	assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request) {.to = 3}, &result, &err), 0);
+	assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request){.to = 3}, &result, &err), 0);
 	check(p, result, OUTCOME_DONE, 6, 'C');
 	int64_t writes = p->world.writes;
-	assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request) {.to = 3}, &result, &err), 0);
+	assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request){.to = 3}, &result, &err), 0);
 	check(p, result, OUTCOME_DONE, 6, 'C');
 	assert_int_equal(p->world.writes, writes);
 }
@@ -210,6 +216,69 @@ static void test_freeze_and_destroy(void **state) {
 	assert_int_equal(result.outcome, OUTCOME_UNCHANGED);
 }
 
+static void test_forced_and_drifted(void **state) {
+	struct place_ *p = *state;
+	struct release_result result;
+	struct err err = {0};
+	deploy(p, 'A');
+	deploy(p, 'B');
+	struct deploy_request request = request_for(p, 'B');
+	request.is_forced = true;
+	assert_int_equal(release_deploy(&p->client.context, &request, &result, &err), 0);
+	check(p, result, OUTCOME_DONE, 3, 'B');
+	struct release_head head;
+	assert_int_equal(release_head_read(&p->client.context, &head, &err), 0);
+	assert_int_equal(head.previous, 1);
+	/* Somebody took a replica away: the same deploy is no longer "unchanged". */
+	struct digest b = fake_digest('B');
+	fake_find(&p->world, &b)->desired = 1;
+	fake_find(&p->world, &b)->full = 2;
+	check(p, deploy(p, 'B'), OUTCOME_UNCHANGED, 3, 'B'); /* one of one is what the platform was told to run */
+	fake_model_add(&p->world, 'B')->is_lying = true;
+	result = deploy(p, 'B');
+	assert_int_equal(result.outcome, OUTCOME_FAILED);
+	assert_string_equal(fake_serving(&p->world).text, b.text); /* what is good is never taken away */
+	p->world.models[p->world.model_count - 1].is_lying = false;
+	check(p, deploy(p, 'B'), OUTCOME_UNCHANGED, 3, 'B');
+}
+
+static void test_texts_from_outside(void **state) {
+	struct place_ *p = *state;
+	struct err err = {0};
+	struct release_head head;
+	char reason[600];
+	memset(reason, '\xff', sizeof(reason) - 1);
+	reason[sizeof(reason) - 1] = '\0';
+	p->client.context.actor = reason;
+	deploy(p, 'A');
+	assert_int_equal(release_freeze(&p->client.context, reason, &err), 0);
+	assert_int_equal(release_head_read(&p->client.context, &head, &err), 0);
+	for (size_t i = 0; i + 1 < sizeof(reason); i += 2)
+		memcpy(reason + i, "\xc3\xa9", 2);
+	reason[598] = '\0';
+	assert_int_equal(release_freeze(&p->client.context, reason, &err), 0);
+	assert_int_equal(release_head_read(&p->client.context, &head, &err), 0);
+	assert_true(utf8_is_valid(head.frozen, strlen(head.frozen)));
+	assert_int_equal(strlen(head.frozen), 254);
+}
+
+static void test_head_spoiled(void **state) {
+	struct place_ *p = *state;
+	struct err err = {0};
+	struct release_result result;
+	deploy(p, 'A');
+	memcpy(p->world.head, "garbage", 7);
+	struct deploy_request request = request_for(p, 'B');
+	assert_int_equal(release_deploy(&p->client.context, &request, &result, &err), -1);
+	assert_int_equal(err.code, ERR_INVALID);
+	assert_non_null(strstr(err.fix, "destroy --force"));
+	err_clear(&err);
+	assert_int_equal(release_destroy(&p->client.context, false, &result, &err), -1);
+	err_clear(&err);
+	assert_int_equal(release_destroy(&p->client.context, true, &result, &err), 0);
+	check(p, deploy(p, 'B'), OUTCOME_DONE, 1, 'B');
+}
+
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
@@ -223,6 +292,9 @@ int main(void) {
 		CASE(test_undecided),
 		CASE(test_rollback),
 		CASE(test_freeze_and_destroy),
+		CASE(test_forced_and_drifted),
+		CASE(test_texts_from_outside),
+		CASE(test_head_spoiled),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,7 +36,8 @@ struct blow { /* what goes wrong in one run */
 };
 
 /* One run with its one more command; the first problem as a text, or NULL. `follow`: 0 the same command, 1 rollback, 2 another deploy. */
-static const char *play(const struct scene *scene, const struct fake_world *before, const struct blow *blow, int follow, struct tally *tally) {
+static const char *play(
+	const struct scene *scene, const struct fake_world *before, const struct blow *blow, int follow, struct tally *tally) {
 	static char text[8000];
 	struct fake_world world;
 	struct fake_client client;
@@ -71,10 +72,10 @@ static const char *play(const struct scene *scene, const struct fake_world *befo
 			problem = "another deploy did not get there";
 	}
 	if (problem)
-		snprintf(text, sizeof(text), "%s, %s at call %lld x%lld (then %d), %s: %s [ended %d/%d: %s%s; after %d/%d: %s%s]", scene->name,
-			fake_fault_names[blow->fault], (long long) blow->at, (long long) blow->times, follow, when, problem, ending.rc,
-			(int) ending.result.outcome, ending.err.message, ending.result.cause, after.rc, (int) after.result.outcome,
-			after.err.message, after.result.cause);
+		snprintf(text, sizeof(text), "%s, %s at call %lld x%lld (then %d), %s: %s [ended %d/%d: %s%s; after %d/%d: %s%s]",
+			scene->name, fake_fault_names[blow->fault], (long long) blow->at, (long long) blow->times, follow, when, problem,
+			ending.rc, (int) ending.result.outcome, ending.err.message, ending.result.cause, after.rc,
+			(int) after.result.outcome, after.err.message, after.result.cause);
 	fake_world_clear(&world);
 	return problem ? text : NULL;
 }
@@ -156,7 +157,7 @@ static void test_scene(void **state) {
 
 static enum event no_undo(struct run *run) {
 	run->outcome = OUTCOME_ROLLED_BACK;
-	run->head.candidate = (struct head_candidate) {0};
+	run->head.candidate = (struct head_candidate){0};
 	return EVENT_DONE;
 }
 
@@ -179,7 +180,7 @@ static enum event unverified(struct run *run) {
 	(void) run;
 	run->outcome = OUTCOME_DONE;
 	run->head.good = run->subject.entry;
-	run->head.candidate = (struct head_candidate) {0};
+	run->head.candidate = (struct head_candidate){0};
 	return EVENT_DONE;
 }
 
@@ -210,7 +211,7 @@ static void test_twins(void **state) {
 int main(void) {
 	struct CMUnitTest tests[SCENES + 1];
 	for (size_t i = 0; i < SCENES; i++)
-		tests[i] = (struct CMUnitTest) {scenes[i].name, test_scene, NULL, NULL, (void *) &scenes[i]};
+		tests[i] = (struct CMUnitTest){scenes[i].name, test_scene, NULL, NULL, (void *) &scenes[i]};
 	tests[SCENES] = (struct CMUnitTest) cmocka_unit_test(test_twins);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,8 +7,14 @@
 
 #include <cmocka.h>
 
-static const struct canary_settings defaults = {.weight = 10, .for_ms = 300000, .max_ms = 1800000, .interval_ms = 15000, .requests_min = 100,
-	.error_rate_max = 0.05, .latency_p99_ms = 2000, .health_failures_max = 3};
+static const struct canary_settings defaults = {.weight = 10,
+	.for_ms = 300000,
+	.max_ms = 1800000,
+	.interval_ms = 15000,
+	.requests_min = 100,
+	.error_rate_max = 0.05,
+	.latency_p99_ms = 2000,
+	.health_failures_max = 3};
 
 static double random_next(uint64_t *random) {
 	*random ^= *random << 13;
@@ -25,8 +31,13 @@ static struct observed one_replica(void) {
 }
 
 static struct sample sample_of(double requests, double errors, int64_t now_ms) {
-	struct sample sample = {.start_s = 1, .at_ms = now_ms, .requests = requests, .errors_5xx = errors, .bucket_count = 3,
-		.bucket_le_s = {0.1, 2, INFINITY}, .bucket_total = {requests, requests, requests}};
+	struct sample sample = {.start_s = 1,
+		.at_ms = now_ms,
+		.requests = requests,
+		.errors_5xx = errors,
+		.bucket_count = 3,
+		.bucket_le_s = {0.1, 2, INFINITY},
+		.bucket_total = {requests, requests, requests}};
 	snprintf(sample.replica, sizeof(sample.replica), "canary-0");
 	return sample;
 }
@@ -68,19 +79,19 @@ static void test_rules(void **state) {
 	assert_int_equal(judge(&defaults, steps, 2, &v), VERDICT_PASS);
 	steps[1].sample = sample_of(99, 0, 300000);
 	assert_int_equal(judge(&defaults, steps, 2, &v), VERDICT_WAIT); /* too few */
-	steps[1] = (struct step) {290000, sample_of(408, 0, 290000)};
+	steps[1] = (struct step){290000, sample_of(408, 0, 290000)};
 	assert_int_equal(judge(&defaults, steps, 2, &v), VERDICT_WAIT); /* too early */
-	steps[1] = (struct step) {1800000, sample_of(99, 0, 1800000)};
+	steps[1] = (struct step){1800000, sample_of(99, 0, 1800000)};
 	assert_int_equal(judge(&defaults, steps, 2, &v), VERDICT_UNDECIDED);
-	steps[1] = (struct step) {15000, sample_of(4, 2, 15000)};
+	steps[1] = (struct step){15000, sample_of(4, 2, 15000)};
 	assert_int_equal(judge(&defaults, steps, 2, &v), VERDICT_WAIT); /* two errors are no evidence */
-	steps[1] = (struct step) {15000, sample_of(4, 3, 15000)};
+	steps[1] = (struct step){15000, sample_of(4, 3, 15000)};
 	assert_int_equal(judge(&defaults, steps, 2, &v), VERDICT_FAIL);
 	/* What it counted before the bake is not the bake's. */
 	struct step old[2] = {{0, sample_of(1000, 900, 0)}, {300000, sample_of(1400, 901, 300000)}};
 	assert_int_equal(judge(&defaults, old, 2, &v), VERDICT_PASS);
 	/* Slow: more than 1 % over the limit. */
-	steps[1] = (struct step) {300000, sample_of(400, 0, 300000)};
+	steps[1] = (struct step){300000, sample_of(400, 0, 300000)};
 	steps[1].sample.bucket_total[1] = 360;
 	steps[1].sample.bucket_total[0] = 350;
 	assert_int_equal(judge(&defaults, steps, 2, &v), VERDICT_FAIL);
@@ -107,7 +118,7 @@ static void test_restart(void **state) {
 	assert_true(fabs(v.requests - 60) < 1e-9 && fabs(v.errors - 1) < 1e-9);
 	struct step falling[6];
 	for (int i = 0; i < 6; i++)
-		falling[i] = (struct step) {i * 15000, sample_of(1000 - 100 * i, 0, i * 15000)};
+		falling[i] = (struct step){i * 15000, sample_of(1000 - 100 * i, 0, i * 15000)};
 	assert_int_equal(judge(&defaults, falling, 6, &v), VERDICT_FAIL); /* five restarts are more than three */
 	assert_true(v.requests < 1);
 }
@@ -150,8 +161,8 @@ static void test_healthy_and_bad(void **state) {
 	for (int i = 0; i < ROLLOUTS; i++)
 		caught += rollout(0.10, &random, &exposed[i]) != VERDICT_PASS;
 	qsort(exposed, ROLLOUTS, sizeof(exposed[0]), by_size);
-	print_message("# %d of %d healthy rollouts undone; %d of %d bad ones undone, median exposed %.0f, 99 %% below %.0f\n", undone, ROLLOUTS, caught,
-		ROLLOUTS, exposed[ROLLOUTS / 2], exposed[ROLLOUTS * 99 / 100]);
+	print_message("# %d of %d healthy rollouts undone; %d of %d bad ones undone, median exposed %.0f, 99 %% below %.0f\n", undone,
+		ROLLOUTS, caught, ROLLOUTS, exposed[ROLLOUTS / 2], exposed[ROLLOUTS * 99 / 100]);
 	assert_true(undone <= ROLLOUTS / 100);
 	assert_true(caught >= ROLLOUTS * 99 / 100);
 	assert_true(exposed[ROLLOUTS / 2] <= 60);
@@ -191,7 +202,7 @@ static void test_broken_numbers(void **state) {
 	uint64_t random = 362436069ULL;
 	int promoted = 0, ends[BROKEN_KINDS] = {0};
 	for (int i = 0; i < ROLLOUTS; i++) {
-		enum broken kind = (enum broken) (i % BROKEN_KINDS);
+		enum broken kind = (enum broken)(i % BROKEN_KINDS);
 		struct gate gate = {0};
 		struct observed seen = one_replica();
 		struct verdict v = {0};

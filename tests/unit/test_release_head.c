@@ -15,7 +15,8 @@ static struct digest digest_for(int n) {
 }
 
 static void fill_entry(struct head_entry *entry, int64_t n) {
-	*entry = (struct head_entry) {.n = n, .release = digest_for(1), .image = digest_for(2), .settings = digest_for(3), .since_s = 1795262400};
+	*entry = (struct head_entry){
+		.n = n, .release = digest_for(1), .image = digest_for(2), .settings = digest_for(3), .since_s = 1795262400};
 	memset(entry->commit, 'c', sizeof(entry->commit) - 1);
 	memset(entry->actor, '"', sizeof(entry->actor) - 1); /* doubles when written */
 }
@@ -39,7 +40,7 @@ static struct head full_head(void) {
 	struct head_entry debt = {.n = 7, .image = digest_for(8), .settings = digest_for(9)};
 	head_owe(&head, &debt);
 	memset(head.frozen, 'f', sizeof(head.frozen) - 1);
-	head.lock = (struct head_lock) {.renew = 12345, .ttl_s = 15, .fence = INT64_MAX / 4, .to = 4};
+	head.lock = (struct head_lock){.renew = 12345, .ttl_s = 15, .fence = INT64_MAX / 4, .to = 4};
 	memset(head.lock.holder, 'h', sizeof(head.lock.holder) - 1);
 	memset(head.lock.token, '0', HEAD_TOKEN_MAX - 1);
 	snprintf(head.lock.verb, sizeof(head.lock.verb), "rollback");
@@ -144,8 +145,10 @@ static void test_golden(void **state) {
 	check_compare(one, "no json", -1);
 	check_compare("{\"rows\":[[1]]}", "{}", -2);
 	check_compare("{\"rows\":[[1]],\"predictions\":[{\"v\":1000.5}]}", "{\"predictions\":[{\"v\":1000.55}]}", 0); /* relative above 1 */
-	check_compare("{\"rows\":[[1]],\"predictions\":[{\"v\":[]},{\"v\":{}},{\"v\":null}]}", "{\"predictions\":[{\"v\":[]},{\"v\":{}},{\"v\":null}]}", 0);
-	check_compare("{\"rows\":[[1]],\"predictions\":[{\"v\":1000000}]}", "{\"predictions\":[{\"v\":1000001}]}", -1); /* whole numbers are exact */
+	check_compare("{\"rows\":[[1]],\"predictions\":[{\"v\":[]},{\"v\":{}},{\"v\":null}]}",
+		"{\"predictions\":[{\"v\":[]},{\"v\":{}},{\"v\":null}]}", 0);
+	check_compare("{\"rows\":[[1]],\"predictions\":[{\"v\":1000000}]}", "{\"predictions\":[{\"v\":1000001}]}",
+		-1); /* whole numbers are exact */
 }
 
 int main(void) {

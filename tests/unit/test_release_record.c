@@ -1,4 +1,5 @@
-/* Records and evidence: where they lie, that they chain, that a rollback finds them in the registry or without it, that no secret is in them. */
+/* Records and evidence: where they lie, that they chain, that a rollback finds them in the registry or without it, that no secret is in
+ * them. */
 #include "fakes/release_scene.h"
 
 #include "unit/scratch.h"
@@ -17,7 +18,7 @@ static int set_up(void **state) {
 	struct err err = {0};
 	p->folder = scratch_new();
 	AUTO_FREE char *name = mem_format("oci:%s/registry", p->folder);
-	if (store_open(name, &(struct store_options) {0}, &p->store, &err) != 0)
+	if (store_open(name, &(struct store_options){0}, &p->store, &err) != 0)
 		return -1;
 	fake_world_init(&p->world);
 	p->world.rps = 100;
@@ -69,9 +70,16 @@ static struct digest put_image(struct place_ *p, char letter) {
 static struct release_result deploy(struct place_ *p, struct digest image) {
 	struct release_result result;
 	struct err err = {0};
-	struct deploy_request request = {.objects = p->objects->root, .reason = "because hunter2hunter2",
-		.canary = {.weight = 10, .for_ms = 2000, .max_ms = 4000, .interval_ms = 500, .requests_min = 10, .error_rate_max = 0.3,
-			.latency_p99_ms = 2000, .health_failures_max = 3}};
+	struct deploy_request request = {.objects = p->objects->root,
+		.reason = "because hunter2hunter2",
+		.canary = {.weight = 10,
+			.for_ms = 2000,
+			.max_ms = 4000,
+			.interval_ms = 500,
+			.requests_min = 10,
+			.error_rate_max = 0.3,
+			.latency_p99_ms = 2000,
+			.health_failures_max = 3}};
 	request.revision.image = image;
 	request.revision.settings = fake_digest('_');
 	if (release_deploy(&p->client.context, &request, &result, &err) != 0)
@@ -92,7 +100,7 @@ static size_t listed(struct place_ *p, const char *tag, struct digest *digest) {
 	struct err err = {0};
 	if (store_get_manifest(p->store, tag, &manifest, &err) != 0)
 		fail_msg("%s", err.message);
-	assert_int_equal(json_read(tag, (struct str) {manifest.bytes, manifest.len}, VALUE_LIMITS_WIRE, &document, &err), 0);
+	assert_int_equal(json_read(tag, (struct str){manifest.bytes, manifest.len}, VALUE_LIMITS_WIRE, &document, &err), 0);
 	size_t count = value_get(document->root, "manifests")->count;
 	*digest = manifest.digest;
 	document_free(document);
@@ -148,14 +156,14 @@ static void test_cold_and_hot(void **state) {
 	deploy(p, a);
 	deploy(p, b);
 	forget_kept(p);
-	assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request) {0}, &result, &err), 0);
+	assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request){0}, &result, &err), 0);
 	assert_int_equal(result.outcome, OUTCOME_DONE);
 	assert_string_equal(fake_serving(&p->world).text, a.text);
 	assert_int_equal(listed(p, "mlctl.test.r3", &found), 2);
 	/* The registry is away: from what the target kept; the record follows later. */
 	deploy(p, c);
 	p->client.context.store = NULL;
-	assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request) {0}, &result, &err), 0);
+	assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request){0}, &result, &err), 0);
 	assert_int_equal(result.outcome, OUTCOME_DONE);
 	assert_int_equal(result.release, 5);
 	assert_string_equal(fake_serving(&p->world).text, a.text);
@@ -170,7 +178,7 @@ static void test_cold_and_hot(void **state) {
 	forget_kept(p);
 	p->client.context.store = NULL;
 	int64_t writes = p->world.writes;
-	assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request) {.to = 1}, &result, &err), -1);
+	assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request){.to = 1}, &result, &err), -1);
 	assert_int_equal(err.code, ERR_NOT_FOUND);
 	assert_int_equal(p->world.writes, writes);
 }
@@ -180,7 +188,7 @@ static void test_evidence(void **state) {
 	struct digest a = put_image(p, 'A'), x = put_image(p, 'X'), found;
 	struct document *evidence = NULL;
 	struct err err = {0};
-	p->world.models[p->world.model_count++] = (struct fake_model) {.image = x, .error_rate = 0.9, .ready_ms = 50};
+	p->world.models[p->world.model_count++] = (struct fake_model){.image = x, .error_rate = 0.9, .ready_ms = 50};
 	deploy(p, a);
 	assert_int_equal(deploy(p, x).outcome, OUTCOME_ROLLED_BACK);
 	assert_int_equal(listed(p, "mlctl.test.r2", &found), 3);

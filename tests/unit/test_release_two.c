@@ -1,5 +1,6 @@
-/* Several engines in one world: one stops before each of its calls while another does all of its own; both by turns and at random; fifty at once.
- * The world itself watches that the lock is taken only when it may be, that changes carry the lock's fence, and that `good` serves. */
+/* Several engines in one world: one stops before each of its calls while another does all of its own; both by turns and at random; fifty at
+ * once. The world itself watches that the lock is taken only when it may be, that changes carry the lock's fence, and that `good` serves.
+ */
 #include "fakes/release_scene.h"
 
 #include <setjmp.h>
@@ -36,8 +37,8 @@ static const struct pair pairs[] = {
 
 struct choice { /* who goes next */
 	struct fake_client *clients;
-	int64_t hold_at;   /* the first stops before this call until the second is done */
-	uint64_t random;   /* or: any, at random */
+	int64_t hold_at; /* the first stops before this call until the second is done */
+	uint64_t random; /* or: any, at random */
 };
 
 static int choose(void *self, const int *ready, int ready_count, int64_t turn) {
@@ -82,7 +83,7 @@ static const char *play(const struct pair *pair, const struct fake_world *before
 		fake_client_init(&clients[i], &world, i);
 		clients[i].is_lock_blind = twin.is_lock_blind;
 		players[i].lock_wait_ms = choice->random % 2 ? 0 : 120000;
-		jobs[i] = (struct fake_job) {.client = &clients[i], .work = work, .self = &players[i]};
+		jobs[i] = (struct fake_job){.client = &clients[i], .work = work, .self = &players[i]};
 	}
 	choice->clients = clients;
 	fake_run_all(&world, jobs, 2, choose, choice);
@@ -101,8 +102,8 @@ static const char *play(const struct pair *pair, const struct fake_world *before
 			problem = "another deploy did not get there";
 	}
 	if (problem)
-		snprintf(text, sizeof(text), "%s, held at %lld, random %llu, %s: %s [first %d/%d %.400s%.400s; second %d/%d %.400s%.400s]", pair->name,
-			(long long) choice->hold_at, (unsigned long long) choice->random, when, problem, players[0].ending.rc,
+		snprintf(text, sizeof(text), "%s, held at %lld, random %llu, %s: %s [first %d/%d %.400s%.400s; second %d/%d %.400s%.400s]",
+			pair->name, (long long) choice->hold_at, (unsigned long long) choice->random, when, problem, players[0].ending.rc,
 			(int) players[0].ending.result.outcome, players[0].ending.err.message, players[0].ending.result.cause,
 			players[1].ending.rc, (int) players[1].ending.result.outcome, players[1].ending.err.message,
 			players[1].ending.result.cause);
@@ -142,8 +143,8 @@ static int64_t play_all(const struct pair *pair, struct twin twin, bool is_quiet
 
 static void test_pair(void **state) {
 	const struct pair *pair = *state;
-	int64_t runs = 0, problems = play_all(pair, (struct twin) {0}, false, &runs);
-	problems += play_all(pair, (struct twin) {.is_fence_highest = true, .has_flock = true}, false, &runs);
+	int64_t runs = 0, problems = play_all(pair, (struct twin){0}, false, &runs);
+	problems += play_all(pair, (struct twin){.is_fence_highest = true, .has_flock = true}, false, &runs);
 	print_message("# %s: %lld interleavings, %lld problems\n", pair->name, (long long) runs, (long long) problems);
 	assert_int_equal(problems, 0);
 }
@@ -175,8 +176,9 @@ static void test_crowd(void **state) {
 		scene_copy(world, &before);
 		for (int i = 0; i < CROWD; i++) {
 			fake_client_init(&clients[i], world, i);
-			players[i] = (struct player) {.scene = {.act = ACT_DEPLOY, .image = (char) ('B' + i % 2)}, .lock_wait_ms = is_waiting ? 3600000 : 0};
-			jobs[i] = (struct fake_job) {.client = &clients[i], .work = work, .self = &players[i]};
+			players[i] = (struct player){
+				.scene = {.act = ACT_DEPLOY, .image = (char) ('B' + i % 2)}, .lock_wait_ms = is_waiting ? 3600000 : 0};
+			jobs[i] = (struct fake_job){.client = &clients[i], .work = work, .self = &players[i]};
 		}
 		struct choice choice = {.clients = clients, .random = 88172645463325252ULL};
 		fake_run_all(world, jobs, CROWD, choose, &choice);
@@ -185,7 +187,8 @@ static void test_crowd(void **state) {
 			ends[players[i].ending.result.outcome]++;
 		}
 		print_message("# %d deploys at once, %s: %d done, %d unchanged, %d locked out (exit 7)\n", CROWD,
-			is_waiting ? "waiting for the lock" : "not waiting", ends[OUTCOME_DONE], ends[OUTCOME_UNCHANGED], ends[OUTCOME_LOCKED]);
+			is_waiting ? "waiting for the lock" : "not waiting", ends[OUTCOME_DONE], ends[OUTCOME_UNCHANGED],
+			ends[OUTCOME_LOCKED]);
 		assert_string_equal(world->violations, "");
 		assert_int_equal(ends[OUTCOME_DONE] + ends[OUTCOME_UNCHANGED] + ends[OUTCOME_LOCKED], CROWD);
 		assert_true(ends[OUTCOME_DONE] >= 1);
@@ -204,7 +207,7 @@ static void test_crowd(void **state) {
 int main(void) {
 	struct CMUnitTest tests[PAIRS + 2];
 	for (size_t i = 0; i < PAIRS; i++)
-		tests[i] = (struct CMUnitTest) {pairs[i].name, test_pair, NULL, NULL, (void *) &pairs[i]};
+		tests[i] = (struct CMUnitTest){pairs[i].name, test_pair, NULL, NULL, (void *) &pairs[i]};
 	tests[PAIRS] = (struct CMUnitTest) cmocka_unit_test(test_twins);
 	tests[PAIRS + 1] = (struct CMUnitTest) cmocka_unit_test(test_crowd);
 	return cmocka_run_group_tests(tests, NULL, NULL);
