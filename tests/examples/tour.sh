@@ -7,7 +7,7 @@ mkdir "$home/bin" && ln -s "$MLCTL" "$home/bin/mlctl" && ln -s "$ROOT" "$home/ml
 export PATH=$home/bin:$PATH XDG_STATE_HOME=$home/.local/state XDG_DATA_HOME=$home/.local/share XDG_CACHE_HOME=$home/.cache
 
 normal() {
-	sed -E "s|$home|HOME|g; s|/home/you|HOME|g; s/sha256:[0-9a-f]+(…|\.\.\.)?/DIGEST/g; s/[0-9a-f]{12}/HEX/g; s/, [0-9]+ of them golden//; s/  health [0-9]+\/[0-9]+//;
+	sed -E "s|$home|HOME|g; s|/home/you|HOME|g; s/sha256:[0-9a-f]+(…|\.\.\.)?/DIGEST/g; s/(^|[^.0-9a-f])[0-9a-f]{12}/\1HEX/g; s/, [0-9]+ of them golden//; s/  health [0-9]+\/[0-9]+//;
 		s/[0-9]+([.:][0-9]+)*(e[-+]?[0-9]+)?/N/g; s/\bN [kMG]?B\b/SIZE/g; s/\bN (ms|us|s)\b/TIME/g; s/[^ ]+@[^ ]+/WHO/g; s/ +/ /g; s/ $//" | sort
 }
 
