@@ -25,7 +25,7 @@ B     := build/$(FLAVOUR)
 ROOMS := base os data embed net tmpl vcs oci kube cloud project build supervise target release
 WARN  := -Wall -Wextra -Wconversion -Wno-sign-conversion -Wvla -Werror -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wundef
 HARD  := -fstack-protector-strong -fstack-clash-protection -fno-common -fno-strict-aliasing -ffunction-sections -fdata-sections
-SAME  := -ffile-prefix-map=$(CURDIR)/=
+SAME  := -ffile-prefix-map=$(CURDIR)=. # without a slash: the folder itself stands in the debug information too
 CPPF  := -D_GNU_SOURCE -Ilib -Icli -I$(B) -include lib/base/banned.h -DMLCTL_VERSION='"$(VERSION)"'
 LINK  := -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,--as-needed
 

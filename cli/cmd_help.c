@@ -133,11 +133,7 @@ static void man_page(const struct command *c, FILE *out) {
 	fputs(".fi\n.SH \"SEE ALSO\"\n.BR mlctl (1)\n", out);
 }
 
-static int man_to(const char *folder, struct err *err) {
-	AUTO_FREE char *main_path = mem_format("%s/mlctl.1", folder);
-	FILE *out = fopen(main_path, "we");
-	if (!out)
-		return err_sys(err, "%s", main_path);
+static void man_overview(FILE *out) {
 	fprintf(out, ".TH MLCTL 1 \"\" \"mlctl %s\" \"mlctl\"\n.SH NAME\nmlctl \\- from a model in git to a running service, and back\n.SH DESCRIPTION\n.nf\n",
 		MLCTL_VERSION);
 	AUTO_FREE char *text = NULL;
@@ -147,18 +143,30 @@ static int man_to(const char *folder, struct err *err) {
 	fclose(memory);
 	roff(out, text);
 	fputs(".fi\n", out);
-	fclose(out);
-	for (const struct command *const *c = commands; *c; c++) {
-		if ((*c)->is_hidden)
-			continue;
+}
+
+/* 0644 whatever the umask is, which is tight in this program: a manual is for everybody. `about` NULL: the overview. */
+static int page_to(const char *path, const struct command *about, struct err *err) {
+	FILE *out = fopen(path, "we");
+	if (!out)
+		return err_sys(err, "%s", path);
+	if (about)
+		man_page(about, out);
+	else
+		man_overview(out);
+	bool is_written = ferror(out) == 0 && fchmod(fileno(out), 0644) == 0;
+	return (fclose(out) == 0 && is_written) ? 0 : err_sys(err, "%s", path);
+}
+
+static int man_to(const char *folder, struct err *err) {
+	AUTO_FREE char *main_path = mem_format("%s/mlctl.1", folder);
+	int rc = page_to(main_path, NULL, err);
+	for (const struct command *const *c = commands; rc == 0 && *c; c++) {
 		AUTO_FREE char *path = mem_format("%s/mlctl-%s.1", folder, (*c)->name);
-		if (!(out = fopen(path, "we")))
-			return err_sys(err, "%s", path);
-		man_page(*c, out);
-		if (fclose(out) != 0)
-			return err_sys(err, "%s", path);
+		if (!(*c)->is_hidden)
+			rc = page_to(path, *c, err);
 	}
-	return 0;
+	return rc;
 }
 
 static int find(const char *name, const struct command **out, struct err *err) {
