@@ -1,6 +1,7 @@
 #include "release/evidence.h"
 
 #include "release/record.h"
+#include "release/session.h"
 
 #include <inttypes.h>
 
@@ -115,8 +116,7 @@ void evidence_push(struct run *run) {
 		return;
 	if (record_pack(run->context, run->subject.entry.n, run->record, run->evidence, &pack, &err) != 0)
 		return;
-	if (record_push(run->context, run->subject.entry.n, &pack, &err) != 0 &&
-		run->head.unpushed_count < sizeof(run->head.unpushed) / sizeof(run->head.unpushed[0]))
-		run->head.unpushed[run->head.unpushed_count++] = run->subject.entry.n;
+	if (record_push(run->context, run->subject.entry.n, &pack, &err) != 0)
+		session_owe_push(run, run->subject.entry.n);
 	record_pack_clear(&pack);
 }

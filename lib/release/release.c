@@ -1,6 +1,7 @@
 #include "release/release.h"
 
 #include "release/engine.h"
+#include "release/evidence.h"
 #include "release/lock.h"
 #include "release/plan.h"
 #include "release/record.h"
@@ -142,6 +143,7 @@ static int deploy_locked(struct run *run, const struct deploy_request *request, 
 		return session_back_out(run, result, err);
 	}
 	session_forget_old(run);
+	evidence_push(run);
 	session_fill_result(run, result);
 	if (run->outcome != OUTCOME_DONE && run->outcome != OUTCOME_INTERRUPTED && run->outcome != OUTCOME_LOCKED)
 		result->undone = run->subject.entry.n;

@@ -64,6 +64,8 @@ static bool is_there(struct run *run, const struct revision *goal) {
 
 static int ended(struct run *run, struct release_result *result, int64_t undone) {
 	session_forget_old(run);
+	if (run->outcome == OUTCOME_DONE)
+		session_push_owed(run); /* what fails stays owed */
 	session_fill_result(run, result);
 	result->undone = run->outcome == OUTCOME_DONE ? undone : 0;
 	return 0;

@@ -99,6 +99,15 @@ void session_push_owed(struct run *run) {
 	head->unpushed_count = left;
 }
 
+void session_owe_push(struct run *run, int64_t n) {
+	struct head *head = &run->head;
+	for (size_t i = 0; i < head->unpushed_count; i++)
+		if (head->unpushed[i] == n)
+			return;
+	if (head->unpushed_count < sizeof(head->unpushed) / sizeof(head->unpushed[0]))
+		head->unpushed[head->unpushed_count++] = n;
+}
+
 /* Writes the subject's record, gives it to target and registry, and the candidate into the head. For a rollback the registry may be away.
  */
 int session_open_release(struct run *run, const struct record_input *input, struct err *err) {
@@ -125,15 +134,11 @@ int session_open_release(struct run *run, const struct record_input *input, stru
 		*err = keeping;
 		rc = err_wrap(err, "keeping the record of r%" PRId64 " at the target", input->n);
 	}
-	if (rc == 0 && (!context->store || record_push(context, input->n, &pack, err) != 0)) {
-		rc = subject->again || !context->store ? 0 : -1;
-		if (rc == 0) {
-			err_clear(err);
-			log_debug(context->log, "no registry now: the record of r%" PRId64 " is pushed later", input->n);
-			if (run->head.unpushed_count < sizeof(run->head.unpushed) / sizeof(run->head.unpushed[0]))
-				run->head.unpushed[run->head.unpushed_count++] = input->n;
-		}
-	}
+	/* Going back waits for no registry: its record is pushed when the traffic is back. */
+	if (rc == 0 && (subject->again || !context->store))
+		session_owe_push(run, input->n);
+	else if (rc == 0)
+		rc = record_push(context, input->n, &pack, err);
 	record_pack_clear(&pack);
 	return rc;
 }

@@ -20,6 +20,8 @@ int session_back_out(struct run *run, struct release_result *result, struct err 
 void session_let_go(struct run *run);
 void session_copy_commit(const struct value *facts, char out[64]);
 void session_forget_old(struct run *run);
+/* The record of release n is to be pushed later; the head says so with its next write. */
+void session_owe_push(struct run *run, int64_t n);
 void session_push_owed(struct run *run);
 int session_open_release(struct run *run, const struct record_input *input, struct err *err);
 int session_read_subject(struct run *run, const struct head_entry *entry, int64_t from, struct subject *out, struct err *err);

@@ -113,7 +113,6 @@ enum event effect_undo(struct run *run) {
 	}
 	struct head before = run->head;
 	settle_outcome(run);
-	evidence_push(run);
 	if (head_save(run, &err) != 0) {
 		run->head = before;
 		return rollback_failed(run, &err);
