@@ -13,7 +13,7 @@
 
 #define ANSWER_BYTES_MAX ((size_t) 1024 * 1024)
 #define ANSWER_TIMEOUT_S 10
-#define START_TIMEOUT_MS 10000
+#define START_TIMEOUT_MS 20000 /* replicas of one that was killed hold the port while they drain, 10 s at most */
 #define PROGRAM_BYTES_MAX ((size_t) 256 * 1024 * 1024)
 
 static int exchange(int fd, struct str line, struct buf *answer, struct err *err) {

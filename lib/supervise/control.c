@@ -77,7 +77,8 @@ int front_listen(struct supervisor *s, const char *address, int64_t port, int64_
 		return err_set(err, ERR_CONFIG, "port %lld: must be from 1 to 65535", (long long) port);
 	for (int64_t p = port; p < port + tries && p <= 65535; p++) {
 		if (bind_one(address, p, &s->front_fd) == 0) {
-			snprintf(s->address, sizeof(s->address), "%s", address);
+			if (address != s->address) /* after a restart it is the very text */
+				snprintf(s->address, sizeof(s->address), "%s", address);
 			s->port = p;
 			event_note(s, "listening on %s:%lld", address, (long long) p);
 			return 0;

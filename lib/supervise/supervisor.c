@@ -13,7 +13,8 @@
 
 #define LINE_BYTES_MAX ((size_t) 64 * 1024)
 #define CONTROL_TIMEOUT_MS 2000
-#define REBIND_TRIES 30
+#define REBIND_TRIES 150
+#define REBIND_PAUSE_MS 200
 #define HAND_OVER_BYTES_MAX ((size_t) 256 * 1024)
 
 /* What epoll's data.ptr says when it is no process. */
@@ -61,11 +62,11 @@ static int begin(struct supervisor *s, struct err *err) {
 		struct err again = {0};
 		if (front_listen(s, s->address, port, 1, &again) == 0)
 			break;
-		if (i == REBIND_TRIES) {
+		if (i == REBIND_TRIES || again.code != ERR_CONFLICT) {
 			*err = again;
 			return -1;
 		}
-		s->clock->sleep_ms(s->clock->self, 1000);
+		s->clock->sleep_ms(s->clock->self, REBIND_PAUSE_MS);
 	}
 	for (size_t i = 0; i < s->wanted_count; i++)
 		if (s->wanted[i].count[ROLE_SIDE] > 0 && side_listen(s, &s->wanted[i], err) != 0)

@@ -21,7 +21,7 @@
 int supervisor_run(const char *folder, int resume_fd, const struct env *env, const struct clock *clock, struct err *err);
 
 /* Makes sure that one runs for this folder, of this binary: starts it (a systemd unit where there is systemd, else double-forked), or tells a running
- * older one to become this binary. Waits until it answers, at most 10 s. */
+ * older one to become this binary. Waits until it answers, at most 20 s. */
 int supervisor_ensure(const char *folder, const char *service, const char *environment, const char *program, const struct env *env,
 	const struct clock *clock, struct err *err);
 bool supervisor_is_running(const char *folder);

@@ -90,10 +90,12 @@ int unit_start(const char *service, const char *environment, const char *folder,
 		is_user_unit(env) ? "default.target" : "multi-user.target");
 	AUTO_FREE char *dir = str_dup(str_cut_last(str_of(path), '/', &(struct str) {0}));
 	const char *name = strrchr(path, '/') + 1;
-	if (buf_check(&text, "unit", err) != 0 || fs_make_dirs(dir, 0755, err) != 0 || fs_replace(path, text.ptr, text.len, 0644, err) != 0 ||
-		systemctl(env, "daemon-reload", NULL, err) != 0)
+	if (buf_check(&text, "unit", err) != 0 || fs_make_dirs(dir, 0755, err) != 0 || fs_replace(path, text.ptr, text.len, 0644, err) != 0)
 		return -1;
-	return systemctl(env, "enable", name, err);
+	if (systemctl(env, "daemon-reload", NULL, err) == 0 && systemctl(env, "enable", name, err) == 0)
+		return 0;
+	best_effort(unlink(path)); /* a systemd that looks elsewhere, or has no room for it */
+	return -1;
 }
 
 int unit_remove(const char *service, const char *environment, const struct env *env, struct err *err) {
@@ -102,8 +104,9 @@ int unit_remove(const char *service, const char *environment, const struct env *
 		return -1;
 	if (!fs_exists(path))
 		return 0;
-	if (systemctl(env, "disable", strrchr(path, '/') + 1, err) != 0)
-		return -1;
+	/* One that systemd does not know, or that does not stop, must not keep its file. */
+	struct err disabling = {0};
+	best_effort(systemctl(env, "disable", strrchr(path, '/') + 1, &disabling));
 	if (unlink(path) != 0 && errno != ENOENT)
 		return err_sys(err, "removing %s", path);
 	return systemctl(env, "daemon-reload", NULL, err);
