@@ -111,7 +111,7 @@ other_ca() { local -x MLCTL_CA_FILE=$WORK/other/ca.crt && mlctl_in "$WORK/unknow
 mkdir "$WORK/other" && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=another CA" \
 	-keyout "$WORK/other/ca.key" -out "$WORK/other/ca.crt" 2>/dev/null
 refuses "a certificate of an unknown CA is refused" 5 other_ca
-same "and the way out is no login" "$(grep -c 'ca-file' "$WORK/said.err") $(grep -c 'login' "$WORK/said.err")" "1 0"
+same "and the way out is no login" "$(grep -c 'MLCTL_CA_FILE' "$WORK/said.err") $(grep -c 'login' "$WORK/said.err")" "1 0"
 MLCTL_CA_FILE=$WORK/tls/ca.crt pushed "docker-registry over TLS" "$REGISTRY" tls
 start_registry both tls password && docker_config "$HOME/.docker" "$REGISTRY"
 MLCTL_CA_FILE=$WORK/tls/ca.crt pushed "docker-registry over TLS with password" "$REGISTRY" tls
