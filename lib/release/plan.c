@@ -73,6 +73,7 @@ void plan_rollback(const struct head *head, const struct rollback_request *reque
 	}
 	if (!request->to && candidate->is.n) {
 		out->kind = PLAN_UNDO;
+		out->n = candidate->is.n;
 		out->to = head->good.n;
 		snprintf(out->text, sizeof(out->text), "r%" PRId64 " is undone", candidate->is.n);
 		return;

@@ -5,6 +5,9 @@
 
 #include <inttypes.h>
 
+/* A deploy that is past its canary is let finish: so long a rollback waits for it, whatever it was told. */
+#define LOCK_WAIT_MS_MIN 60000
+
 /* Where a rollback from the release that is gone back to will go: what its own record says, so that a second rollback never returns to the
  * version that was just left. */
 static void find_back(const struct subject *subject, struct head_entry *back) {
@@ -106,15 +109,15 @@ static int rollback_locked(struct run *run, const struct rollback_request *reque
 	struct release_plan plan;
 	struct rollback_request fixed = *request;
 	bool is_over;
-	if (asked->kind == PLAN_BACK)
-		fixed.to = asked->to;
+	if (asked->kind == PLAN_BACK || (asked->kind == PLAN_UNDO && run->head.good.n == asked->n))
+		fixed.to = asked->to; /* what was to be undone became good while we waited: then back to what was good before it */
 	if (goal->name[0] && is_there(run, goal)) {
 		run->outcome = OUTCOME_DONE;
 		run->serving = goal->image;
 		return ended(run, result, 0);
 	}
 	plan_rollback(&run->head, &fixed, &plan);
-	if (asked->kind == PLAN_UNDO && plan.kind != PLAN_UNDO) { /* it ended by itself meanwhile: the good one stays */
+	if (asked->kind == PLAN_UNDO && plan.kind != PLAN_UNDO && !fixed.to) { /* it ended by itself meanwhile: the good one stays */
 		run->outcome = OUTCOME_DONE;
 		return ended(run, result, 0);
 	}
@@ -170,6 +173,8 @@ int release_rollback_with(const struct release_context *context, const struct ro
 		}
 	}
 	struct lock_wish wish = {.verb = "rollback", .to = plan.to, .wait_ms = request->lock_wait_ms, .is_preempting = true};
+	if (wish.wait_ms < LOCK_WAIT_MS_MIN)
+		wish.wait_ms = LOCK_WAIT_MS_MIN;
 	if (lock_take(&run, &wish, err) != 0)
 		return session_failed_early(&run, result, err);
 	int rc = rollback_locked(&run, request, &plan, &goal, result, err);

@@ -62,6 +62,28 @@ static int choose(void *self, const int *ready, int ready_count, int64_t turn) {
 	return choice->clients[1].is_done ? ready[0] : -1;
 }
 
+struct turns { /* the second begins at the first one's call, then they take turns */
+	struct fake_client *clients;
+	int64_t begin_at;
+	bool is_begun, was_done, was_there;
+};
+
+static int take_turns(void *self, const int *ready, int ready_count, int64_t turn) {
+	struct turns *turns = self;
+	if (!turns->is_begun && (turns->clients[0].is_done || turns->clients[0].calls >= turns->begin_at)) {
+		turns->is_begun = true;
+		turns->was_done = turns->clients[0].is_done;
+		struct head head = scene_head(turns->clients[0].world);
+		turns->was_there = head.candidate.is.n == 3 || head.good.n == 3;
+	}
+	for (int i = 0; i < ready_count; i++)
+		if (ready[i] == (turns->is_begun ? (int) (turn % 2) : 0))
+			return ready[i];
+	if (turns->is_begun)
+		return ready[0];
+	return turns->clients[0].is_done ? ready[0] : -1;
+}
+
 struct twin {
 	bool is_lock_blind, is_fence_ignored;
 	bool has_flock;
@@ -161,6 +183,41 @@ static void test_twins(void **state) {
 	}
 }
 
+/* A rollback typed while r3 was on its way ends on r2 whether it came before r3 was good (undone) or after (gone back from). */
+static void test_rollback_means_away(void **state) {
+	(void) state;
+	struct fake_world before;
+	struct scene scene = {.name = "away", .before = "AB"};
+	int undone = 0, runs = 0;
+	scene_world(&before, &scene);
+	int64_t calls = 200;
+	for (int64_t at = 12; at < calls; at++) {
+		struct fake_world world;
+		struct fake_client clients[2];
+		struct player players[2] = {{.scene = {.act = ACT_DEPLOY, .image = 'C'}}, {.scene = {.act = ACT_ROLLBACK}}};
+		struct fake_job jobs[2];
+		scene_copy(&world, &before);
+		for (int i = 0; i < 2; i++) {
+			fake_client_init(&clients[i], &world, i);
+			jobs[i] = (struct fake_job){.client = &clients[i], .work = work, .self = &players[i]};
+		}
+		struct turns turns = {.clients = clients, .begin_at = at};
+		fake_run_all(&world, jobs, 2, take_turns, &turns);
+		struct digest serving = fake_serving(&world), b = fake_digest('B'), a = fake_digest('A');
+		bool is_late = turns.was_done;
+		if (strcmp(serving.text, turns.was_there ? b.text : a.text) != 0 || players[1].ending.rc != 0 || world.violation_count)
+			fail_msg("begun at call %lld: %s%s%s", (long long) at, world.violations, players[1].ending.err.message,
+				players[1].ending.result.cause);
+		undone += players[0].ending.rc == 0 && players[0].ending.result.outcome == OUTCOME_LOCKED;
+		runs++;
+		calls = is_late ? at : calls;
+		fake_world_clear(&world);
+	}
+	fake_world_clear(&before);
+	print_message("# %d rollbacks during a deploy: %d took the lock from it\n", runs, undone);
+	assert_true(undone > 0 && undone < runs);
+}
+
 #define CROWD 50
 
 static void test_crowd(void **state) {
@@ -205,10 +262,11 @@ static void test_crowd(void **state) {
 }
 
 int main(void) {
-	struct CMUnitTest tests[PAIRS + 2];
+	struct CMUnitTest tests[PAIRS + 3];
 	for (size_t i = 0; i < PAIRS; i++)
 		tests[i] = (struct CMUnitTest){pairs[i].name, test_pair, NULL, NULL, (void *) &pairs[i]};
 	tests[PAIRS] = (struct CMUnitTest) cmocka_unit_test(test_twins);
 	tests[PAIRS + 1] = (struct CMUnitTest) cmocka_unit_test(test_crowd);
+	tests[PAIRS + 2] = (struct CMUnitTest) cmocka_unit_test(test_rollback_means_away);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
