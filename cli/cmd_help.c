@@ -169,26 +169,13 @@ static int man_to(const char *folder, struct err *err) {
 	return rc;
 }
 
-static int find(const char *name, const struct command **out, struct err *err) {
-	const char *names[64];
-	size_t count = 0;
-	for (const struct command *const *c = commands; *c && count < 64; c++)
-		names[count++] = (*c)->name;
-	*out = command_find(name);
-	if (*out)
-		return 0;
-	const char *near = text_nearest(name, names, count);
-	err_set(err, ERR_USAGE, "%s: mlctl has no such command%s%s%s", name, near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
-	return err_fix(err, "mlctl help");
-}
-
 static int help_run(struct cli *cli, const void *raw, const char *const *args, struct err *err) {
 	const struct help_opts *opts = raw;
 	const struct command *about = NULL;
 	if (opts->man_to)
 		return man_to(opts->man_to, err);
 	if (opts->schema) {
-		if (find(opts->schema, &about, err) != 0)
+		if (command_need(opts->schema, &about, err) != 0)
 			return -1;
 		if (!about->schema)
 			return err_set(err, ERR_USAGE, "mlctl %s has no --json answer", about->name);
@@ -202,7 +189,7 @@ static int help_run(struct cli *cli, const void *raw, const char *const *args, s
 		fputs(exit_codes, cli->out);
 		return 0;
 	}
-	if (find(args[0], &about, err) != 0)
+	if (command_need(args[0], &about, err) != 0)
 		return -1;
 	one(about, cli->out);
 	return 0;

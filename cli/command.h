@@ -89,6 +89,8 @@ struct command {
 };
 extern const struct command *const commands[];
 const struct command *command_find(const char *name);
+/* As command_find(), with the error that suggests another word. */
+int command_need(const char *name, const struct command **out, struct err *err);
 
 /* Everything from outside, made in main() and handed in. */
 struct cli {

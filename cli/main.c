@@ -28,6 +28,23 @@ const struct command *command_find(const char *name) {
 	return NULL;
 }
 
+int command_need(const char *name, const struct command **out, struct err *err) {
+	const char *names[64];
+	size_t count = 0;
+	const struct command *found = command_find(name);
+	if (found) {
+		*out = found;
+		return 0;
+	}
+	for (const struct command *const *c = commands; *c && count < 64; c++)
+		if (!(*c)->is_hidden)
+			names[count++] = (*c)->name;
+	const char *near = text_nearest(name, names, count);
+	err_set(err, ERR_USAGE, "%s: mlctl has no such command%s%s%s", name, near ? " (did you mean " : "", near ? near : "",
+		near ? "?)" : "");
+	return err_fix(err, "mlctl help");
+}
+
 int exit_code_of(const struct err *err, int interrupted) {
 	switch (err->code) {
 	case ERR_USAGE:
@@ -62,19 +79,6 @@ int cli_http(struct cli *cli, struct http **http, struct err *err) {
 	if (cli->http)
 		cli->http->interrupted = &cli->interrupted;
 	return cli->http ? 0 : -1;
-}
-
-static int unknown_command(struct cli *cli, const char *word, struct err *err) {
-	const char *names[64];
-	size_t count = 0;
-	for (const struct command *const *c = commands; *c && count < 64; c++)
-		if (!(*c)->is_hidden)
-			names[count++] = (*c)->name;
-	const char *near = text_nearest(word, names, count);
-	err_set(err, ERR_USAGE, "%s: mlctl has no such command%s%s%s", word, near ? " (did you mean " : "", near ? near : "",
-		near ? "?)" : "");
-	(void) cli;
-	return err_fix(err, "mlctl help");
 }
 
 static int run_command(struct cli *cli, int argc, char **argv, struct err *err) {
@@ -115,9 +119,8 @@ static int dispatch(struct cli *cli, int argc, char **argv, struct err *err) {
 	const char *word = at < argc ? argv[at] : argc > 1 && strcmp(argv[1], "--version") == 0 ? "version" : "help";
 	if (strcmp(word, "version") == 0 && at >= argc)
 		argv[1] = argv[0], at = 1;
-	cli->command = command_find(word);
-	if (!cli->command)
-		return unknown_command(cli, word, err);
+	if (command_need(word, &cli->command, err) != 0)
+		return -1;
 	AUTO_FREE char **rest = mem_zero((size_t) argc + 1, sizeof(*rest));
 	int count = 0;
 	for (int i = 1; i < argc; i++)

@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include "out.h"
+#include "os/sig.h"
 #include "project/names.h"
 
 #include <pwd.h>
@@ -219,6 +220,24 @@ static void hashing(void *self, const char *file, int64_t done, int64_t bytes) {
 		out_progress(s->cli, "  hashing     %s  %s of %s", file, num_human_bytes(done, a), num_human_bytes(bytes, b));
 }
 
+/* From the threads that hash: whichever takes the signal notes it for all. */
+static bool was_interrupted(void *self) {
+	struct session *s = self;
+	int taken = sig_take(s->cli->signal_fd);
+	if (taken)
+		__atomic_store_n(&s->cli->interrupted, taken, __ATOMIC_RELAXED);
+	return __atomic_load_n(&s->cli->interrupted, __ATOMIC_RELAXED) != 0;
+}
+
+/* Without the network nobody reads signals once the build is done: they do again what they do by default. */
+static void leave_signals(struct cli *cli) {
+	if (cli->http || cli->signal_fd < 0)
+		return;
+	close(cli->signal_fd);
+	cli->signal_fd = -1;
+	sig_restore();
+}
+
 int session_build(struct session *s, bool is_untested, struct build **out, struct err *err) {
 	struct build_options options = {
 		.folder = s->project->folder,
@@ -227,7 +246,7 @@ int session_build(struct session *s, bool is_untested, struct build **out, struc
 		.clock = s->cli->clock,
 		.log = &s->cli->log,
 		.is_untested = is_untested,
-		.interrupted = &s->cli->interrupted,
+		.is_interrupted = was_interrupted,
 		.progress = hashing,
 		.self = s,
 	};
@@ -244,7 +263,15 @@ int session_build(struct session *s, bool is_untested, struct build **out, struc
 			return err_wrap(err, "base");
 		options.base = base;
 	}
+	if (s->cli->signal_fd < 0 && sig_open(&s->cli->signal_fd, err) != 0)
+		return -1;
 	int rc = build_run(&options, out, err);
+	if (rc == 0 && was_interrupted(s)) {
+		build_free(*out);
+		*out = NULL;
+		rc = err_set(err, ERR_INTERRUPTED, "interrupted after the build");
+	}
+	leave_signals(s->cli);
 	if (rc != 0)
 		store_close(base); /* on success the image's layers still read from it; it lives as long as the program */
 	return rc;

@@ -101,7 +101,7 @@ static int make_plan(struct making *making, struct err *err) {
 		.runner = making->runner,
 		.cache = making->cache,
 		.clock = options->clock,
-		.interrupted = options->interrupted,
+		.is_interrupted = options->is_interrupted,
 		.progress = options->progress,
 		.self = options->self,
 	};
@@ -208,7 +208,7 @@ static int test(struct making *making, struct err *err) {
 		.env = options->env,
 	};
 	if (selftest_run(&selftest, &making->check, &build->is_test_cached, err) != 0) {
-		if (!options->interrupted || !*options->interrupted)
+		if (!options->is_interrupted || !options->is_interrupted(options->self))
 			return -1;
 		err_clear(err); /* the runner got the same signal: its end says nothing about the model */
 		return err_set(err, ERR_INTERRUPTED, "interrupted during the self-test");

@@ -286,7 +286,7 @@ static void stop_work(struct work *work, const struct err *err) {
 }
 
 static bool is_interrupted(const struct plan *plan) {
-	return plan->options.interrupted && __atomic_load_n(plan->options.interrupted, __ATOMIC_RELAXED);
+	return plan->options.is_interrupted && plan->options.is_interrupted(plan->options.self);
 }
 
 /* The layer's digest and, where the model file is in it, the file's own, in one pass. */

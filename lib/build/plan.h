@@ -18,7 +18,7 @@ struct plan_options {
 	struct str runner;	       /* lent */
 	struct cache *cache;
 	const struct clock *clock;
-	int *interrupted; /* NULL: never */
+	bool (*is_interrupted)(void *self); /* from every thread; NULL: never */
 	void (*progress)(
 		void *self, const char *file, int64_t done_bytes, int64_t bytes); /* on the caller's thread; NULL: nobody watches */
 	void *self;

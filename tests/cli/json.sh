@@ -114,6 +114,14 @@ printf 'hunter2secret' >"$home/password"
 fits "login: its schema" answer "$out" "$home/schema" 0
 answers 0 logout registry.example.com
 
+# Interrupted while it hashes (1.5 GB of nothing): an error document.
+cp -r . "$home/large" && (cd "$home/large" && mkdir -p model && mv model.onnx model/ && truncate -s 1500M model/big.bin && sed -i 's/path: model.onnx/path: model/' mlctl.yaml)
+timeout --preserve-status -s TERM 0.5 "$MLCTL" build -C "$home/large" --json --events json >"$out" 2>"$err" </dev/null
+code=$?
+equals "interrupted while it hashes: exit code" $code 143
+fits "interrupted: an error document" error "$out" $code
+rm -rf "$home/large"
+
 # Interrupted while it bakes: the answer is still one document, the code 130, and the record says what is.
 cp versions/v2/* .
 "$MLCTL" help --schema deploy >"$home/schema"
