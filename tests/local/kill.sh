@@ -96,6 +96,17 @@ done
 equals "a rollback that was struck: all is well" $good $tried
 
 traffic_stop
+# The first release of all is struck: what is there is its beginning, and the same command again finishes it.
+good=0 tried=0
+for at in preflight plan promote smoke commit $((20 + RANDOM % 40)) $((60 + RANDOM % 100)); do
+	"$MLCTL" destroy --yes >/dev/null 2>&1
+	now=v1; version v2
+	if struck deploy; then kills=$((kills + 1)); else missed=$((missed + 1)); fi
+	"$MLCTL" deploy --json --events json >"$out" 2>"$err"; code=$?
+	tried=$((tried + 1))
+	ended "the first deploy struck at $at, then again" $code
+done
+equals "the first release that was struck: all is well" $good $tried
 for _ in $(seq 150); do [ "$(runners | wc -w)" = 2 ] && break; sleep 0.1; done
 equals "what was drained is gone" "$(runners | wc -w)" 2
 [ "$kills" -ge 30 ] && pass "$kills kills hit, $missed came too late" || flunk "$kills kills hit, $missed came too late"

@@ -57,8 +57,9 @@ numbers_are_unique "no release number was given twice"
 
 # A good one before the one that serves is needed to go back to.
 "$MLCTL" deploy --lock-wait=1m >/dev/null 2>&1; "$MLCTL" -C "$home/two" deploy --lock-wait=1m >/dev/null 2>&1
-together 2 rollback --reason test
-equals "two rollbacks at once are one" "$codes" "0 0 "
+together 2 rollback --to "r$(status_of previous)" --reason test
+equals "two rollbacks to one release at once" "$codes" "0 0 "
+equals "are one" "$(cat "$home"/r/*.err | grep -c '"event":"commit"')" 1
 equals "back on v1" "$(status_of image)" "$v1"
 consistent "then all is well"
 
