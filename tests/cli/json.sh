@@ -72,7 +72,7 @@ fails() {
 
 verbs=$("$MLCTL" | sed -nE 's/^  ([a-z]+) +[a-z].*/\1/p' | grep -v '^mlctl' | sort -u)
 cd "$home" || exit 1
-for verb in $verbs; do fails 2 "$verb" --nonsense; done
+for verb in $verbs; do [ "${TIER:-test}" = check ] || fails 2 "$verb" --nonsense; done
 fails 2 nonsense
 fails 2 help nonsense
 for verb in validate build push deploy status rollback history predict freeze unfreeze destroy; do
@@ -93,6 +93,7 @@ answers 0 status
 answers 0 history
 fails 1 predict
 answers 12 rollback
+[ "${TIER:-test}" != check ] || finish # a service's life takes its time
 answers 0 deploy
 answers 0 deploy # unchanged
 answers 0 status

@@ -42,6 +42,10 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size) {
 		snprintf(path, sizeof(path), "%s/head", folder);
 		snprintf(lock, sizeof(lock), "%s.lock", path);
 		atexit(leave);
+		put('a', 1, version);
+		assert(slots_get("/dev/null/head", text, sizeof(text), &len, seen, &err) == -1 && err.code == ERR_FAILED);
+		err_clear(&err);
+		version[0] = '\0';
 	}
 	unlink(path);
 	int writes = 2 + data[0] % 3;
