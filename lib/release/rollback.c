@@ -109,7 +109,7 @@ static int rollback_locked(struct run *run, const struct rollback_request *reque
 	struct release_plan plan;
 	struct rollback_request fixed = *request;
 	bool is_over;
-	if (asked->kind == PLAN_BACK || (asked->kind == PLAN_UNDO && run->head.good.n == asked->n))
+	if (asked->kind == PLAN_BACK || asked->kind == PLAN_RESUME || (asked->kind == PLAN_UNDO && run->head.good.n == asked->n))
 		fixed.to = asked->to; /* what was to be undone became good while we waited: then back to what was good before it */
 	if (goal->name[0] && is_there(run, goal)) {
 		run->outcome = OUTCOME_DONE;
@@ -157,6 +157,8 @@ int release_rollback_with(const struct release_context *context, const struct ro
 	plan_rollback(&run.head, request, &plan);
 	if (plan.kind == PLAN_REFUSED)
 		return session_refused(&run, &plan, result);
+	if (plan.kind == PLAN_RESUME) /* or somebody is at it just now: then it is done once the lock is free */
+		head_entry_revision(&run.head.candidate.is, &goal);
 	if (plan.kind == PLAN_BACK) {
 		struct subject subject = {0};
 		if (session_read_subject(&run, &(struct head_entry){0}, plan.to, &subject, err) != 0)
