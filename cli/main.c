@@ -142,7 +142,7 @@ static void look_around(struct cli *cli) {
 
 /* What the environment holds as a secret must come out nowhere. */
 static void learn_secrets(struct cli *cli) {
-	static const char *const marks[] = {"PASSWORD", "TOKEN", "SECRET", "API_KEY", "APIKEY", "CREDENTIAL", "PRIVATE_KEY", "ACCESS_KEY"};
+	static const char *const marks[] = {"PASSWORD", "PASSWD", "PASSPHRASE", "TOKEN", "SECRET", "API_KEY", "APIKEY", "CREDENTIAL", "PRIVATE_KEY", "ACCESS_KEY"};
 	for (char **item = cli->env.items; item && *item; item++) {
 		struct str value, name = str_cut(str_of(*item), '=', &value);
 		AUTO_FREE char *text = str_dup(name);

@@ -16,6 +16,7 @@ declare -A planted=(
 	[private-key]='MIIEkey0Nv8rTz5hUb'
 	[cloud-folder]='cloud-Dm2xGe9qOi'
 	[git-remote]='ghp_Wb4Jt8Ks1LmXv6'
+	[proxy]='pxy-Ue2oMb6rHz'
 	[git-remote-query]='query-Rj3nCq7fAy'
 )
 forms() { # every form in which a text can be found, one a line
@@ -160,6 +161,12 @@ if python3 -c 'import http.server' 2>/dev/null; then
 	cp "$home/plain.yaml" mlctl.yaml
 	grep -q '\*\*\*' "$home"/said/*.push.err && pass "a registry that repeats credentials is shown redacted" || flunk "a registry that repeats credentials is shown redacted" "$home/said/$turn.push.err"
 else skip "a registry that repeats credentials" "no python3"; fi
+
+# A proxy that curl does not know, and says so with its whole URL.
+cp mlctl.yaml "$home/plain.yaml"
+sed -i 's|^name:.*|&\nimage: registry.example.com/team/model|' mlctl.yaml
+https_proxy="nonsense://bob:${planted[proxy]}@127.0.0.1:1" loud 6 push -v
+cp "$home/plain.yaml" mlctl.yaml
 
 # 3. A service's life with the layout that stands in for a registry.
 export MLCTL_REGISTRY_USERNAME=env MLCTL_REGISTRY_PASSWORD=${planted[registry-password]}
