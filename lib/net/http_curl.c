@@ -33,6 +33,7 @@ struct transfer {
 	int status;
 	bool is_head_done; /* the headers' empty line was seen: what follows are trailers */
 	bool is_cut;	   /* an error body was longer than anybody wants to know */
+	bool is_proxied;   /* unless no_proxy names the host: libcurl does not tell whom it called in vain */
 	int64_t offset;	   /* of the body, where the next read begins */
 	int64_t started_ms, moved_ms, moved_bytes, told_bytes;
 	struct err failure; /* a callback's */
@@ -277,6 +278,7 @@ static void set_connection(const struct curl_http *self, struct transfer *transf
 	curl_easy_setopt(
 		easy, CURLOPT_CONNECTTIMEOUT_MS, (long) (request->connect_timeout_ms ? request->connect_timeout_ms : CONNECT_TIMEOUT_MS));
 	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	transfer->is_proxied = proxy_for(self, request, url)[0] != '\0';
 	curl_easy_setopt(easy, CURLOPT_PROXY, proxy_for(self, request, url)); /* always set: libcurl would look into the environment */
 	curl_easy_setopt(easy, CURLOPT_NOPROXY, self->no_proxy ? self->no_proxy : "");
 	if (request->unix_socket)
@@ -399,7 +401,8 @@ static void explain(const struct transfer *transfer, CURLcode code, struct err *
 		err_set(err, ERR_NETWORK, "no address found for the proxy that https_proxy, http_proxy or all_proxy names");
 		return;
 	case CURLE_COULDNT_CONNECT:
-		err_set(err, ERR_NETWORK, "%s: %s", host, number ? strerror((int) number) : reason);
+		err_set(err, ERR_NETWORK, "%s%s: %s", host, transfer->is_proxied ? ", or the proxy for it that the environment names" : "",
+			number ? strerror((int) number) : reason);
 		return;
 	case CURLE_OPERATION_TIMEDOUT:
 		err_set(err, ERR_TIMEOUT, "%s: %s", host, was_sent(transfer) ? "timed out" : "no connection in time");
