@@ -185,8 +185,11 @@ static bool is_kind_right(enum field_kind field, enum value_kind value) {
 /* The value as a person would recognise it. */
 static const char *show(const struct value *value, char out[SHOWN_BYTES_MAX + 8]) {
 	static const char *const kinds[] = {[VALUE_NULL] = "null", [VALUE_ARRAY] = "a list", [VALUE_OBJECT] = "a mapping"};
+	struct str host, user = str_cut(value->text, '@', &host);
 	if (value->kind == VALUE_BOOL)
 		snprintf(out, SHOWN_BYTES_MAX + 8, "%s", value->boolean ? "true" : "false");
+	else if (value->kind == VALUE_STRING && host.ptr && !str_starts(host, "sha256:") && memchr(user.ptr, ':', user.len)) /* NAME:PASSWORD@ */
+		snprintf(out, SHOWN_BYTES_MAX + 8, "\"***@%.*s\"", (int) (host.len < SHOWN_BYTES_MAX - 8 ? host.len : SHOWN_BYTES_MAX - 8), host.ptr);
 	else if (value->kind == VALUE_NUMBER || value->kind == VALUE_STRING)
 		snprintf(out, SHOWN_BYTES_MAX + 8, value->kind == VALUE_STRING ? "\"%.*s%s\"" : "%.*s%s",
 			(int) (value->text.len < SHOWN_BYTES_MAX ? value->text.len : SHOWN_BYTES_MAX),
