@@ -196,7 +196,7 @@ int main(int argc, char **argv) {
 		code = cli.exit_code;
 	}
 	http_close(cli.http);
-	if ((fflush(stdout) != 0 || ferror(stdout)) && code == 0) {
+	if ((fflush(stdout) != 0 || ferror(stdout)) && code == 0 && errno != EPIPE) {
 		fprintf(stderr, "mlctl: writing the answer: %s\n", strerror(errno));
 		code = EXIT_FAILED;
 	}
