@@ -106,42 +106,55 @@ void engine_run(struct run *run, enum event entry) {
 	}
 }
 
-int engine_stage(struct run *run, const struct revision *revision, const struct value *objects, int64_t replicas, struct err *err) {
-	const struct release_context *context = run->context;
+/* One change at the target under our fence. */
+struct change {
+	int (*make)(const struct release_context *context, int64_t fence, const struct change *change, struct err *err);
+	const struct revision *revision, *stable;
+	const struct value *objects;
+	int64_t replicas;
+	double weight;
+	bool is_kept;
+};
+
+/* Again for as long as that is worth it, and never without the lock. */
+static int make_change(struct run *run, const struct change *change, struct err *err) {
 	struct remote remote = remote_begin(run);
 	int rc;
 	do {
 		rc = lock_keep(run, err);
 		if (rc == 0)
-			rc = context->target->stage(
-				context->target_state, run->head.lock.fence, revision, objects, replicas, context->store, err);
+			rc = change->make(run->context, run->head.lock.fence, change, err);
 	} while (rc != 0 && (lock_raise(run, err) || remote_again(&remote, err)));
 	return rc;
+}
+
+static int make_stage(const struct release_context *context, int64_t fence, const struct change *change, struct err *err) {
+	return context->target->stage(
+		context->target_state, fence, change->revision, change->objects, change->replicas, context->store, err);
+}
+
+int engine_stage(struct run *run, const struct revision *revision, const struct value *objects, int64_t replicas, struct err *err) {
+	const struct change change = {.make = make_stage, .revision = revision, .objects = objects, .replicas = replicas};
+	return make_change(run, &change, err);
+}
+
+static int make_route(const struct release_context *context, int64_t fence, const struct change *change, struct err *err) {
+	int64_t ttl_s = change->weight > 0 && change->weight < 100 ? WEIGHT_TTL_S : 0;
+	return context->target->route(context->target_state, fence, change->stable, change->revision, change->weight, ttl_s, err);
 }
 
 int engine_route(struct run *run, const struct revision *stable, const struct revision *revision, double weight, struct err *err) {
-	const struct release_context *context = run->context;
-	struct remote remote = remote_begin(run);
-	int64_t ttl_s = weight > 0 && weight < 100 ? WEIGHT_TTL_S : 0;
-	int rc;
-	do {
-		rc = lock_keep(run, err);
-		if (rc == 0)
-			rc = context->target->route(context->target_state, run->head.lock.fence, stable, revision, weight, ttl_s, err);
-	} while (rc != 0 && (lock_raise(run, err) || remote_again(&remote, err)));
-	return rc;
+	const struct change change = {.make = make_route, .stable = stable, .revision = revision, .weight = weight};
+	return make_change(run, &change, err);
+}
+
+static int make_retire(const struct release_context *context, int64_t fence, const struct change *change, struct err *err) {
+	return context->target->retire(context->target_state, fence, change->revision, change->is_kept, err);
 }
 
 int engine_retire(struct run *run, const struct revision *revision, bool is_kept, struct err *err) {
-	const struct release_context *context = run->context;
-	struct remote remote = remote_begin(run);
-	int rc;
-	do {
-		rc = lock_keep(run, err);
-		if (rc == 0)
-			rc = context->target->retire(context->target_state, run->head.lock.fence, revision, is_kept, err);
-	} while (rc != 0 && (lock_raise(run, err) || remote_again(&remote, err)));
-	return rc;
+	const struct change change = {.make = make_retire, .revision = revision, .is_kept = is_kept};
+	return make_change(run, &change, err);
 }
 
 int engine_observe(struct run *run, const struct revision *revision, struct observed *out, struct err *err) {

@@ -74,11 +74,10 @@ int supervisor_call(const char *folder, const struct value *request, struct docu
 	return 0;
 }
 
-bool supervisor_is_running(const char *folder) {
-	struct err err = {0};
-	AUTO_DOCUMENT struct document *document = document_new("request");
-	value_add_text(document, value_root_object(document), "op", "info");
-	return supervisor_call(folder, document->root, NULL, &err) == 0;
+int supervisor_info(const char *folder, struct document **answer, struct err *err) {
+	AUTO_DOCUMENT struct document *request = document_new("request");
+	value_add_text(request, value_root_object(request), "op", "info");
+	return supervisor_call(folder, request->root, answer, err);
 }
 
 /* A copy of the program beside the state, named by content: replacing mlctl on disk changes nothing for what runs. */
@@ -149,13 +148,11 @@ static int start_forked(const char *folder, const char *program, const struct en
 
 static int wait_until_answers(const char *folder, const struct digest *digest, const struct clock *clock, struct err *err) {
 	int64_t until = clock_mono_ms(clock) + START_TIMEOUT_MS;
-	AUTO_DOCUMENT struct document *request = document_new("request");
-	value_add_text(request, value_root_object(request), "op", "info");
 	for (int64_t nap = 2;; nap = nap < 50 ? nap * 2 : 50) {
 		struct err asking = {0};
 		AUTO_DOCUMENT struct document *answer = NULL;
 		struct str running = {0};
-		if (supervisor_call(folder, request->root, &answer, &asking) == 0 && value_need_str(answer->root, "digest", &running, &asking) == 0 &&
+		if (supervisor_info(folder, &answer, &asking) == 0 && value_need_str(answer->root, "digest", &running, &asking) == 0 &&
 			str_is(running, digest->text))
 			return 0;
 		if (clock_mono_ms(clock) > until)
@@ -181,13 +178,10 @@ int supervisor_ensure(const char *folder, const char *service, const char *envir
 	AUTO_FREE char *copy = NULL;
 	if (fs_make_dirs(folder, 0700, err) != 0)
 		return -1;
-	AUTO_DOCUMENT struct document *request = document_new("request");
 	AUTO_DOCUMENT struct document *answer = NULL;
-	struct value *root = value_root_object(request);
-	value_add_text(request, root, "op", "info");
 	struct err asking = {0};
 	struct str running = {0};
-	bool is_there = supervisor_call(folder, request->root, &answer, &asking) == 0;
+	bool is_there = supervisor_info(folder, &answer, &asking) == 0;
 	if (copy_program(folder, program, &digest, &copy, err) != 0)
 		return -1;
 	if (is_there) {

@@ -24,7 +24,6 @@ int supervisor_run(const char *folder, int resume_fd, const struct env *env, con
  * older one to become this binary. Waits until it answers, at most 20 s. */
 int supervisor_ensure(const char *folder, const char *service, const char *environment, const char *program, const struct env *env,
 	const struct clock *clock, struct err *err);
-bool supervisor_is_running(const char *folder);
 /* Would "listen" have to take another port? */
 bool port_is_taken(const char *address, int64_t port);
 /* After "stop": the systemd unit goes, where there was one. */
@@ -41,3 +40,5 @@ int supervisor_forget(const char *service, const char *environment, const struct
  *   {"op":"stop","fence":F}                                    -> {}: all drain and end, then the supervisor
  * "revisions" of info: {name, side_socket, replicas:[{name, pid, role, state, restarts, since_s, reason, admin}]} */
 int supervisor_call(const char *folder, const struct value *request, struct document **answer, struct err *err);
+/* The request "info". */
+int supervisor_info(const char *folder, struct document **answer, struct err *err);

@@ -75,11 +75,9 @@ static int folder_make(struct local *local, struct err *err) {
 
 /* The supervisor's answer to "info"; *out NULL when none runs. */
 static int ask_info(struct local *local, struct document **out, struct err *err) {
-	AUTO_DOCUMENT struct document *request = document_new("request");
-	value_add_text(request, value_root_object(request), "op", "info");
 	struct err asking = {0};
 	*out = NULL;
-	if (supervisor_call(local->folder, request->root, out, &asking) == 0 || asking.code == ERR_NOT_FOUND)
+	if (supervisor_info(local->folder, out, &asking) == 0 || asking.code == ERR_NOT_FOUND)
 		return 0;
 	*err = asking;
 	return -1;
