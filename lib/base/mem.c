@@ -20,10 +20,6 @@ static void *out_of_memory(void) {
 	abort();
 }
 
-void *mem_try(size_t count, size_t size) {
-	return calloc(count ? count : 1, size ? size : 1);
-}
-
 void *mem_zero(size_t count, size_t size) {
 	assert(count && size);
 	void *p = calloc(count, size);

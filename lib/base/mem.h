@@ -1,4 +1,4 @@
-/* Memory: small allocations abort on OOM; a size that came from a file, a flag or the wire goes through mem_try_* and a limit.
+/* Memory: small allocations abort on OOM; a size that came from a file, a flag or the wire goes through a limit.
  * Cleanup attributes free at the end of the scope; take() gives away, visibly. An arena holds many small things of one life. */
 #pragma once
 
@@ -14,8 +14,6 @@ void *mem_copy(const void *from, size_t len) __attribute__((returns_nonnull, war
 char *mem_text(const char *text) __attribute__((returns_nonnull, warn_unused_result));
 char *mem_text_n(const char *text, size_t len) __attribute__((returns_nonnull, warn_unused_result));
 char *mem_format(const char *format, ...) __attribute__((format(printf, 1, 2), returns_nonnull, warn_unused_result));
-/* Zeroed, or NULL; checked multiplication. */
-void *mem_try(size_t count, size_t size) __attribute__((malloc, warn_unused_result));
 
 #define NEW(type) ((type *) mem_zero(1, sizeof(type)))
 

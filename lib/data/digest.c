@@ -26,12 +26,6 @@ void digest_add(struct digest_state *state, const void *bytes, size_t len) {
 	must(SHA256_Update(&state->context, bytes, len));
 }
 
-struct digest_state *digest_fork(const struct digest_state *state) {
-	struct digest_state *copy = NEW(struct digest_state);
-	*copy = *state;
-	return copy;
-}
-
 void hex_encode(const void *bytes, size_t len, struct buf *out) {
 	static const char digits[] = "0123456789abcdef";
 	for (size_t i = 0; i < len; i++) {

@@ -13,7 +13,6 @@ struct digest {
 struct digest_state; /* a running hash */
 struct digest_state *digest_start(void);
 void digest_add(struct digest_state *state, const void *bytes, size_t len);
-struct digest_state *digest_fork(const struct digest_state *state); /* a copy that goes its own way */
 void digest_finish(struct digest_state *state, struct digest *out); /* and frees it */
 void digest_drop(struct digest_state *state);			    /* frees without a result; NULL is fine */
 

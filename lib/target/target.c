@@ -24,11 +24,6 @@ const struct target *target_find(const char *name) {
 	return NULL;
 }
 
-size_t target_names(const char *const **out) {
-	*out = names;
-	return sizeof(names) / sizeof(names[0]) - 1;
-}
-
 void revision_name(const struct digest *image, const struct digest *settings, char out[REVISION_NAME_MAX]) {
 	AUTO_BUF struct buf text = BUF(2 * DIGEST_TEXT_MAX);
 	buf_format(&text, "%s\n%s\n", image->text, settings->text);

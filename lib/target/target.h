@@ -133,4 +133,3 @@ struct target {
 
 /* targets.def, one line each. NULL: no such target (or one that is not built yet). */
 const struct target *target_find(const char *name);
-size_t target_names(const char *const **names);
