@@ -117,7 +117,7 @@ static int deploy_run(struct cli *cli, const void *raw, const char *const *args,
 	if (rc == 0) {
 		request.revision.settings = s.settings->settings_digest;
 		revision_name(&request.revision.image, &request.revision.settings, request.revision.name);
-		rc = s.target->render(s.target_state, &request.revision, objects, &rendered, err);
+		rc = s.target->render(s.target_state, &request.revision, request.facts, objects, &rendered, err);
 	}
 	struct release_result result = {0};
 	if (rc == 0) {

@@ -140,11 +140,13 @@ int engine_stage(struct run *run, const struct revision *revision, const struct 
 
 static int make_route(const struct release_context *context, int64_t fence, const struct change *change, struct err *err) {
 	int64_t ttl_s = change->weight > 0 && change->weight < 100 ? WEIGHT_TTL_S : 0;
-	return context->target->route(context->target_state, fence, change->stable, change->revision, change->weight, ttl_s, err);
+	return context->target->route(
+		context->target_state, fence, change->stable, change->revision, change->objects, change->weight, ttl_s, err);
 }
 
-int engine_route(struct run *run, const struct revision *stable, const struct revision *revision, double weight, struct err *err) {
-	const struct change change = {.make = make_route, .stable = stable, .revision = revision, .weight = weight};
+int engine_route(struct run *run, const struct revision *stable, const struct revision *revision, const struct value *objects, double weight,
+	struct err *err) {
+	const struct change change = {.make = make_route, .stable = stable, .revision = revision, .objects = objects, .weight = weight};
 	return make_change(run, &change, err);
 }
 
@@ -214,7 +216,7 @@ int engine_await(struct run *run, const struct wait_wish *wish, struct observed 
 	const struct release_context *context = run->context;
 	int64_t began_ms = run_now(run);
 	for (;;) {
-		if (wish->is_routing && engine_route(run, wish->stable, wish->revision, 100, err) != 0)
+		if (wish->is_routing && engine_route(run, wish->stable, wish->revision, wish->objects, 100, err) != 0)
 			return -1;
 		struct remote remote = remote_begin(run);
 		int rc;
@@ -235,12 +237,23 @@ int engine_await(struct run *run, const struct wait_wish *wish, struct observed 
 	}
 }
 
-int engine_bring_up(struct run *run, const struct wait_wish *wish, const struct value *objects, struct err *err) {
+/* One replica first, and nothing routed to it before it is ready. A target that rolls does that by itself. */
+static int bring_up(struct run *run, const struct wait_wish *wish, struct err *err) {
 	struct observed seen;
+	if (run->context->target->caps & TARGET_ROLLING)
+		return 0;
 	if (engine_observe(run, wish->revision, &seen, err) != 0)
 		return -1;
 	int64_t size = seen.exists && seen.desired > 0 ? seen.desired : 1;
-	if (engine_stage(run, wish->revision, objects, size, err) != 0)
+	if (engine_stage(run, wish->revision, wish->objects, size, err) != 0)
 		return -1;
 	return engine_await(run, wish, &seen, err);
+}
+
+int engine_take_over(struct run *run, struct wait_wish wish, struct observed *out, struct err *err) {
+	wish.is_routing = false;
+	if (bring_up(run, &wish, err) != 0)
+		return err_wrap(err, "starting r%" PRId64, wish.revision->release);
+	wish.is_routing = true;
+	return engine_await(run, &wish, out, err);
 }
