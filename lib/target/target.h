@@ -32,8 +32,8 @@ struct replica {
 	char name[64];
 	enum replica_state state;
 	struct digest serving;  /* the image digest that the replica itself answered with; empty: has not answered */
-	char reason[256];       /* FAILING, STUCK: the cause in the platform's and our words: "exits with 4: model.onnx: ..." */
-	char fix[160];
+	char reason[400];       /* FAILING, STUCK: the cause in the platform's and our words: "exits with 4: model.onnx: ..." */
+	char fix[200];
 	int restarts;
 	int64_t since_s;        /* wall */
 };
