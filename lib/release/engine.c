@@ -4,6 +4,9 @@
 #include "release/plan.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+
+#define WAITING_TOLD_MS 3000
 
 const struct engine_row engine_table[] = {
 	{PHASE_LOCKED, EVENT_CANARY, PHASE_CANARY_APPLY, effect_stage},
@@ -212,8 +215,31 @@ static int too_late(const struct observed *seen, const struct wait_wish *wish, s
 	return worst && worst->fix[0] ? err_fix(err, "%s", worst->fix) : -1;
 }
 
+struct waiting { /* what was said last while waiting */
+	char text[500];
+	int64_t at_ms;
+};
+
+/* What holds it up, when somebody knows: as it changes, but not more often than one can read. */
+static void tell_waiting(struct run *run, const struct observed *seen, struct waiting *said) {
+	char text[sizeof(said->text)] = "";
+	size_t ready = 0;
+	for (size_t i = 0; i < seen->count; i++) {
+		const struct replica *replica = &seen->replicas[i];
+		ready += replica->state == REPLICA_READY;
+		if (!text[0] && replica->state != REPLICA_READY && replica->reason[0])
+			snprintf(text, sizeof(text), "%s: %s", replica->name, replica->reason);
+	}
+	if (!text[0] || strcmp(text, said->text) == 0 || (said->text[0] && run_now(run) - said->at_ms < WAITING_TOLD_MS))
+		return;
+	memcpy(said->text, text, sizeof(text));
+	said->at_ms = run_now(run);
+	run_tell(run, "waiting", "%zu/%" PRId64 " ready; %s", ready, seen->desired, text);
+}
+
 int engine_await(struct run *run, const struct wait_wish *wish, struct observed *out, struct err *err) {
 	const struct release_context *context = run->context;
+	struct waiting said = {0};
 	int64_t began_ms = run_now(run);
 	for (;;) {
 		if (wish->is_routing && engine_route(run, wish->stable, wish->revision, wish->objects, 100, err) != 0)
@@ -227,6 +253,7 @@ int engine_await(struct run *run, const struct wait_wish *wish, struct observed 
 			return -1;
 		if (wish->is_routing ? plan_is_serving(out, wish->revision) : is_ready(out, wish->revision))
 			return 0;
+		tell_waiting(run, out, &said);
 		int64_t elapsed_ms = run_now(run) - began_ms;
 		if (elapsed_ms >= wish->timeout_ms)
 			return too_late(out, wish, err);
