@@ -21,7 +21,10 @@ NODE_PROGRAMS="kube-apiserver kube-controller-manager kube-proxy kube-scheduler 
 say() { printf 'cluster: %s\n' "$*" >&2; }
 fail() { say "cannot get $*"; exit 1; }
 
-modules="node kwok metrics-server coredns"
+modules="node kwok metrics-server coredns pause"
+# Whoever names a cluster of their own needs none of ours.
+is_theirs=false
+if [ -n "${KUBECONFIG:-}" ] && [ -n "${REGISTRY:-}" ]; then is_theirs=true modules=; fi
 case ${1:-} in
 path) printf '%s\n' "$bin"; exit 0 ;;
 '' | build) ;;
@@ -35,13 +38,13 @@ key_of() { cat "$1"/* | sha256sum | cut -d' ' -f1; }
 is_built() { [ -s "$bin/$(product "$1")" ] && [ "$(cat "$bin/$1.key" 2>/dev/null)" = "$(key_of "$1")" ]; }
 
 install_debian() {
-	local pair want='' root='' log
-	# command=package
-	for pair in etcd=etcd-server containerd=containerd runc=runc docker-registry=docker-registry iptables=iptables conntrack=conntrack \
-		socat=socat ip=iproute2 promtool=prometheus curl=curl jq=jq wrk=wrk openssl=openssl setsid=util-linux ps=procps; do
-		[ -n "$(PATH=$PATH:/usr/sbin:/sbin type -P "${pair%%=*}")" ] || want="$want ${pair##*=}"
-	done
-	[ -x /usr/lib/cni/bridge ] || want="$want containernetworking-plugins"
+	local pair want='' root='' log programs
+	# command=package: of every cluster, and of ours
+	programs="curl=curl jq=jq wrk=wrk openssl=openssl ps=procps promtool=prometheus"
+	$is_theirs || programs="$programs etcd=etcd-server containerd=containerd runc=runc docker-registry=docker-registry iptables=iptables
+		conntrack=conntrack socat=socat ip=iproute2 unshare=util-linux"
+	for pair in $programs; do [ -n "$(PATH=$PATH:/usr/sbin:/sbin type -P "${pair%%=*}")" ] || want="$want ${pair##*=}"; done
+	$is_theirs || [ -x /usr/lib/cni/bridge ] || want="$want containernetworking-plugins"
 	[ -n "$want" ] || return 0
 	if [ "$(id -u)" != 0 ]; then
 		sudo -n true 2>/dev/null || fail "$want: not root here; type: sudo apt-get install --no-install-recommends$want"
@@ -102,7 +105,7 @@ build() {
 
 build_all() {
 	local name missing=''
-	for name in $modules pause; do is_built "$name" || missing="$missing $name"; done
+	for name in $modules; do is_built "$name" || missing="$missing $name"; done
 	[ -n "$missing" ] || return 0
 	find_go
 	mkdir -p "$bin/new" || fail "$bin"
@@ -113,10 +116,11 @@ build_all() {
 		say "skip: the Go module proxy gives no Kubernetes: $(tail -1 "$bin/new/download")"
 		exit $SKIP
 	fi
-	for name in $modules; do is_built "$name" || build "$name"; done
+	for name in $modules; do is_built "$name" || [ "$name" = pause ] || build "$name"; done
 	# One program that goes by the name it is called.
 	for name in $NODE_PROGRAMS; do ln -sf kubernetes "$bin/$name"; done
 	if ! is_built pause; then
+		# shellcheck disable=SC2086
 		{ ${CC:-cc} -Os -static -o "$bin/new/pause" pause/pause.c && pause/pack.sh "$bin/new/pause" mlctl.test/pause:1 "$bin/$(product pause)"; } || fail "the pause image"
 		key_of pause >"$bin/pause.key"
 	fi
