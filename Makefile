@@ -70,7 +70,7 @@ PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CF
 LIBS       = $(eval LIBS := $$(shell pkg-config --libs $(PKGS)) -lm)$(LIBS)
 
 .DEFAULT_GOAL := all
-.PHONY: all deps demo check test test-peers bench house san fuzz coverage install dist clean help format FORCE
+.PHONY: all deps demo check test test-peers test-cluster test-cluster-light bench house san fuzz coverage install dist clean help format FORCE
 all: build/mlctl build/mlctl-runner ## mlctl and its runner (never installs anything)
 
 build/mlctl build/mlctl-runner: build/%: build/release/%
@@ -130,6 +130,11 @@ test: all san ## every test that needs no root and no network, under ASan and UB
 	$(Q)SHARED="$(SHARED)" tests/run test
 test-peers: all ## against other people's programs (registries, crane, skopeo, ...): installs them first
 	$(Q)tests/peers/deps.sh && SHARED="$(SHARED)" tests/run peers
+# Exit 77 of deps.sh: nothing to build a cluster with. The tier says so then, and skips.
+test-cluster: all ## on a real Kubernetes node on this machine (root), or on yours: KUBECONFIG and REGISTRY
+	$(Q)tests/cluster/deps.sh || [ $$? = 77 ] && SHARED="$(SHARED)" tests/run cluster
+test-cluster-light: all ## on a real API server with simulated nodes (no root)
+	$(Q)tests/cluster/deps.sh || [ $$? = 77 ] && SHARED="$(SHARED)" tests/run cluster-light
 bench: all ## speed and memory, side by side with what you would use instead
 	$(Q)tests/peers/deps.sh && SHARED="$(SHARED)" tests/bench/run
 demo: all ## a real model built, pushed, deployed, answering, canaried and rolled back
@@ -165,6 +170,6 @@ dist: ## a source archive of the commit
 clean: ## removes build/
 	rm -rf build
 help: ## this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
