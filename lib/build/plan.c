@@ -77,9 +77,12 @@ static int read_content(struct layer_plan *layer, const struct entry *entry, int
 		layer->open_file = entry->file;
 	}
 	size_t got = 0;
-	if (fs_pread(layer->fd, out, len, at, &got, context->files[entry->file].path, err) != 0)
+	if (fs_pread(layer->fd, out, len, at, &got, context->files[entry->file].path, err) != 0) {
+		struct err changed = {0}; /* what became a folder or a pipe cannot be read: that it changed is the thing to tell */
+		if (context_verify(context, entry->file, layer->fd, &changed) != 0)
+			*err = changed;
 		return -1;
-	/* After the bytes were read: what changes them changes the size or the time. */
+	}
 	if (context_verify(context, entry->file, layer->fd, err) != 0)
 		return -1;
 	if (got < len)
@@ -194,8 +197,7 @@ static void make_key(struct layer_plan *layer) {
 		if (entry->file == NO_FILE || entry->file == RUNNER_FILE)
 			continue;
 		const struct stat *info = &plan->options.context->files[entry->file].info;
-		struct cache_key key = cache_key_of_file(CACHE_LAYER, entry->name, info);
-		digest_add(state, key.bytes, sizeof(key.bytes));
+		cache_add_file(state, entry->name, info);
 		layer->may_remember = layer->may_remember && cache_is_settled(info, plan->options.clock);
 	}
 	struct digest digest;
@@ -391,7 +393,7 @@ static int find_model(struct plan *plan, struct err *err) {
 	char hex[65];
 	int64_t read_bytes = 0;
 	const struct context_file *file = &context->files[context->model];
-	if (context_open(context, context->model, &fd, err) != 0 ||
+	if (context_open(context, context->model, &fd, err) != 0 || context_verify(context, context->model, fd, err) != 0 ||
 		cache_hash_fd(plan->options.cache, plan->options.clock, CACHE_RAW, fd, file->path, &file->info, hex, &read_bytes, err) !=
 			0 ||
 		context_verify(context, context->model, fd, err) != 0)
