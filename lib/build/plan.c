@@ -187,11 +187,15 @@ static int lay_out(struct layer_plan *layer, struct err *err) {
 	return 0;
 }
 
-/* What the layer's bytes depend on: every name and the identity of every file. */
+/* What the layer's bytes depend on: every name and the identity of every file, or the runner's content. */
 static void make_key(struct layer_plan *layer) {
 	const struct plan *plan = layer->plan;
+	struct str runner = plan->options.runner_digest;
 	struct digest_state *state = digest_start();
-	layer->may_remember = true;
+	bool is_runner = layer->entries[0].file == RUNNER_FILE;
+	layer->may_remember = !is_runner || runner.len;
+	if (is_runner && runner.len)
+		digest_add(state, runner.ptr, runner.len);
 	for (size_t i = 0; i < layer->count; i++) {
 		const struct entry *entry = &layer->entries[i];
 		if (entry->file == NO_FILE || entry->file == RUNNER_FILE)
@@ -408,10 +412,8 @@ static int hash_plan(struct plan *plan, struct err *err) {
 	for (size_t i = 0; i < plan->count; i++) {
 		struct layer_plan *layer = &plan->layers[i];
 		char hex[65];
-		if (layer->entries[0].file == RUNNER_FILE)
-			continue; /* in memory: a few milliseconds, and a new mlctl must not find an old one's digest */
 		make_key(layer);
-		layer->is_known = cache_get(plan->options.cache, &layer->key, hex) && strlen(hex) == 64;
+		layer->is_known = layer->may_remember && cache_get(plan->options.cache, &layer->key, hex) && strlen(hex) == 64;
 		if (layer->is_known)
 			snprintf(layer->digest.text, sizeof(layer->digest.text), "sha256:%s", hex);
 	}
