@@ -88,8 +88,10 @@ $(B)/%.o: %.c $(B)/flags
 	$(if $(Q),@echo "  cc    $<")
 	$(Q)$(CC) -std=gnu17 $(CPPF) $(WARN) $(HARD) $(PIE) $(SAME) $(PKG_CFLAGS) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
 
-# The runner and the templates are bytes inside mlctl.
-$(call obj,$(wildcard lib/embed/*.c)): build/release/mlctl-runner $(shell find templates manifests -type f 2>/dev/null)
+# The runner, its digest and the templates are bytes inside mlctl.
+build/release/mlctl-runner.sha256: build/release/mlctl-runner
+	$(Q)sha256sum $< | head -c 64 > $@
+$(call obj,$(wildcard lib/embed/*.c)): build/release/mlctl-runner build/release/mlctl-runner.sha256 $(shell find templates manifests -type f 2>/dev/null)
 
 $(B)/libmlctl.a: $(call obj,$(LIB_SRC))
 	$(Q)rm -f $@ && ar rcsD $@ $^

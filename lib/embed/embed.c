@@ -18,10 +18,15 @@
 	}
 
 EMBED(runner, "build/release/mlctl-runner")
+EMBED(runner_digest, "build/release/mlctl-runner.sha256")
 EMBED(init_mlctl_yaml, "templates/init/mlctl.yaml")
 
 struct str embed_runner(void) {
 	return BYTES(runner);
+}
+
+struct str embed_runner_digest(void) {
+	return BYTES(runner_digest);
 }
 
 struct str embed_template(const char *path) {

@@ -305,6 +305,9 @@ static int curl_start(struct http *http, const struct http_request *request, int
 		return -1;
 	if (url.userinfo.len)
 		return err_set(err, ERR_FAILED, "URL of %.*s: a user name or password inside a URL is not sent", STR_ARGS(url.host));
+	/* OpenSSL 3.0 crashes when its generator is first made under memory pressure: it is made here. Only TLS needs it, and it takes a millisecond. */
+	if (str_is(url.scheme, "https") && RAND_status() != 1)
+		return err_set(err, ERR_FAILED, "the system gives no random numbers");
 	__attribute__((cleanup(transfer_at_exit))) struct transfer *transfer = NEW(struct transfer);
 	transfer->owner = self;
 	transfer->request = *request;
@@ -596,11 +599,6 @@ static char *first_of(const struct env *env, const char *const names[]) {
 }
 
 struct http *http_curl_new(const struct clock *clock, const struct env *env, int signal_fd, const struct log *log, struct err *err) {
-	/* OpenSSL 3.0 crashes when its generator is first made under memory pressure: make it now. */
-	if (RAND_status() != 1) {
-		err_set(err, ERR_FAILED, "the system gives no random numbers");
-		return NULL;
-	}
 	/* OpenSSL writes to sockets that the other side has closed, and under CURLOPT_NOSIGNAL libcurl leaves SIGPIPE to us. */
 	signal(SIGPIPE, SIG_IGN);
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
