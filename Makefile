@@ -88,8 +88,12 @@ $(B)/%.o: %.c $(B)/flags
 	$(if $(Q),@echo "  cc    $<")
 	$(Q)$(CC) -std=gnu17 $(CPPF) $(WARN) $(HARD) $(PIE) $(SAME) $(PKG_CFLAGS) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
 
-# The runner and the templates are bytes inside mlctl.
-$(call obj,$(wildcard lib/embed/*.c)): build/release/mlctl-runner $(shell find templates manifests -type f 2>/dev/null)
+# The runner and the templates are bytes inside mlctl; the list of templates is made here.
+TEMPLATES := $(shell cd templates 2>/dev/null && find . -type f ! -name '.*' | sed 's,^\./,,' | LC_ALL=C sort)
+$(B)/embed_files.def: FORCE
+	$(Q)mkdir -p $(B); n=0; for f in $(TEMPLATES); do echo "FILE($$n, \"$$f\")"; n=$$((n + 1)); done > $@.new; \
+	  if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+$(call obj,$(wildcard lib/embed/*.c)): build/release/mlctl-runner $(B)/embed_files.def $(addprefix templates/,$(TEMPLATES))
 
 $(B)/libmlctl.a: $(call obj,$(LIB_SRC))
 	$(Q)rm -f $@ && ar rcsD $@ $^
