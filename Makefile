@@ -88,10 +88,14 @@ $(B)/%.o: %.c $(B)/flags
 	$(if $(Q),@echo "  cc    $<")
 	$(Q)$(CC) -std=gnu17 $(CPPF) $(WARN) $(HARD) $(PIE) $(SAME) $(PKG_CFLAGS) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
 
-# The runner, its digest and the templates are bytes inside mlctl.
+# The runner, its digest and the templates are bytes inside mlctl; the list of templates is made here.
 build/release/mlctl-runner.sha256: build/release/mlctl-runner
 	$(Q)sha256sum $< | head -c 64 > $@
-$(call obj,$(wildcard lib/embed/*.c)): build/release/mlctl-runner build/release/mlctl-runner.sha256 $(shell find templates manifests -type f 2>/dev/null)
+TEMPLATES := $(shell cd templates 2>/dev/null && find . -type f ! -name '.*' | sed 's,^\./,,' | LC_ALL=C sort)
+$(B)/embed_files.def: FORCE
+	$(Q)mkdir -p $(B); n=0; for f in $(TEMPLATES); do echo "FILE($$n, \"$$f\")"; n=$$((n + 1)); done > $@.new; \
+	  if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+$(call obj,$(wildcard lib/embed/*.c)): build/release/mlctl-runner build/release/mlctl-runner.sha256 $(B)/embed_files.def $(addprefix templates/,$(TEMPLATES))
 
 $(B)/libmlctl.a: $(call obj,$(LIB_SRC))
 	$(Q)rm -f $@ && ar rcsD $@ $^
