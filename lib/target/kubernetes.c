@@ -1,7 +1,5 @@
 #include "target/kubernetes.h"
 
-#include "target/kubernetes_objects.h"
-
 #include <stdio.h>
 
 static void warned(void *self, const char *text) {

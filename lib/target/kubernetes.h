@@ -10,12 +10,12 @@
 #pragma once
 
 #include "kube/mirror.h"
-#include "target/target.h"
+#include "target/kubernetes_objects.h"
 
-#define LABEL_SERVICE "mlctl.dev/service"
-#define LABEL_ENV "mlctl.dev/env"
-#define LABEL_ROLE "mlctl.dev/role"	    /* stable, canary */
-#define LABEL_REVISION "mlctl.dev/revision" /* on Deployments and pods */
+#define LABEL_SERVICE OBJECTS_LABEL_SERVICE
+#define LABEL_ENV OBJECTS_LABEL_ENV
+#define LABEL_ROLE OBJECTS_LABEL_ROLE	    /* stable, canary */
+#define LABEL_REVISION OBJECTS_LABEL_REVISION /* on Deployments and pods */
 #define LABEL_PART "mlctl.dev/part"	    /* head, keep, control: ours alone */
 #define ANNOTATION_FENCE "mlctl.dev/fence"
 #define ANNOTATION_RELEASE "mlctl.dev/release"
