@@ -121,6 +121,8 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(call obj,$(wildcard tests/fakes/*.c)) $
 $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(if $(filter fuzz,$(FLAVOUR)),,$(B)/tests/fuzz/replay.o) $(B)/librunner.a $(B)/libmlctl.a
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lpthread
 $(B)/tests/fuzz/fuzz_argv: $(B)/cli/opt.o $(B)/cli/out.o
+$(B)/tests/cluster/%: $(B)/tests/cluster/%.o $(B)/libmlctl.a
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) -o $@ $^ $(LIBS) -lpthread
 .PRECIOUS: $(B)/%.o
 .PHONY: binaries tests
 binaries: $(B)/mlctl $(B)/mlctl-runner
