@@ -3,7 +3,7 @@
  *
  * Offsets of nested mappings count from the same outer struct; only the items of a FIELD_LIST are structs of their own. Texts that are read
  * lend from the arena. Every failure is ERR_CONFIG with err->at = "file:line:column" and names the path, the value and what would be right.
- * node of "properties". */
+ */
 #pragma once
 
 #include "data/value.h"

@@ -50,23 +50,33 @@ static int64_t seconds_at(const struct maker *m, const char *path, int64_t fallb
 	return num_duration_ms(text_at(m, path), &ms) == 0 ? (ms + 999) / 1000 : fallback;
 }
 
+const char *kubernetes_input_setting(const char *name) {
+	static const struct {
+		const char *name, *setting;
+	} all[] = {{"name", "name"}, {"image", "image"}, {"port", "serve.port"}, {"replicas", "scale.min"}, {"cpuPercent", "scale.cpu"},
+		{"cpuRequest", "resources.cpu"}, {"memoryRequest", "resources.memory"}, {"memoryLimit", "resources.memory"},
+		{"startupSeconds", "probes.startup"}, {"progressSeconds", "probes.startup"}, {"drainSeconds", "serve.timeout"},
+		{"graceSeconds", "serve.timeout"}, {"spreadKey", "scheduling.spread"}, {"serviceAccount", "serviceAccount.name"}, {"configMap", "env"}};
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (strcmp(all[i].name, name) == 0)
+			return all[i].setting;
+	return NULL;
+}
+
 /* A value of `this` that a setting decides is told with the setting's place. */
-static void derive(const struct maker *m, struct value *made, const char *path) {
-	const struct value *from = value_find(m->settings, path);
+static void derive(const struct maker *m, struct value *made, const char *name) {
+	const char *setting = kubernetes_input_setting(name);
+	const struct value *from = setting ? value_find(m->settings, setting) : NULL;
 	made->at = from ? from->at : (struct place) {0};
 	made->key_at = from ? from->key_at : (struct place) {0};
 }
 
-static void add_number(const struct maker *m, const char *name, int64_t number, const char *path) {
-	struct value *made = value_add_int(m->document, m->self, name, number);
-	if (path)
-		derive(m, made, path);
+static void add_number(const struct maker *m, const char *name, int64_t number) {
+	derive(m, value_add_int(m->document, m->self, name, number), name);
 }
 
-static void add_text(const struct maker *m, const char *name, const char *text, const char *path) {
-	struct value *made = value_add_text(m->document, m->self, name, text);
-	if (path)
-		derive(m, made, path);
+static void add_text(const struct maker *m, const char *name, const char *text) {
+	derive(m, value_add_text(m->document, m->self, name, text), name);
 }
 
 /* "secret/key" becomes {name, key}. */
@@ -156,7 +166,7 @@ static int add_config_map(const struct maker *m, const struct target_context *co
 		return -1;
 	digest_of(str_of(text), &digest);
 	AUTO_FREE char *name = mem_format("%s-%.8s", context->service, digest_hex(&digest));
-	add_text(m, "configMap", name, "env");
+	add_text(m, "configMap", name);
 	return 0;
 }
 
@@ -171,10 +181,10 @@ static int add_resources(const struct maker *m, const struct value *facts, struc
 		snprintf(text, sizeof(text), "%.*s", STR_ARGS(memory));
 	else if (peak > 0)
 		snprintf(text, sizeof(text), "%lldMi", (long long) (kubernetes_memory_for(peak) / MIB));
-	add_text(m, "cpuRequest", cpu_request, "resources.cpu");
-	add_text(m, "memoryRequest", *text ? text : "64Mi", "resources.memory");
+	add_text(m, "cpuRequest", cpu_request);
+	add_text(m, "memoryRequest", *text ? text : "64Mi");
 	if (*text)
-		add_text(m, "memoryLimit", text, "resources.memory");
+		add_text(m, "memoryLimit", text);
 	value_add_bool(m->document, m->self, "hasLimits", cpu.len || *text);
 	return 0;
 }
@@ -182,11 +192,11 @@ static int add_resources(const struct maker *m, const struct value *facts, struc
 static void add_times(const struct maker *m) {
 	int64_t startup = seconds_at(m, "probes.startup", 60), timeout = seconds_at(m, "serve.timeout", 10);
 	int64_t drain = DRAIN_DELAY_S + timeout + DRAIN_ROOM_S;
-	add_number(m, "startupSeconds", startup, "probes.startup");
-	add_number(m, "progressSeconds", startup + 120 > PROGRESS_S_MIN ? startup + 120 : PROGRESS_S_MIN, "probes.startup");
-	add_number(m, "drainDelaySeconds", DRAIN_DELAY_S, NULL);
-	add_number(m, "drainSeconds", drain, "serve.timeout");
-	add_number(m, "graceSeconds", drain + GRACE_ROOM_S, "serve.timeout");
+	add_number(m, "startupSeconds", startup);
+	add_number(m, "progressSeconds", startup + 120 > PROGRESS_S_MIN ? startup + 120 : PROGRESS_S_MIN);
+	add_number(m, "drainDelaySeconds", DRAIN_DELAY_S);
+	add_number(m, "drainSeconds", drain);
+	add_number(m, "graceSeconds", drain + GRACE_ROOM_S);
 }
 
 static void add_scale(const struct maker *m) {
@@ -196,12 +206,12 @@ static void add_scale(const struct maker *m) {
 	out->replicas = min;
 	out->has_autoscaler = max > min;
 	if (m->is_canary)
-		add_number(m, "replicas", 1, NULL);
+		value_add_int(m->document, m->self, "replicas", 1);
 	else if (!out->has_autoscaler)
-		add_number(m, "replicas", min, "scale.min");
+		add_number(m, "replicas", min);
 	if (num_share(text_at(m, "scale.cpu"), &share) != 0)
 		share = 0.7;
-	add_number(m, "cpuPercent", (int64_t) (share * 100 + 0.5), "scale.cpu");
+	add_number(m, "cpuPercent", (int64_t) (share * 100 + 0.5));
 	value_add_bool(m->document, m->self, "hasAutoscaler", out->has_autoscaler);
 }
 
@@ -210,8 +220,8 @@ static void add_ports(const struct maker *m) {
 	out->port = number_at(m, "serve.port", 8080);
 	out->control_port = out->port == CONTROL_PORT ? CONTROL_PORT + 1 : CONTROL_PORT;
 	out->service_port = number_at(m, "expose.port", 80);
-	add_number(m, "port", out->port, "serve.port");
-	add_number(m, "controlPort", out->control_port, NULL);
+	add_number(m, "port", out->port);
+	add_number(m, "controlPort", out->control_port);
 }
 
 static void add_names(const struct maker *m, const struct target_context *context, const struct revision *revision, struct str repository) {
@@ -222,22 +232,22 @@ static void add_names(const struct maker *m, const struct target_context *contex
 	snprintf(out->control_secret, sizeof(out->control_secret), "%s-%s", context->service, revision->name);
 	value_add_text(m->document, m->root, "service", context->service);
 	value_add_text(m->document, m->root, "environment", context->env);
-	add_text(m, "role", m->is_canary ? "canary" : "stable", NULL);
+	add_text(m, "role", m->is_canary ? "canary" : "stable");
 	value_add_bool(m->document, m->self, "isStable", !m->is_canary);
 	value_add_bool(m->document, m->self, "isCanary", m->is_canary);
 	value_add_bool(m->document, m->self, "isNative", out->is_native);
-	add_text(m, "name", name, "name");
+	add_text(m, "name", name);
 	out->name = value_get(m->self, "name")->text.ptr;
-	add_text(m, "revision", revision->name, NULL);
-	add_text(m, "digest", revision->image.text, NULL);
-	add_text(m, "image", out->image, "image");
-	add_text(m, "controlSecret", out->control_secret, NULL);
+	add_text(m, "revision", revision->name);
+	add_text(m, "digest", revision->image.text);
+	add_text(m, "image", out->image);
+	add_text(m, "controlSecret", out->control_secret);
 	AUTO_FREE char *account_name = str_dup(account.len ? account : str_of(context->service));
-	add_text(m, "serviceAccount", account_name, "serviceAccount.name");
+	add_text(m, "serviceAccount", account_name);
 	if (str_is(spread, "host"))
-		add_text(m, "spreadKey", "kubernetes.io/hostname", "scheduling.spread");
+		add_text(m, "spreadKey", "kubernetes.io/hostname");
 	else if (str_is(spread, "zone"))
-		add_text(m, "spreadKey", "topology.kubernetes.io/zone", "scheduling.spread");
+		add_text(m, "spreadKey", "topology.kubernetes.io/zone");
 	const struct value *ingress = value_find(m->settings, "expose.ingress"), *route = value_find(m->settings, "expose.route");
 	value_add_bool(m->document, m->self, "hasIngress", ingress && ingress->kind == VALUE_OBJECT);
 	value_add_bool(m->document, m->self, "hasRoute", route && route->kind == VALUE_OBJECT);

@@ -17,5 +17,8 @@ int kubernetes_input_make(const struct target_context *context, const struct rev
 	struct kubernetes_input *out, struct err *err);
 void kubernetes_input_clear(struct kubernetes_input *input);
 
+/* The setting that decides a value of `this` ("port": "serve.port"); NULL: mlctl itself does. */
+const char *kubernetes_input_setting(const char *name);
+
 /* The memory that a pod is given for a measured peak. */
 int64_t kubernetes_memory_for(int64_t peak_bytes);

@@ -125,8 +125,12 @@ static int check_name(struct rendering *r, const struct overlay_file *file, cons
 		err_set(r->err, ERR_INVALID, "metadata.namespace: all objects are in the namespace that mlctl.yaml names: leave it out");
 		return fail_at(r, file, space);
 	}
-	if (wanted.len && !space)
-		value_add_str(r->document, metadata, "namespace", wanted);
+	if (wanted.len && !space) {
+		struct value *made = value_add_str(r->document, metadata, "namespace", wanted);
+		struct tmpl_origin origin = {made, "metadata.namespace", "", {0}, "namespace", setting->key_at};
+		if (r->origins)
+			tmpl_origins_add(r->origins, &origin);
+	}
 	return 0;
 }
 
@@ -146,6 +150,30 @@ static int finish_object(struct rendering *r, const struct overlay_file *file, s
 	return add_labels(r, file, pod ? need_object(r, pod, "metadata") : NULL, labels);
 }
 
+static const char *keep(const struct rendering *r, const char *text) {
+	const char *kept = arena_text_n(&r->document->memory, text, strlen(text));
+	return kept ? kept : "";
+}
+
+/* Which object of which list; and a value of `this` that a setting decides by the setting's own name. */
+static void name_origin(const struct rendering *r, struct tmpl_origin *origin, size_t index) {
+	AUTO_FREE char *path = mem_format("%s[%zu].%s", r->role, index, origin->path);
+	origin->path = keep(r, path);
+	if (!origin->from || strncmp(origin->from, "this.", 5) != 0)
+		return;
+	static const char *const of_labels[] = {"labels.", "podLabels."};
+	const char *name = origin->from + 5, *setting = kubernetes_input_setting(name);
+	for (size_t i = 0; i < 2 && origin->from_place.line; i++)
+		if (strncmp(name, of_labels[i], strlen(of_labels[i])) == 0) {
+			AUTO_FREE char *label = mem_format("labels.%s", name + strlen(of_labels[i]));
+			origin->from = keep(r, label);
+			return;
+		}
+	bool is_fixed = strcmp(name, "replicas") == 0 && r->input->name[strlen(r->context->service)]; /* a canary has one */
+	if (setting && !is_fixed)
+		origin->from = setting;
+}
+
 static int render_file(struct rendering *r, const struct overlay_file *file) {
 	const char *settings_file = r->context->settings_file;
 	struct tmpl_source source = {.name = file->shown,
@@ -162,12 +190,10 @@ static int render_file(struct rendering *r, const struct overlay_file *file) {
 		return 0;
 	if (r->list->count > LIST_MAX)
 		return err_set(r->err, ERR_LIMIT, "more than %d objects", LIST_MAX);
-	for (size_t i = before; r->origins && i < r->origins->count; i++) {
-		AUTO_FREE char *path = mem_format("%s[%zu].%s", r->role, index, r->origins->items[i].path);
-		const char *kept = arena_text_n(&r->document->memory, path, strlen(path));
-		r->origins->items[i].path = kept ? kept : "";
-	}
-	return finish_object(r, file, r->list->last);
+	int rc = finish_object(r, file, r->list->last);
+	for (size_t i = before; r->origins && i < r->origins->count; i++)
+		name_origin(r, &r->origins->items[i], index);
+	return rc;
 }
 
 static size_t place_in_order(const struct overlay_file *file) {

@@ -14,6 +14,7 @@ struct scope { /* what an $as names, from the innermost out */
 	struct str name;
 	const struct value *value;
 	const char *from; /* its path in the input; NULL when nobody wants origins */
+	bool is_pair;	  /* of a mapping's member: "key" and "value" are no part of that path */
 	const struct scope *up;
 };
 
@@ -179,6 +180,8 @@ static int look_up(struct renderer *r, const struct value *node, struct str path
 	value = scope ? scope->value : member(parent, part);
 	const char *base = scope ? scope->from : "";
 	struct str below = scope ? rest : text;
+	if (scope && scope->is_pair)
+		str_cut(rest, '.', &below);
 	while (value && rest.ptr) {
 		part = str_cut(rest, '.', &rest);
 		parent = value;
@@ -510,7 +513,8 @@ static const struct scope *bind(struct renderer *r, struct step *step, const str
 	snprintf(number, sizeof(number), "%zu", step->index++);
 	if (!scope || (step->is_mapping && !pair))
 		return NULL;
-	*scope = (struct scope) {step->name, item, keep_path(r, step->from, step->is_mapping ? item->key : str_of(number)), step->scope};
+	*scope = (struct scope) {step->name, item, keep_path(r, step->from, step->is_mapping ? item->key : str_of(number)), step->is_mapping,
+		step->scope};
 	if (!pair)
 		return scope;
 	struct value *key = value_new(r->document, VALUE_STRING), *value = value_new(r->document, item->kind);
@@ -625,11 +629,9 @@ static void add_origin(struct renderer *r, struct value *node, const struct buf 
 	node->at = from.place;
 	if (!is_scalar(node) && node->count)
 		return;
-	struct tmpl_origins *all = r->origins;
-	if (all->count % 64 == 0)
-		all->items = mem_resize(all->items, all->count + 64, sizeof(*all->items));
-	all->items[all->count++] = (struct tmpl_origin) {
-		keep(r, buf_view(path).ptr, path->len), from.file ? keep(r, from.file, strlen(from.file)) : "", from.place, from.from, from.from_place};
+	struct tmpl_origin origin = {
+		node, keep(r, buf_view(path).ptr, path->len), from.file ? keep(r, from.file, strlen(from.file)) : "", from.place, from.from, from.from_place};
+	tmpl_origins_add(r->origins, &origin);
 }
 
 /* Numbers become places again, and what they said one origin per leaf. */
@@ -696,6 +698,14 @@ int tmpl_render(const struct tmpl_source *source, struct document *document, str
 	if (rc == 0 && out)
 		*out = made;
 	return rc;
+}
+
+void tmpl_origins_add(struct tmpl_origins *origins, const struct tmpl_origin *origin) {
+	if (origins->count == origins->room) {
+		origins->room = origins->room ? origins->room * 2 : 256;
+		origins->items = mem_resize(origins->items, origins->room, sizeof(*origins->items));
+	}
+	origins->items[origins->count++] = *origin;
 }
 
 void tmpl_origins_clear(struct tmpl_origins *origins) {

@@ -24,16 +24,18 @@
 #define TMPL_INCLUDES_MAX 64
 
 struct tmpl_origin { /* where a rendered value came from, for `render --explain` */
-	const char *path;      /* in the output: `spec.ports[0].port`, `metadata.labels["app.kubernetes.io/name"]` */
-	const char *file;      /* the template */
+	const struct value *node; /* in the output */
+	const char *path;      /* of it: `spec.ports[0].port`, `metadata.labels["app.kubernetes.io/name"]` */
+	const char *file;      /* the template; "" for a value that none holds */
 	struct place place;    /* of the node in the template */
 	const char *from;      /* the path of the value in the input: "scale.min"; NULL: a constant of the template */
 	struct place from_place; /* of that value, as the input's tree has it; line 0: it has none */
 };
 struct tmpl_origins {
 	struct tmpl_origin *items; /* one per scalar or empty node; the array is owned by the caller, the texts by the output's document */
-	size_t count;
+	size_t count, room;
 };
+void tmpl_origins_add(struct tmpl_origins *origins, const struct tmpl_origin *origin);
 void tmpl_origins_clear(struct tmpl_origins *origins);
 
 /* Appends the rendered tree to `list`, an array of `document`; *out (may be NULL) is that node, or NULL when the whole template is an {$if} that did not
