@@ -4,6 +4,9 @@
 #include "release/plan.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+
+#define WAITING_TOLD_MS 3000
 
 const struct engine_row engine_table[] = {
 	{PHASE_LOCKED, EVENT_CANARY, PHASE_CANARY_APPLY, effect_stage},
@@ -140,11 +143,13 @@ int engine_stage(struct run *run, const struct revision *revision, const struct 
 
 static int make_route(const struct release_context *context, int64_t fence, const struct change *change, struct err *err) {
 	int64_t ttl_s = change->weight > 0 && change->weight < 100 ? WEIGHT_TTL_S : 0;
-	return context->target->route(context->target_state, fence, change->stable, change->revision, change->weight, ttl_s, err);
+	return context->target->route(
+		context->target_state, fence, change->stable, change->revision, change->objects, change->weight, ttl_s, err);
 }
 
-int engine_route(struct run *run, const struct revision *stable, const struct revision *revision, double weight, struct err *err) {
-	const struct change change = {.make = make_route, .stable = stable, .revision = revision, .weight = weight};
+int engine_route(struct run *run, const struct revision *stable, const struct revision *revision, const struct value *objects, double weight,
+	struct err *err) {
+	const struct change change = {.make = make_route, .stable = stable, .revision = revision, .objects = objects, .weight = weight};
 	return make_change(run, &change, err);
 }
 
@@ -210,11 +215,34 @@ static int too_late(const struct observed *seen, const struct wait_wish *wish, s
 	return worst && worst->fix[0] ? err_fix(err, "%s", worst->fix) : -1;
 }
 
+struct waiting { /* what was said last while waiting */
+	char text[500];
+	int64_t at_ms;
+};
+
+/* What holds it up, when somebody knows: as it changes, but not more often than one can read. */
+static void tell_waiting(struct run *run, const struct observed *seen, struct waiting *said) {
+	char text[sizeof(said->text)] = "";
+	size_t ready = 0;
+	for (size_t i = 0; i < seen->count; i++) {
+		const struct replica *replica = &seen->replicas[i];
+		ready += replica->state == REPLICA_READY;
+		if (!text[0] && replica->state != REPLICA_READY && replica->reason[0])
+			snprintf(text, sizeof(text), "%s: %s", replica->name, replica->reason);
+	}
+	if (!text[0] || strcmp(text, said->text) == 0 || (said->text[0] && run_now(run) - said->at_ms < WAITING_TOLD_MS))
+		return;
+	memcpy(said->text, text, sizeof(text));
+	said->at_ms = run_now(run);
+	run_tell(run, "waiting", "%zu/%" PRId64 " ready; %s", ready, seen->desired, text);
+}
+
 int engine_await(struct run *run, const struct wait_wish *wish, struct observed *out, struct err *err) {
 	const struct release_context *context = run->context;
+	struct waiting said = {0};
 	int64_t began_ms = run_now(run);
 	for (;;) {
-		if (wish->is_routing && engine_route(run, wish->stable, wish->revision, 100, err) != 0)
+		if (wish->is_routing && engine_route(run, wish->stable, wish->revision, wish->objects, 100, err) != 0)
 			return -1;
 		struct remote remote = remote_begin(run);
 		int rc;
@@ -225,6 +253,7 @@ int engine_await(struct run *run, const struct wait_wish *wish, struct observed 
 			return -1;
 		if (wish->is_routing ? plan_is_serving(out, wish->revision) : is_ready(out, wish->revision))
 			return 0;
+		tell_waiting(run, out, &said);
 		int64_t elapsed_ms = run_now(run) - began_ms;
 		if (elapsed_ms >= wish->timeout_ms)
 			return too_late(out, wish, err);
@@ -235,12 +264,23 @@ int engine_await(struct run *run, const struct wait_wish *wish, struct observed 
 	}
 }
 
-int engine_bring_up(struct run *run, const struct wait_wish *wish, const struct value *objects, struct err *err) {
+/* One replica first, and nothing routed to it before it is ready. A target that rolls does that by itself. */
+static int bring_up(struct run *run, const struct wait_wish *wish, struct err *err) {
 	struct observed seen;
+	if (run->context->target->caps & TARGET_ROLLING)
+		return 0;
 	if (engine_observe(run, wish->revision, &seen, err) != 0)
 		return -1;
 	int64_t size = seen.exists && seen.desired > 0 ? seen.desired : 1;
-	if (engine_stage(run, wish->revision, objects, size, err) != 0)
+	if (engine_stage(run, wish->revision, wish->objects, size, err) != 0)
 		return -1;
 	return engine_await(run, wish, &seen, err);
+}
+
+int engine_take_over(struct run *run, struct wait_wish wish, struct observed *out, struct err *err) {
+	wish.is_routing = false;
+	if (bring_up(run, &wish, err) != 0)
+		return err_wrap(err, "starting r%" PRId64, wish.revision->release);
+	wish.is_routing = true;
+	return engine_await(run, &wish, out, err);
 }

@@ -46,17 +46,19 @@ enum event engine_event_of(struct run *run, const struct err *err);
 
 /* Steps that rollout.c and undo.c share. Each is tried again while it is worth it, under a lease that was just looked at. */
 int engine_stage(struct run *run, const struct revision *revision, const struct value *objects, int64_t replicas, struct err *err);
-int engine_route(struct run *run, const struct revision *stable, const struct revision *revision, double weight, struct err *err);
+int engine_route(struct run *run, const struct revision *stable, const struct revision *revision, const struct value *objects, double weight,
+	struct err *err);
 int engine_retire(struct run *run, const struct revision *revision, bool is_kept, struct err *err);
 int engine_observe(struct run *run, const struct revision *revision, struct observed *out, struct err *err);
 /* Until every replica is ready and answers with the digest. routed_from: also routes everything to it and waits for that (its `stable` may
  * be an empty name: none). ERR_TIMEOUT, ERR_FAILED when it can't recover; ERR_INTERRUPTED. */
 struct wait_wish {
 	const struct revision *revision, *stable;
+	const struct value *objects; /* the revision's */
 	bool is_routing;
 	int64_t timeout_ms;
 };
 int engine_await(struct run *run, const struct wait_wish *wish, struct observed *out, struct err *err);
-/* Makes the revision exist, if need be, and waits until what exists of it is ready; at no less than the size it has. Its full size is
- * route()'s. */
-int engine_bring_up(struct run *run, const struct wait_wish *wish, const struct value *objects, struct err *err);
+/* Makes the revision exist, if need be, waits until what exists of it is ready, at no less than the size it has, and then sends all of the
+ * traffic to it, at its full size. */
+int engine_take_over(struct run *run, struct wait_wish wish, struct observed *out, struct err *err);

@@ -123,7 +123,7 @@ static void replay_golden(struct run *run, struct bake *bake, const struct verdi
 static int bake_round(struct run *run, struct bake *bake, struct err *err) {
 	const struct release_context *context = run->context;
 	const struct revision *canary = &run->subject.revision;
-	if (engine_route(run, bake->stable, canary, run->canary.weight, err) != 0)
+	if (engine_route(run, bake->stable, canary, run->subject.objects, run->canary.weight, err) != 0)
 		return -1;
 	struct err unseen = {0};
 	if (context->target->poll(context->target_state, canary, &bake->canary_seen, &unseen) != 0) {
@@ -231,14 +231,9 @@ enum event effect_promote(struct run *run) {
 	struct observed seen;
 	const struct subject *subject = &run->subject;
 	const struct revision *stable = stable_of(run, &memory);
-	struct wait_wish wish = {.revision = &subject->revision, .stable = stable, .timeout_ms = run->ready_timeout_ms};
+	struct wait_wish wish = {.revision = &subject->revision, .stable = stable, .objects = subject->objects, .timeout_ms = run->ready_timeout_ms};
 	run_tell(run, "promote", "r%" PRId64 " to full size%s", subject->entry.n, stable ? ", the old version stays meanwhile" : "");
-	if (engine_bring_up(run, &wish, subject->objects, &err) != 0) {
-		err_wrap(&err, "starting r%" PRId64, subject->entry.n);
-		return engine_event_of(run, &err);
-	}
-	wish.is_routing = true;
-	if (engine_await(run, &wish, &seen, &err) != 0)
+	if (engine_take_over(run, wish, &seen, &err) != 0)
 		return engine_event_of(run, &err);
 	run->head.candidate.weight = 100;
 	run_tell(run, "promote", "%zu/%zu replicas answer with %.19s..., 100 %% of the traffic", seen.count, seen.count,

@@ -20,13 +20,9 @@ static int restore(struct run *run, const struct revision *good, struct observed
 	} while (rc != 0 && remote_again(&remote, err));
 	if (rc != 0 || json_read("record", str_of(kept.record), limits, &document, err) != 0)
 		return -1;
-	const struct value *objects = value_get(document->root, "objects");
-	struct wait_wish wish = {.revision = good, .stable = &run->subject.revision};
+	struct wait_wish wish = {.revision = good, .stable = &run->subject.revision, .objects = value_get(document->root, "objects")};
 	wish.timeout_ms = run->ready_timeout_ms > UNDO_RETRY_MS ? run->ready_timeout_ms : UNDO_RETRY_MS;
-	if (engine_bring_up(run, &wish, objects, err) != 0)
-		return -1;
-	wish.is_routing = true;
-	return engine_await(run, &wish, seen, err);
+	return engine_take_over(run, wish, seen, err);
 }
 
 /* Traffic back on the good version, verified. */
@@ -39,7 +35,7 @@ static int go_back(struct run *run, const struct revision *good, struct err *err
 	for (size_t i = 0; i < seen.count; i++)
 		is_any_ready = is_any_ready || seen.replicas[i].state == REPLICA_READY;
 	if (is_any_ready && (seen.weight < 100 || candidate.weight > 0)) {
-		if (engine_route(run, good, subject, 0, err) != 0 || engine_observe(run, good, &seen, err) != 0)
+		if (engine_route(run, good, subject, run->subject.objects, 0, err) != 0 || engine_observe(run, good, &seen, err) != 0)
 			return -1;
 	}
 	if (!plan_is_serving(&seen, good) && restore(run, good, &seen, err) != 0)
@@ -56,7 +52,7 @@ static int take_away(struct run *run, struct err *err) {
 	const struct revision *subject = &run->subject.revision;
 	if (engine_observe(run, subject, &seen, err) != 0)
 		return -1;
-	return seen.exists && seen.weight > 0 ? engine_route(run, NULL, subject, 0, err) : 0;
+	return seen.exists && seen.weight > 0 ? engine_route(run, NULL, subject, run->subject.objects, 0, err) : 0;
 }
 
 static enum event rollback_failed(struct run *run, struct err *err) {
@@ -128,7 +124,7 @@ enum event effect_park(struct run *run) {
 	run_park(run);
 	run->outcome = OUTCOME_INTERRUPTED;
 	bool is_stopping = run->head.good.n && !run->subject.is_same && !run->subject.again && run->head.candidate.phase >= PHASE_BAKE;
-	if (is_stopping && engine_route(run, &good, &run->subject.revision, 0, &err) == 0)
+	if (is_stopping && engine_route(run, &good, &run->subject.revision, run->subject.objects, 0, &err) == 0)
 		run->head.candidate.weight = 0;
 	else if (err.code == ERR_LOCKED)
 		return effect_lost(run);

@@ -164,8 +164,10 @@ static int local_check(void *state, const struct store *store, struct texts *fac
 	return 0;
 }
 
-static int local_render(void *state, const struct revision *revision, struct document *document, struct value **objects, struct err *err) {
+static int local_render(void *state, const struct revision *revision, const struct value *facts, struct document *document, struct value **objects,
+	struct err *err) {
 	struct local *local = state;
+	(void) facts;
 	const struct value *settings = local->context.settings;
 	struct str timeout, memory, model;
 	int64_t port, replicas, timeout_ms = 30000, memory_bytes = 0;
@@ -443,12 +445,13 @@ static int take_front(struct local *local, int64_t fence, const struct revision 
 	return own && number_of(own, "side") > 0 ? set_counts(local, fence, own, number_of(own, "front"), 0, err) : 0;
 }
 
-static int local_route(void *state, int64_t fence, const struct revision *stable, const struct revision *revision, double weight, int64_t ttl_s,
-	struct err *err) {
+static int local_route(void *state, int64_t fence, const struct revision *stable, const struct revision *revision, const struct value *given,
+	double weight, int64_t ttl_s, struct err *err) {
 	struct local *local = state;
 	AUTO_DOCUMENT struct document *info = NULL;
 	AUTO_DOCUMENT struct document *objects = NULL;
 	(void) stable;
+	(void) given; /* stage() kept them */
 	if (call_fenced(local, fence, "fence", NULL, NULL, err) != 0 || ask_info(local, &info, err) != 0)
 		return -1;
 	const struct value *spec = info_revision(info, revision->name);

@@ -8,7 +8,7 @@
 #include "data/value.h"
 #include "oci/store.h"
 
-#define TARGET_REPLICAS_MAX 64
+#define TARGET_REPLICAS_MAX 256
 #define TARGET_HEAD_BYTES_MAX 8192
 #define REVISION_NAME_MAX 24 /* "v-" and 12 hex digits of sha256(image digest, settings digest) */
 #define BUCKETS_MAX 24
@@ -16,6 +16,7 @@
 enum target_caps {
 	TARGET_SPLIT = 1,  /* route() takes any weight, exactly */
 	TARGET_HOT = 2,    /* keeps the version before: rollback without the registry */
+	TARGET_ROLLING = 4, /* route(100) itself brings the revision up in place of what serves, losing no request: nothing is staged before it */
 };
 
 struct revision { /* one version of the service as the target knows it */
@@ -31,8 +32,8 @@ struct replica {
 	char name[64];
 	enum replica_state state;
 	struct digest serving;  /* the image digest that the replica itself answered with; empty: has not answered */
-	char reason[256];       /* FAILING, STUCK: the cause in the platform's and our words: "exits with 4: model.onnx: ..." */
-	char fix[160];
+	char reason[400];       /* FAILING, STUCK: the cause in the platform's and our words: "exits with 4: model.onnx: ..." */
+	char fix[200];
 	int restarts;
 	int64_t since_s;        /* wall */
 };
@@ -74,6 +75,11 @@ void target_answer_clear(struct target_answer *answer);
 struct target_context { /* handed in by cli; lent for the target's life */
 	const char *service, *env;
 	const struct value *settings;  /* merged settings tree (data/value.h) of the environment; NULL when only the head is needed */
+	const char *project_folder;    /* where .mlctl/templates/ overrides what is rendered; NULL: none */
+	const char *settings_file;     /* "mlctl.yaml", for messages; NULL: none */
+	bool is_forcing;               /* takes over fields that another manager owns, and lists them; never without being told to */
+	void (*warn)(void *self, const char *text); /* what the platform warns of, as it comes; NULL: nobody listens */
+	void *warn_self;
 	const struct env *environment;
 	const struct clock *clock;
 	struct http *http;
@@ -82,6 +88,8 @@ struct target_context { /* handed in by cli; lent for the target's life */
 	const char *program;           /* absolute path of the running mlctl (the supervisor is this program) */
 };
 
+enum inspection { INSPECT_DOCTOR, INSPECT_CHECKLIST };
+
 struct target {
 	const char *name;
 	unsigned caps;
@@ -89,10 +97,21 @@ struct target {
 	int (*open)(void *state, const struct target_context *context, struct err *err);
 	void (*close)(void *state);
 
+	/* Which place this is ("cluster 5d0c..."), for the record: a head or a release of another place is refused. NULL: there is only one. */
+	int (*identity)(void *state, char out[80], struct err *err);
 	/* Can this deploy work at all? Permissions, ports, disk, secrets. Nothing is changed. `facts` gets short texts for the preflight line. */
 	int (*check)(void *state, const struct store *store, struct texts *facts, struct err *err);
-	/* Settings to objects, as one tree that is recorded in the release and given back to stage() even by an empty folder years later. Pure. */
-	int (*render)(void *state, const struct revision *revision, struct document *document, struct value **objects, struct err *err);
+	/* Settings to objects, as one tree that is recorded in the release and given back to stage() even by an empty folder years later. Pure.
+	 * `facts`: of the build (peak memory, commit), NULL when nothing was built. */
+	int (*render)(void *state, const struct revision *revision, const struct value *facts, struct document *document, struct value **objects,
+		struct err *err);
+	/* What making `objects` true would change just now, as the platform itself says; nothing is changed. Adds to the array `changes`, one object each:
+	 * {"object": "Deployment/fraud", "change": "create" | "change" | "delete", "path": "spec.replicas", "from": .., "to": ..}. NULL: not built. */
+	int (*diff)(void *state, const struct revision *revision, const struct value *objects, struct document *document, struct value *changes,
+		struct err *err);
+	/* Adds findings to an array: {"check": "permission", "state": "ok" | "warning" | "bad" | "unknown", "text": .., "fix": ..}. INSPECT_DOCTOR: can this
+	 * target be worked with at all? INSPECT_CHECKLIST: is what runs set up as a service in production should be? NULL: not built. */
+	int (*inspect)(void *state, enum inspection what, struct document *document, struct value *findings, struct err *err);
 
 	int (*observe)(void *state, const struct revision *revision, struct observed *out, struct err *err);
 	/* Makes the revision exist at zero traffic, with `replicas` copies (0: as the objects say). Fetches what it needs from the store unless it has it. */
@@ -102,8 +121,9 @@ struct target {
 	int (*poll)(void *state, const struct revision *revision, struct observed *out, struct err *err);
 	/* Sends `weight` percent to `revision`, the rest stays with `stable` (may be NULL: first release). 100: promote - full replica count, and the
 	 * front door moves without losing a request; repeat until observe says all replicas of `revision` are ready and weight is 100. The weight
-	 * between 0 and 100 falls back to 0 after ttl_s unless called again. */
-	int (*route)(void *state, int64_t fence, const struct revision *stable, const struct revision *revision, double weight, int64_t ttl_s, struct err *err);
+	 * between 0 and 100 falls back to 0 after ttl_s unless called again. `objects` are those of `revision`; needed for 100 where TARGET_ROLLING. */
+	int (*route)(void *state, int64_t fence, const struct revision *stable, const struct revision *revision, const struct value *objects, double weight,
+		int64_t ttl_s, struct err *err);
 	/* Removes the revision. is_kept: its bytes and objects stay for a hot rollback. Never one that gets traffic (ERR_CONFLICT). */
 	int (*retire)(void *state, int64_t fence, const struct revision *revision, bool is_kept, struct err *err);
 	/* Everything of the service, labelled ours; the head goes last. */

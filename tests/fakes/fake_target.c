@@ -437,9 +437,10 @@ static int fake_stage(void *state, int64_t fence, const struct revision *revisio
 	return leave(client, fault, 0, err);
 }
 
-static int fake_route(void *state, int64_t fence, const struct revision *stable, const struct revision *revision, double weight,
-	int64_t ttl_s, struct err *err) {
+static int fake_route(void *state, int64_t fence, const struct revision *stable, const struct revision *revision,
+	const struct value *objects, double weight, int64_t ttl_s, struct err *err) {
 	struct fake_client *client = state;
+	(void) objects;
 	struct fake_world *world = client->world;
 	enum fake_fault fault;
 	if (enter(client, &fault, err) != 0 || check_fence(world, fence, err) != 0)
