@@ -79,6 +79,7 @@ int kube_open(const struct kube_options *options, struct kube **out, struct err 
 		.auth = &kube->auth,
 		.is_unverified = config->is_unverified,
 		.tls = &kube->tls,
+		.is_staying = true, /* what a pod answers through the proxy would lead the credential elsewhere */
 		.proxy = config->proxy,
 		.redact = options->redact,
 		.decode_error = decode_error};
