@@ -101,6 +101,8 @@ static void test_long_keys(void **state) {
 		value_add_int(document, inside, key, 1);
 		value_add_int(document, inside, "next", 2);
 		value_add_int(document, value_add_array(document, root, key), NULL, 3);
+		memset(key, '\x01', sizes[i] / 4); /* four times as long when it is spelled */
+		value_add_bool(document, root, key, true);
 		key[0] = 'm';
 		value_add_int(document, value_add_object(document, root, key), "x", 4);
 		yaml_write(root, NULL, &out);
