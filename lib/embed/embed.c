@@ -18,6 +18,7 @@
 	}
 
 EMBED(runner, "build/release/mlctl-runner")
+EMBED(runner_digest, "build/release/mlctl-runner.sha256")
 
 /* embed_files.def: a line FILE(number, "path below templates/") for each template, made by the Makefile. */
 #define FILE(number, path) EMBED(file_##number, "templates/" path)
@@ -34,6 +35,10 @@ static const struct {
 
 struct str embed_runner(void) {
 	return BYTES(runner);
+}
+
+struct str embed_runner_digest(void) {
+	return BYTES(runner_digest);
 }
 
 struct str embed_template(const char *path) {

@@ -215,7 +215,9 @@ static int render_all(struct rendering *r) {
 	return 0;
 }
 
-static void add_facts(const struct target_context *context, const struct kubernetes_input *input, struct document *document, struct value *root) {
+static void add_facts(const struct target_context *context, const struct kubernetes_input *input, const struct value *facts, struct document *document,
+	struct value *root) {
+	const struct value *peak = value_find(facts, "test.peak_bytes");
 	struct str space = {0}, payload = STR("native");
 	const struct value *setting = value_get(context->settings, "namespace"), *kind = value_find(context->settings, "payload.kind");
 	if (setting && setting->kind == VALUE_STRING)
@@ -241,6 +243,8 @@ static void add_facts(const struct target_context *context, const struct kuberne
 	value_add_int(document, root, "service_port", input->service_port);
 	value_add_int(document, root, "replicas", input->replicas);
 	value_add_bool(document, root, "has_autoscaler", input->has_autoscaler);
+	if (peak)
+		value_add_copy(document, root, "memory_needed_bytes", peak);
 	if (input->is_native)
 		value_add_text(document, root, "control_secret", input->control_secret);
 	else
@@ -265,7 +269,7 @@ int objects_render(const struct target_context *context, const struct revision *
 		if (kubernetes_input_make(context, revision, facts, is_canary, &input, err) != 0)
 			return -1;
 		if (!is_canary)
-			add_facts(context, &input, document, root);
+			add_facts(context, &input, facts, document, root);
 		r.list = value_add_array(document, root, r.role);
 		if (render_all(&r) != 0)
 			return -1;
