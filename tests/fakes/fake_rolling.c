@@ -4,7 +4,22 @@
 
 bool rolling_is_ready(const struct fake_world *world, const struct fake_pod *pod) {
 	const struct fake_model *model = fake_model_of(world, pod->revision);
-	return !model->is_stuck && !model->is_failing && world->mono_ms - pod->started_ms >= model->ready_ms;
+	size_t before = 0;
+	for (const struct fake_pod *p = world->main.pods; model->ready_max && p < pod && pod < world->main.pods + FAKE_PODS_MAX; p++)
+		before += p->revision == pod->revision;
+	return !model->is_stuck && !model->is_failing && world->mono_ms - pod->started_ms >= model->ready_ms &&
+	       (!model->ready_max || before < model->ready_max);
+}
+
+void fake_by_hand(struct fake_world *world, char letter, int64_t replicas) {
+	struct revision revision = {.image = fake_digest(letter), .settings = fake_digest('?')};
+	revision_name(&revision.image, &revision.settings, revision.name);
+	world->main.exists = true;
+	world->main.revision = fake_index_for(world, &revision);
+	world->main.desired = replicas;
+	world->revisions[world->main.revision].is_foreign = true;
+	world->main.had_ready = world->main.had_ready && replicas > 0;
+	rolling_move(world);
 }
 
 static size_t pods_of(const struct fake_deployment *deployment, int revision) {

@@ -20,6 +20,7 @@ struct fake_model { /* how an image behaves */
 	double error_rate, slow_share;
 	bool is_stuck, is_failing, is_wrong; /* can't start; never ready; golden answers differ */
 	bool is_lying;			     /* answers with another digest */
+	size_t ready_max;		     /* where it rolls: so many pods of it get ready and no more; 0: all */
 	enum fake_metrics metrics;
 };
 
@@ -140,6 +141,8 @@ const struct fake_model *fake_model_of(const struct fake_world *world, int revis
 int fake_index_of(const struct fake_world *world, const struct revision *revision); /* -1: not known */
 int fake_index_for(struct fake_world *world, const struct revision *revision);	     /* known from now on */
 
+/* Somebody with kubectl: NAME's template becomes one that no release knows, and its size this. */
+void fake_by_hand(struct fake_world *world, char letter, int64_t replicas);
 /* What the verbs do in a world that rolls (fake_rolling.c). rolling_move(): the platform at work, until nothing more happens at this moment. */
 void rolling_move(struct fake_world *world);
 bool rolling_is_moving(const struct fake_world *world);

@@ -58,6 +58,7 @@ void scene_world(struct fake_world *world, const struct scene *scene) {
 	fake_model_add(world, 'Z')->ready_ms = 700;
 	fake_model_add(world, 'X')->error_rate = 0.6;
 	fake_model_add(world, 'S')->is_stuck = true;
+	fake_model_add(world, 'H')->ready_max = 1;
 	fake_model_add(world, 'F')->is_failing = true;
 	fake_model_add(world, 'W')->is_wrong = true;
 	fake_model_add(world, 'N')->metrics = METRICS_MISSING;

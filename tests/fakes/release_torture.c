@@ -28,10 +28,14 @@ static const struct scene rolls[] = {
 	{.name = "a roll, holder watched", .before = "A", .image = 'B', .is_canary_none = true, .has_flock = true, .settles = 'B'},
 	{.name = "a slow roll, holder watched", .before = "A", .image = 'Z', .is_canary_none = true, .has_flock = true, .settles = 'Z'},
 	{.name = "a roll to one that never is ready", .before = "A", .image = 'F', .is_canary_none = true, .has_flock = true, .settles = 'A'},
+	{.name = "a roll that stops half way", .before = "A", .image = 'H', .is_canary_none = true, .has_flock = true, .settles = 'A'},
+	{.name = "a roll behind a canary that stops half way", .before = "A", .image = 'H', .has_flock = true, .settles = 'A'},
 	{.name = "a roll to one that can't start", .before = "A", .image = 'S', .is_canary_none = true, .has_flock = true, .settles = 'A'},
 	{.name = "a whole roll to another digest", .before = "A", .image = 'L', .is_canary_none = true, .has_flock = true, .settles = 'A'},
 	{.name = "a whole roll to wrong answers", .before = "Z", .image = 'W', .is_canary_none = true, .has_flock = true, .settles = 'Z'},
 	{.name = "the first one is wrong", .before = "", .image = 'W', .has_flock = true, .settles = 0},
+	{.name = "the first one is never ready", .before = "", .image = 'F', .has_flock = true, .settles = 0},
+	{.name = "the first one gets half ready", .before = "", .image = 'H', .has_flock = true, .settles = 0},
 	{.name = "the first one is slow", .before = "", .image = 'Z', .has_flock = true, .settles = 'Z'},
 	{.name = "rollback, holder watched", .before = "AB", .act = ACT_ROLLBACK, .has_flock = true, .settles = 'A'},
 	{.name = "a slow rollback, holder watched", .before = "ZB", .act = ACT_ROLLBACK, .has_flock = true, .settles = 'Z'},
@@ -41,7 +45,7 @@ static const struct scene rolls[] = {
 
 struct tally {
 	int64_t runs, happened[FAULT_COUNT];
-	int64_t outcomes[OUTCOME_LOCKED + 1], errors;
+	int64_t outcomes[OUTCOME_LOCKED + 1], errors, mixed; /* mixed: it ended with NAME between two revisions */
 };
 
 #define TIMES_FOREVER 4
@@ -95,6 +99,7 @@ static const char *play(
 		tally->outcomes[ending.result.outcome]++;
 	else
 		tally->errors++;
+	tally->mixed += strcmp(fake_serving(&world).text, "mixed") == 0;
 	const char *problem = scene_problem(scene, before, &world, &client, &ending), *when = "at once";
 	if (!problem && follow == FOLLOW_TIME) {
 		when = "after a long time";
@@ -186,7 +191,8 @@ static void test_scene(void **state) {
 	print_message("# %s: %lld runs, %lld faults happened; outcomes:", scene->name, (long long) tally.runs, (long long) happened);
 	for (int i = 0; i <= OUTCOME_LOCKED; i++)
 		print_message(" %lld", (long long) tally.outcomes[i]);
-	print_message(", errors %lld, problems %lld\n", (long long) tally.errors, (long long) problems);
+	print_message(", errors %lld; left half rolled %lld; problems %lld\n", (long long) tally.errors, (long long) tally.mixed,
+		(long long) problems);
 	assert_true(happened > 0);
 	assert_int_equal(problems, 0);
 }
