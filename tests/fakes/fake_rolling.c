@@ -161,6 +161,17 @@ static int set_share(struct fake_world *world, const struct revision *stable, in
 	return 0;
 }
 
+/* Cut short: of what it applies only the Service and its like, or only NAME. */
+void rolling_route_half(struct fake_world *world, int revision, const struct value *objects, double weight, bool is_main) {
+	int shared = world->shared;
+	if (weight < 100 || !objects)
+		return;
+	if (is_main && rolling_route(world, NULL, revision, objects, weight, world->main.exists ? world->main.desired : 2, &(struct err){0}) == 0)
+		world->shared = shared;
+	else
+		world->shared = revision;
+}
+
 int rolling_route(struct fake_world *world, const struct revision *stable, int revision, const struct value *objects, double weight,
 	int64_t full, struct err *err) {
 	struct fake_deployment *main = &world->main, *side = &world->side;
@@ -171,6 +182,7 @@ int rolling_route(struct fake_world *world, const struct revision *stable, int r
 	} else if (!objects) {
 		return err_set(err, ERR_INVALID, "no objects to roll to");
 	} else {
+		world->shared = revision;
 		main->exists = true;
 		main->revision = revision;
 		main->desired = full;
@@ -199,6 +211,8 @@ int rolling_retire(struct fake_world *world, int revision, struct err *err) {
 		*side = (struct fake_deployment){.revision = -1};
 	if (is_at)
 		*main = (struct fake_deployment){.revision = -1, .had_ready = main->had_ready};
+	if (!main->exists && world->shared == revision)
+		world->shared = -1;
 	rolling_move(world);
 	return 0;
 }

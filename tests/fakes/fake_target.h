@@ -59,6 +59,7 @@ struct fake_world {
 	int front, canary; /* indexes, -1: none; canary: what the weight goes to */
 	bool is_rolling;
 	struct fake_deployment main, side; /* is_rolling: NAME and NAME-canary */
+	int shared;			   /* whose Service, autoscaler and so on are in place; -1: nobody's */
 	int known_good, known_candidate;   /* what the head names, as indexes; -1: none */
 	bool is_retire_greedy;		   /* a broken twin of the target: retire() takes NAME along */
 	double weight, rps;
@@ -96,8 +97,10 @@ enum fake_fault {
 	FAULT_LOST,	  /* it happened, the answer was lost */
 	FAULT_LATE,	  /* it happened, the time was up */
 	FAULT_FULL,	  /* disk full */
+	FAULT_HALF,	  /* of a roll that was asked for, half of the objects were applied; all else: as refused */
 	FAULT_KILL,	  /* kill -9 before it happened: no call of this client gets through any more */
 	FAULT_KILL_AFTER, /* kill -9 after it happened */
+	FAULT_KILL_HALF,  /* kill -9 in the middle of applying them; all else: as before */
 	FAULT_JUMP,	  /* no error: the wall clock jumps back ten minutes, then forward */
 	FAULT_SIGNAL,	  /* no error: SIGINT arrives */
 	FAULT_SIGNAL_CUT, /* SIGINT arrives, and from here on nobody can be reached */
@@ -153,6 +156,7 @@ void rolling_observe(struct fake_world *world, int revision, struct observed *ou
 void rolling_stage(struct fake_world *world, int revision);
 int rolling_route(struct fake_world *world, const struct revision *stable, int revision, const struct value *objects, double weight,
 	int64_t full, struct err *err);
+void rolling_route_half(struct fake_world *world, int revision, const struct value *objects, double weight, bool is_main);
 int rolling_retire(struct fake_world *world, int revision, struct err *err);
 void rolling_watch(struct fake_world *world);
 

@@ -36,6 +36,8 @@ const char *scene_problem(const struct scene *scene, const struct fake_world *be
 const char *scene_unsettled(struct fake_world *world);
 /* The part of it that also holds when the last command had nothing to do. */
 const char *scene_unserved(struct fake_world *world);
+/* Whatever happened and whoever works: traffic on the old or the new version. */
+const char *scene_misrouted(const struct fake_world *before, struct fake_world *world);
 /* While nobody does anything: traffic on the old or the new version, and no canary that gets any. */
 const char *scene_drifted(const struct fake_world *before, struct fake_world *world);
 /* After a destroy: nothing at all. */

@@ -54,6 +54,7 @@ struct blow { /* what goes wrong in one run */
 	enum fake_fault fault;
 	int64_t at, times; /* TIMES_FOREVER: the network is gone from this call on, until one more command */
 	const struct engine_row *table;
+	int64_t again_at; /* the next command, the same once more, is killed at this call; 0: it is not */
 };
 
 enum follow { FOLLOW_SAME, FOLLOW_ROLLBACK, FOLLOW_OTHER, FOLLOW_TIME, FOLLOW_DESTROY, FOLLOW_COUNT };
@@ -80,6 +81,19 @@ static void follow_up(struct fake_world *world, const struct scene *scene, enum 
 	scene_follow(world, is_same ? scene->act : acts[follow], is_same ? scene->image : 'C', after);
 }
 
+static const char *kill_again(const struct scene *scene, const struct fake_world *before, struct fake_world *world, const struct blow *blow) {
+	struct fake_client client;
+	struct ending ending;
+	fake_client_init(&client, world, 1);
+	client.fault = FAULT_KILL_HALF;
+	client.fail_at = blow->again_at;
+	client.fail_times = 1;
+	scene_act(&client, scene, blow->table, &ending);
+	if (world->violation_count)
+		return world->violations;
+	return client.is_dead ? scene_misrouted(before, world) : NULL;
+}
+
 /* One run with its one more command; the first problem as a text, or NULL. */
 static const char *play(
 	const struct scene *scene, const struct fake_world *before, const struct blow *blow, enum follow follow, struct tally *tally) {
@@ -101,6 +115,8 @@ static const char *play(
 		tally->errors++;
 	tally->mixed += strcmp(fake_serving(&world).text, "mixed") == 0;
 	const char *problem = scene_problem(scene, before, &world, &client, &ending), *when = "at once";
+	if (!problem && blow->again_at)
+		problem = kill_again(scene, before, &world, blow);
 	if (!problem && follow == FOLLOW_TIME) {
 		when = "after a long time";
 		fake_advance(&world, LONG_MS);
@@ -112,8 +128,8 @@ static const char *play(
 		problem = not_settled(scene, &world, follow, &after);
 	}
 	if (problem)
-		snprintf(text, sizeof(text), "%s, %s at call %lld x%lld (then %d), %s: %s [ended %d/%d: %s%s; after %d/%d: %s%s]",
-			scene->name, fake_fault_names[blow->fault], (long long) blow->at, (long long) blow->times, (int) follow, when, problem,
+		snprintf(text, sizeof(text), "%s, %s at call %lld x%lld (again at %lld, then %d), %s: %s [ended %d/%d: %s%s; after %d/%d: %s%s]",
+			scene->name, fake_fault_names[blow->fault], (long long) blow->at, (long long) blow->times, (long long) blow->again_at, (int) follow, when, problem,
 			ending.rc, (int) ending.result.outcome, ending.err.message, ending.result.cause, after.rc,
 			(int) after.result.outcome, after.err.message, after.result.cause);
 	fake_world_clear(&world);
@@ -148,7 +164,7 @@ static bool leaves_much(enum fake_fault fault) {
 	return fault >= FAULT_KILL || fault == FAULT_LOST || fault == FAULT_REFUSED;
 }
 
-#define SAMPLED_PLACES 20
+#define SAMPLED_PLACES 10
 
 /* For every day: of each fault some places, and after it one of the commands. */
 static bool is_sampled(const struct blow *blow, int64_t calls, enum follow follow) {
@@ -169,7 +185,7 @@ static int64_t torture(const struct scene *scene, const struct engine_row *table
 		for (int64_t at = 1; at <= (fault == FAULT_NONE ? 1 : calls); at++)
 			for (int64_t times = 1; times <= times_max(fault); times++)
 				for (enum follow follow = 0; follow < FOLLOW_COUNT; follow++) {
-					struct blow blow = {fault, at, times, table};
+					struct blow blow = {.fault = fault, .at = at, .times = times, .table = table};
 					if (is_full ? follow != FOLLOW_SAME && (times > 1 || !leaves_much(fault))
 						    : !is_sampled(&blow, calls, follow))
 						continue;
@@ -181,10 +197,31 @@ static int64_t torture(const struct scene *scene, const struct engine_row *table
 	return problems;
 }
 
+#define TWICE_PLACES 4
+#define TWICE_PLACES_FULL 16
+
+/* Killed, and whoever came after it too. */
+static int64_t torture_twice(const struct scene *scene, struct tally *tally) {
+	struct fake_world before;
+	int64_t problems = 0;
+	scene_world(&before, scene);
+	int64_t calls = calls_of(scene, &before), places = is_full_wanted() ? TWICE_PLACES_FULL : TWICE_PLACES;
+	for (int64_t i = 0; i < places * places; i++) {
+		struct blow blow = {
+			FAULT_KILL, 1 + i / places * calls / places, 1, engine_table, 1 + i % places * calls / places};
+		const char *problem = play(scene, &before, &blow, (enum follow)(i % FOLLOW_COUNT), tally);
+		if (problem && ++problems <= PROBLEMS_SHOWN)
+			print_message("# %s\n", problem);
+	}
+	fake_world_clear(&before);
+	return problems;
+}
+
 static void test_scene(void **state) {
 	const struct scene *scene = *state;
 	struct tally tally = {0};
 	int64_t problems = torture(scene, engine_table, false, &tally);
+	problems += torture_twice(scene, &tally);
 	int64_t happened = 0;
 	for (int i = 1; i < FAULT_COUNT; i++)
 		happened += tally.happened[i];
@@ -269,18 +306,20 @@ static void test_twins(void **state) {
 		check_twin(is_rolling, "undo by the weight alone", effect_undo, weight_only);
 }
 
-int torture_main(bool is_rolling) {
+int torture_main(enum torture which) {
 	static struct scene played[SCENES + ROLLS];
 	static struct CMUnitTest tests[SCENES + ROLLS + 1];
-	static bool rolling;
-	size_t count = 0, all = is_rolling ? SCENES + ROLLS : SCENES;
-	rolling = is_rolling;
+	static bool is_rolling;
+	const struct scene *from = which == TORTURE_ROLLS ? rolls : scenes;
+	size_t count = 0, all = which == TORTURE_ROLLS ? ROLLS : SCENES;
+	is_rolling = which != TORTURE_SIDE_BY_SIDE;
 	for (; count < all; count++) {
-		played[count] = count < SCENES ? scenes[count] : rolls[count - SCENES];
+		played[count] = from[count];
 		played[count].is_rolling = is_rolling;
-		played[count].is_retire_greedy = count >= SCENES;
+		played[count].is_retire_greedy = which == TORTURE_ROLLS;
 		tests[count] = (struct CMUnitTest){played[count].name, test_scene, NULL, NULL, &played[count]};
 	}
-	tests[count++] = (struct CMUnitTest){"twins", test_twins, NULL, NULL, &rolling};
+	if (which != TORTURE_ROLLS)
+		tests[count++] = (struct CMUnitTest){"twins", test_twins, NULL, NULL, &is_rolling};
 	return _cmocka_run_group_tests("tests", tests, count, NULL, NULL);
 }
