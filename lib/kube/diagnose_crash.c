@@ -27,7 +27,7 @@ static bool json_line(struct str line, char *out, size_t size) {
 /* How much a line tells of the end: a panic's headline more than an error, that more than the last words. Of equals the last counts, but for a panic,
  * whose first line is the one: what follows is where it happened. */
 static int weight(struct str line, bool is_in_traceback) {
-	if (!line.len || line.ptr[0] == ' ' || line.ptr[0] == '\t')
+	if (!line.len || line.ptr[0] == ' ' || line.ptr[0] == '\t' || str_starts(line, "unable to retrieve container logs"))
 		return 0;
 	if (str_starts(line, "panic: ") || str_starts(line, "fatal error: ") || str_starts(line, "terminate called") ||
 		(str_starts(line, "thread '") && diagnose_has(line, "panicked at")))

@@ -3,6 +3,7 @@
 #include "kube/diagnose_case.h"
 
 #define SLOW_S 5
+#define DETAIL_MAX 200 /* of a chain of causes the end says most */
 
 /* Mounts come before the sandbox, that before the pull. */
 static bool is_past(const struct diagnose_case *c, int64_t when_s, const char *later) {
@@ -36,7 +37,7 @@ static void mount(struct diagnose_case *c, const struct diagnose_event *event) {
 	bool is_account = diagnose_has(why, "serviceaccounts \"|failed to fetch token");
 	bool is_hopeless = is_path ? failing_s >= DIAGNOSIS_MISSING_GRACE_S : event->count >= DIAGNOSIS_REPEATS && failing_s >= DIAGNOSIS_SECRET_GRACE_S;
 	if (diagnose_say(c, is_hopeless ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING, is_account ? "service_account" : is_path ? "volume_path" : "volume_mount",
-		    "volume %.*s can't be mounted (%lldx): %.*s", STR_ARGS(volume), (long long) event->count, STR_ARGS(diagnose_quote(why, DIAGNOSE_QUOTE))))
+		    "volume %.*s can't be mounted (%lldx): %.*s", STR_ARGS(volume), (long long) event->count, STR_ARGS(diagnose_quote_end(why, DETAIL_MAX))))
 		diagnose_fix(c, "kubectl -n %.*s describe pod %.*s", STR_ARGS(c->space), STR_ARGS(c->name));
 }
 
@@ -66,7 +67,7 @@ static void sandbox(struct diagnose_case *c, const struct diagnose_event *event)
 			break;
 		}
 	if (diagnose_say(c, is_hopeless ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING, cause, "node %.*s: %s (%lldx): %.*s", STR_ARGS(node), says, (long long) event->count,
-		    STR_ARGS(diagnose_quote(detail.len ? detail : event->message, DIAGNOSE_QUOTE))))
+		    STR_ARGS(diagnose_quote_end(detail.len ? detail : event->message, DETAIL_MAX))))
 		diagnose_fix(c, "kubectl describe node %.*s", STR_ARGS(node));
 }
 

@@ -25,6 +25,7 @@ static const struct obstacle {
 	{"affinity/selector|node selector|node affinity", "node_selector", false},
 	{"anti-affinity", "pod_anti_affinity", true},
 	{"pod affinity", "pod_affinity", true},
+	{"missing required label", "topology_spread", false},
 	{"topology spread", "topology_spread", true},
 	{"max volume count", "volume_limit", true},
 	{"persistent volumes to bind|unbound immediate|available persistent volumes", "volume_pending", true},
@@ -219,6 +220,8 @@ static void fix(struct diagnose_case *c, const struct reason *reason) {
 		diagnose_fix(c, "kubectl -n %.*s get pvc,pv", STR_ARGS(c->space));
 	else if (strcmp(cause, "host_port_taken") == 0)
 		diagnose_fix(c, "no hostPort in the pod: a Service reaches it without");
+	else if (diagnose_has(reason->text, "missing required label"))
+		diagnose_fix(c, "topologySpreadConstraints: a topologyKey that the nodes have as a label (kubectl get nodes --show-labels)");
 	else if (strcmp(cause, "pod_anti_affinity") == 0 || strcmp(cause, "topology_spread") == 0)
 		diagnose_fix(c, "%s: scale.min: at most as many as there are nodes, or a rule that prefers instead of requires", settings);
 	else
@@ -262,6 +265,12 @@ static void claim_missing(struct diagnose_case *c, struct str message, int64_t s
 			diagnose_fix(c, "kubectl -n %.*s apply -f a PersistentVolumeClaim named %.*s", STR_ARGS(c->space), STR_ARGS(claim));
 		return;
 	}
+	if (diagnose_has(message, "is being deleted|non-existent|has lost")) {
+		if (diagnose_say(c, diagnose_age(c, since_s) >= DIAGNOSIS_SECRET_GRACE_S ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING, "volume_lost",
+			    "PersistentVolumeClaim %.*s can't be used: %.*s", STR_ARGS(claim), STR_ARGS(diagnose_quote(message, DIAGNOSE_QUOTE))))
+			diagnose_fix(c, "kubectl -n %.*s describe pvc %.*s", STR_ARGS(c->space), STR_ARGS(claim));
+		return;
+	}
 	/* The claim's own events say why it stays pending. */
 	struct str why = STR("");
 	value_each(event, c->world->events) {
@@ -288,8 +297,9 @@ static void say_reasons(struct diagnose_case *c, struct str message, int64_t sin
 			first = &reasons[i];
 	}
 	struct diagnose_event event;
-	const struct diagnose_wanted scaled = {.reasons = "TriggeredScaleUp|Nominated", .since_s = diagnose_time(c->object, "metadata.creationTimestamp")};
-	bool is_growing = diagnose_event_find(c, &scaled, &event);
+	const struct diagnose_wanted scaled = {.reasons = "TriggeredScaleUp", .since_s = diagnose_time(c->object, "metadata.creationTimestamp")};
+	struct str nominated = diagnose_str(c->object, "status.nominatedNodeName");
+	bool is_growing = diagnose_event_find(c, &scaled, &event) || nominated.len;
 	if (!is_growing && above_every_node(c, reasons, count))
 		return;
 	const char *cause = first && first->obstacle ? first->obstacle->cause : "unschedulable";
@@ -312,7 +322,7 @@ static void say_reasons(struct diagnose_case *c, struct str message, int64_t sin
 	if (diagnose_say(c, is_hopeless ? DIAGNOSIS_STUCK : DIAGNOSIS_WAITING, cause, "unschedulable: no node of %zu%s takes it: %.*s%s%.*s%s%.*s%s%s",
 		    c->world->nodes ? c->world->nodes->count : 0, nodes, STR_ARGS(diagnose_quote(list, DIAGNOSE_QUOTE)), has_asked ? "; it asks for " : "", STR_ARGS(shown),
 		    has_asked ? " " : "", STR_ARGS(has_asked ? resource : STR("")), is_deadlock ? "; the older pod there waits for this one" : "",
-		    is_growing ? "; the autoscaler adds a node" : "") &&
+		    nominated.len ? "; pods of lower priority make room" : is_growing ? "; the autoscaler adds a node" : "") &&
 		first)
 		fix(c, first);
 }
