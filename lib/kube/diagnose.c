@@ -36,7 +36,8 @@ static void look_back(struct diagnose_case *c, const struct value *spec, const s
 		struct diagnose_case aside = *c;
 		aside.out = &said;
 		diagnose_crash(&aside, spec, status, ended, failures);
-		said.state = said.state == DIAGNOSIS_FINE ? DIAGNOSIS_FINE : DIAGNOSIS_WAITING;
+		if (said.state == DIAGNOSIS_FAILING)
+			said.state = DIAGNOSIS_WAITING;
 		if (said.state > c->out->state)
 			*c->out = said;
 		return;

@@ -21,7 +21,10 @@ static const struct obstacle {
 	{"too many pods", "too_many_pods", true},
 	{"free ports", "host_port_taken", true},
 	{"untolerated taint|didn't tolerate", "node_taint", false},
-	{"node affinity conflict", "volume_node", false},
+	{"node affinity conflict|persistentvolume's node affinity|volume zone", "volume_node", false},
+	{"non-existent pv", "volume_lost", false},
+	{"enough free storage", "volume_pending", true},
+	{"readwriteoncepod|no available disk", "volume_in_use", true},
 	{"affinity/selector|node selector|node affinity", "node_selector", false},
 	{"anti-affinity", "pod_anti_affinity", true},
 	{"pod affinity", "pod_affinity", true},
@@ -85,6 +88,15 @@ static double quantity(struct str text) {
 			break;
 		}
 	return num_double(text, &number) == 0 && number >= 0 ? number * factor : -1;
+}
+
+/* "24581684Ki" is 23.4Gi to a person. */
+static struct str readable(struct str text, char out[32]) {
+	double bytes = str_ends(text, "Ki") ? quantity(text) : 0;
+	if (bytes < 0x1p30)
+		return diagnose_quote(text, 31);
+	snprintf(out, 32, "%.1fGi", floor(bytes / 0x1p30 * 10) / 10);
+	return str_of(out);
 }
 
 /* A container that sets only a limit asks for as much. */
@@ -172,7 +184,8 @@ static bool above_every_node(struct diagnose_case *c, const struct reason *reaso
 		}
 		if (most < 0 || need <= most)
 			continue;
-		char sum[48];
+		char sum[48], most_readable[32];
+		most_text = readable(most_text, most_readable);
 		snprintf(sum, sizeof(sum), "%.10g", need);
 		struct str ask = diagnose_quote(shown.len ? shown : str_of(sum), 40);
 		if (!diagnose_say(c, DIAGNOSIS_STUCK, "request_above_nodes", "unschedulable: it asks for %.*s %.*s, and the largest of %zu node%s it may run on (%.*s) has %.*s",
