@@ -89,6 +89,8 @@ static bool does_requirement_hold(const struct value *requirement, const struct 
 	const struct value *label = NULL;
 	value_each(candidate, labels) if (key.ptr && str_equal(candidate->key, key)) label = candidate;
 	bool is_among = false;
+	if (str_is(operator, "In") && !value_get(requirement, "values"))
+		return true; /* told already */
 	value_each(value, value_get(requirement, "values")) is_among |=
 		label && label->kind == VALUE_STRING && value->kind == VALUE_STRING && str_equal(value->text, label->text);
 	return str_is(operator, "In")		  ? is_among
@@ -102,7 +104,7 @@ static bool does_requirement_hold(const struct value *requirement, const struct 
 static void check_selector(struct schema_check *check, const struct value *spec) {
 	const struct value *selector = schema_get(spec, "selector"), *labels = value_find(spec, "template.metadata.labels");
 	const struct value *wanted = schema_get(selector, "matchLabels"), *others = schema_get(selector, "matchExpressions");
-	if (!selector || selector->kind != VALUE_OBJECT)
+	if (!selector || selector->kind != VALUE_OBJECT || !schema_get(spec, "template"))
 		return;
 	if (!(wanted && wanted->count) && !(others && others->count)) {
 		schema_refuse(check, selector, "selector", "matchLabels: with a label of the template", "selects nothing");
@@ -181,11 +183,10 @@ static const char *const container_lists[] = {"initContainers", "containers", "e
 
 static void check_mounts(struct schema_check *check, const struct value *container, const struct value *volumes) {
 	size_t index = 0;
-	const struct value *mounts = list_of(container, "volumeMounts");
-	value_each(mount, mounts) {
+	value_each(mount, list_of(container, "volumeMounts")) {
 		size_t path_len = schema_push(check, STR("volumeMounts"));
 		schema_push_index(check, index++);
-		struct str name = schema_text(mount, "name"), path = schema_text(mount, "mountPath");
+		struct str name = schema_text(mount, "name");
 		if (name.len && !find_named(volumes, name)) {
 			AUTO_BUF struct buf known = BUF(250);
 			value_each(volume, volumes) if (known.len < 180) buf_format(
@@ -194,12 +195,6 @@ static void check_mounts(struct schema_check *check, const struct value *contain
 				known.len ? known.ptr : "a volume of that name in spec.volumes", "there is no volume \"%.*s\"",
 				STR_ARGS(name));
 		}
-		for (const struct value *other = mounts->first; other != mount && path.len; other = other->next)
-			if (str_equal(schema_text(other, "mountPath"), path)) {
-				schema_refuse(check, value_get(mount, "mountPath"), "mountPath", NULL, "\"%.*s\" is mounted twice",
-					STR_ARGS(path));
-				break;
-			}
 		schema_pop(check, path_len);
 	}
 }
@@ -306,7 +301,9 @@ void schema_rule_env_var(struct schema_check *check, const struct value *object)
 
 void schema_rule_env_source(struct schema_check *check, const struct value *object) {
 	static const char *const names[] = {"fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef", NULL};
-	need_one(check, object, names, "one of fieldRef, resourceFieldRef, configMapKeyRef, secretKeyRef");
+	const struct value *last = NULL;
+	if (!object->count || count_members(object, names, &last)) /* else what is there is no source, and told already */
+		need_one(check, object, names, "one of fieldRef, resourceFieldRef, configMapKeyRef, secretKeyRef");
 }
 
 void schema_rule_env_from(struct schema_check *check, const struct value *object) {

@@ -73,8 +73,8 @@ void schema_rule_service_spec(struct schema_check *check, const struct value *ob
 	check_service_ports(check, object, type);
 	check_service_type(check, object, type);
 	if (has(object, "sessionAffinityConfig") && !str_is(schema_text(object, "sessionAffinity"), "ClientIP"))
-		schema_refuse(check, value_get(object, "sessionAffinityConfig"), "sessionAffinityConfig",
-			"sessionAffinity: ClientIP, or leave it out", "is only for sessionAffinity: ClientIP");
+		schema_warn(check, value_get(object, "sessionAffinityConfig"), "sessionAffinityConfig", "sessionAffinity: ClientIP",
+			"is only for sessionAffinity: ClientIP, and ignored");
 }
 
 void schema_rule_hpa_spec(struct schema_check *check, const struct value *object) {
@@ -103,7 +103,10 @@ void schema_rule_hpa_metric(struct schema_check *check, const struct value *obje
 	} sources[] = {{"Resource", "resource"}, {"ContainerResource", "containerResource"}, {"Pods", "pods"}, {"Object", "object"},
 		{"External", "external"}};
 	struct str type = schema_text(object, "type");
-	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
+	bool is_known = false;
+	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++)
+		is_known |= str_is(type, sources[i].type);
+	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]) && is_known; i++) {
 		bool is_it = str_is(type, sources[i].type);
 		const struct value *source = schema_get(object, sources[i].member);
 		if (is_it && !source)
@@ -140,7 +143,7 @@ void schema_rule_hpa_target(struct schema_check *check, const struct value *obje
 	} pairs[] = {{"Utilization", "averageUtilization"}, {"AverageValue", "averageValue"}, {"Value", "value"}};
 	struct str type = schema_text(object, "type");
 	for (size_t i = 0; i < 3; i++)
-		if (str_is(type, pairs[i].type) && !has(object, pairs[i].member))
+		if (str_is(type, pairs[i].type) && !has(object, pairs[i].member) && object->count > 1)
 			schema_warn(check, object, pairs[i].member, NULL, "is what the type %s is about, and it is missing", pairs[i].type);
 }
 
