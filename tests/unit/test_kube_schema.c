@@ -3,126 +3,25 @@
  * about the same files. */
 #include "kube/schema.h"
 #include "kube/schema_check.h"
-#include "os/fs.h"
-#include "unit/scratch.h"
+#include "unit/told.h"
 
-#include <dirent.h>
 #include <regex.h>
 
 #include "kube/schema.inc"
 
-#define FOLDER "tests/wire/kubernetes/schema"
-#define PROBLEMS_MAX 60
-
-static char *folder(const char *name) {
-	const char *root = getenv("ROOT") ? getenv("ROOT") : ".";
-	return mem_format("%s/" FOLDER "/%s", root, name);
-}
-
-static struct document *yaml(const char *text) {
-	struct err err = {0};
-	struct document *document = NULL;
-	if (yaml_read("t.yaml", str_of(text), VALUE_LIMITS_CONFIG, &document, &err) != 0)
-		fail_msg("%s at %s", err.message, err.at);
-	return document;
-}
-
-/* "warning: path: what -> right" */
-static char *spoken(const struct kube_problem *problem) {
-	return mem_format("%s%s%s%s%s%s", problem->is_warning ? "warning: " : "", problem->path, *problem->path ? ": " : "", problem->what,
-		*problem->right ? " -> " : "", problem->right);
-}
-
-/* One document of a file with its comments. Returns how many problems were expected. */
-static int check_document(const char *file, size_t index, const char *text) {
-	struct err err = {0};
-	AUTO_DOCUMENT struct document *document = yaml(text);
-	struct kube_problem items[PROBLEMS_MAX];
-	struct kube_problems problems = {.items = items, .max = PROBLEMS_MAX};
-	bool is_told[PROBLEMS_MAX] = {0};
-	int rc = kube_schema_check(document->root, NULL, &problems, &err), expected = 0;
-	for (struct str rest = str_of(text), line; rest.ptr;) {
-		line = str_cut(rest, '\n', &rest);
-		if (!str_starts(line, "# ") || str_starts(line, "# server "))
-			continue;
-		AUTO_FREE char *words = str_dup((struct str){line.ptr + 2, line.len - 2});
-		bool is_found = false;
-		for (size_t i = 0; i < problems.count && !is_found; i++) {
-			AUTO_FREE char *said = spoken(&items[i]);
-			is_found = !is_told[i] && str_starts(str_of(said), words);
-			is_told[i] |= is_found;
-		}
-		if (!is_found)
-			fail_msg("%s, document %zu: not told: %s", file, index, words);
-		expected++;
-	}
-	for (size_t i = 0; i < problems.count; i++) {
-		AUTO_FREE char *said = spoken(&items[i]);
-		if (!is_told[i])
-			fail_msg("%s, document %zu: told: %s", file, index, said);
-		if (!items[i].at.line)
-			fail_msg("%s, document %zu: without a place: %s", file, index, said);
-	}
-	assert_int_equal(rc, problems.errors ? -1 : 0);
-	assert_int_equal(err.code, problems.errors ? ERR_INVALID : ERR_NONE);
-	assert_int_equal(problems.errors + problems.warnings, problems.count);
-	return expected;
-}
-
-static int check_folder(const char *name, bool wants_words) {
-	AUTO_FREE char *path = folder(name);
-	DIR *dir = opendir(path);
-	int documents = 0;
-	if (!dir)
-		fail_msg("there is no %s", path);
-	for (struct dirent *entry; (entry = readdir(dir));) {
-		if (!str_ends(str_of(entry->d_name), ".yaml"))
-			continue;
-		struct err err = {0};
-		AUTO_FREE char *file = fs_join(path, entry->d_name), *text = NULL;
-		size_t len = 0, index = 0;
-		assert_int_equal(fs_read(file, 1 << 20, &text, &len, &err), 0);
-		AUTO_FREE char *copy = mem_text_n(text, len);
-		for (char *at = copy, *end; at; at = end, index++) {
-			end = strstr(at, "\n---\n");
-			if (end) {
-				end[1] = '\0';
-				end += 5;
-			}
-			int told = wants_words ? check_document(entry->d_name, index, at) : 0;
-			if (wants_words)
-				assert_true(told > 0);
-			documents++;
-		}
-		if (wants_words)
-			continue;
-		AUTO_DOCUMENT struct document *all = NULL;
-		assert_int_equal(yaml_read_all(entry->d_name, (struct str){text, len}, VALUE_LIMITS_CONFIG, &all, &err), 0);
-		assert_int_equal(all->root->count, index);
-		value_each(object, all->root) {
-			struct kube_problem items[4];
-			struct kube_problems problems = {.items = items, .max = 4};
-			if (kube_schema_check(object, NULL, &problems, &err) != 0 || problems.count)
-				fail_msg("%s:%d: %s: %s", entry->d_name, items[0].at.line, items[0].path, items[0].what);
-		}
-	}
-	closedir(dir);
-	return documents;
-}
-
 static void test_good(void **state) {
 	(void) state;
-	assert_true(check_folder("good", false) >= 30);
+	assert_true(told_folder("good", kube_schema_check, false) >= 30);
 }
 
 static void test_bad(void **state) {
 	(void) state;
-	assert_true(check_folder("bad", true) >= 200);
+	assert_true(told_folder("bad", kube_schema_check, true) >= 200);
 }
 
 static void test_warned(void **state) {
 	(void) state;
-	assert_true(check_folder("warned", true) >= 10);
+	assert_true(told_folder("warned", kube_schema_check, true) >= 10);
 }
 
 /* The tables themselves: every index is inside, members are in order, patterns compile. */
@@ -231,12 +130,12 @@ static void test_quantities(void **state) {
 }
 
 static char *first_words(const char *text, const char *version) {
-	AUTO_DOCUMENT struct document *document = yaml(text);
+	AUTO_DOCUMENT struct document *document = told_yaml(text);
 	struct err err = {0};
 	struct kube_problem items[8];
 	struct kube_problems problems = {.items = items, .max = 8};
 	best_effort(kube_schema_check(document->root, version, &problems, &err)); /* what it says is looked at */
-	return problems.count ? spoken(&items[0]) : mem_text("");
+	return problems.count ? told_words(&items[0]) : mem_text("");
 }
 
 static void expect_words(const char *text, const char *version, const char *words) {
@@ -271,7 +170,7 @@ static void test_versions(void **state) {
 	expect_words("{apiVersion: v1, kind: ConfigMap, metadata: {name: m}}", "1.99", "");
 	expect_words("{apiVersion: v1, kind: ConfigMap, metadata: {name: m}}", "1.3", "");
 	static const char *const wrong[] = {"", "1", "2.0", "latest", "1.x", "v", "1.-2", "1.29.", "29"};
-	AUTO_DOCUMENT struct document *document = yaml("{apiVersion: v1, kind: ConfigMap, metadata: {name: m}}");
+	AUTO_DOCUMENT struct document *document = told_yaml("{apiVersion: v1, kind: ConfigMap, metadata: {name: m}}");
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		struct err err = {0};
 		struct kube_problems problems = {0};
@@ -303,7 +202,7 @@ static void test_unknown_kinds(void **state) {
 static void test_places(void **state) {
 	(void) state;
 	AUTO_DOCUMENT struct document *document =
-		yaml("apiVersion: v1\nkind: Service\nmetadata: {name: m}\nspec:\n  portz: []\n  ports:\n  - port: \"80\"\n  - {}\n");
+		told_yaml("apiVersion: v1\nkind: Service\nmetadata: {name: m}\nspec:\n  portz: []\n  ports:\n  - port: \"80\"\n  - {}\n");
 	struct err err = {0};
 	struct kube_problem items[10];
 	struct kube_problems problems = {.items = items, .max = 10};
@@ -329,7 +228,7 @@ static void test_places(void **state) {
 
 static void test_secrets_are_not_shown(void **state) {
 	(void) state;
-	AUTO_DOCUMENT struct document *document = yaml(
+	AUTO_DOCUMENT struct document *document = told_yaml(
 		"{apiVersion: v1, kind: Secret, metadata: {name: m}, data: {a: hunter2!, b: 31337, c: [hunter2]}, stringData: {d: 31337}}");
 	struct err err = {0};
 	struct kube_problem items[10];
@@ -337,7 +236,7 @@ static void test_secrets_are_not_shown(void **state) {
 	assert_int_equal(kube_schema_check(document->root, NULL, &problems, &err), -1);
 	assert_int_equal(problems.errors, 4);
 	for (size_t i = 0; i < problems.count; i++) {
-		AUTO_FREE char *said = spoken(&items[i]);
+		AUTO_FREE char *said = told_words(&items[i]);
 		assert_null(strstr(said, "hunter2"));
 		assert_null(strstr(said, "31337"));
 	}
@@ -356,7 +255,7 @@ static void test_limits(void **state) {
 	for (int i = 0; i < 3000; i++)
 		buf_format(&text, "{name: E%d}, ", i % 1500);
 	buf_text(&text, "]}]}}}}");
-	AUTO_DOCUMENT struct document *document = yaml(text.ptr);
+	AUTO_DOCUMENT struct document *document = told_yaml(text.ptr);
 	struct err err = {0};
 	struct kube_problem items[10];
 	struct kube_problems problems = {.items = items, .max = 10};
@@ -374,7 +273,7 @@ static void test_limits(void **state) {
 	for (int i = 0; i < 190; i++)
 		buf_text(&text, "long ");
 	buf_text(&text, "\": 1}}, data: {a: {b: {c: [[[[1]]]]}}}}");
-	AUTO_DOCUMENT struct document *wide = yaml(text.ptr);
+	AUTO_DOCUMENT struct document *wide = told_yaml(text.ptr);
 	struct err three = {0};
 	problems = (struct kube_problems){.items = items, .max = 10};
 	assert_int_equal(kube_schema_check(wide->root, NULL, &problems, &three), -1);
