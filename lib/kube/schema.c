@@ -307,6 +307,8 @@ static void check_scalar(struct schema_check *check, const struct schema_node *n
 		check_port_or_name(check, value);
 	} else if (node->kind == SCHEMA_INT_OR_STRING && node->format != FORMAT_NONE) {
 		check_share(check, value, node->format == FORMAT_SHARE_AT_MOST);
+	} else if (value->kind == VALUE_NUMBER && node->limit && limit->choices) {
+		check_choice(check, limit, value);
 	} else if (value->kind == VALUE_NUMBER && node->limit) {
 		check_number(check, limit, value);
 	} else if (value->kind == VALUE_STRING) {
@@ -475,6 +477,8 @@ static void walk_child(struct walk *walk, struct frame *frame) {
 	frame->child = child->next;
 	if (frame->node->kind == SCHEMA_ARRAY) {
 		size_t path_len = schema_push_index(check, frame->index++);
+		if (child->kind == VALUE_NULL)
+			schema_refuse(check, child, NULL, "leave the item out", "is nothing");
 		enter(walk, &schema_nodes[frame->node->ref], child, path_len);
 		return;
 	}

@@ -24,7 +24,7 @@ static size_t count_errors(const char *text, const char *version, struct kube_pr
 
 #define POD(more, context)                                                                                                                 \
 	"{" more " containers: [{name: c, image: i, securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}, "      \
-		 "seccompProfile: {type: "                                                                                                 \
+	"seccompProfile: {type: "                                                                                                          \
 	"RuntimeDefault}" context "}}]}"
 
 /* What is judged otherwise by another version of the policy. */

@@ -1,6 +1,6 @@
 /* Kubernetes objects of tests/wire/kubernetes/schema and what is to be told of them: above each document of a file, "# path: words" for
  * each problem,
- * "# warning: path: words" for each warning, "# server accepts: why" where a server differs. */
+ * "# warning: path: words" for each warning, "# about: ..." what is just said, "# server accepts: why" where a server differs. */
 #pragma once
 
 #include "kube/schema.h"
@@ -37,7 +37,7 @@ static inline int told_document(const char *file, size_t index, const char *text
 	int rc = check(document->root, NULL, &problems, &err), expected = 0;
 	for (struct str rest = str_of(text), line; rest.ptr;) {
 		line = str_cut(rest, '\n', &rest);
-		if (!str_starts(line, "# ") || str_starts(line, "# server "))
+		if (!str_starts(line, "# ") || str_starts(line, "# server ") || str_starts(line, "# about: "))
 			continue;
 		AUTO_FREE char *words = str_dup((struct str){line.ptr + 2, line.len - 2});
 		bool is_found = false;
