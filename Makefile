@@ -70,7 +70,7 @@ PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CF
 LIBS       = $(eval LIBS := $$(shell pkg-config --libs $(PKGS)) -lm)$(LIBS)
 
 .DEFAULT_GOAL := all
-.PHONY: all deps demo check test test-peers bench house san fuzz coverage install dist clean help format FORCE
+.PHONY: all deps demo check test test-peers test-cluster test-cluster-light bench house san fuzz coverage install dist clean help format FORCE
 all: build/mlctl build/mlctl-runner ## mlctl and its runner (never installs anything)
 
 build/mlctl build/mlctl-runner: build/%: build/release/%
@@ -88,8 +88,14 @@ $(B)/%.o: %.c $(B)/flags
 	$(if $(Q),@echo "  cc    $<")
 	$(Q)$(CC) -std=gnu17 $(CPPF) $(WARN) $(HARD) $(PIE) $(SAME) $(PKG_CFLAGS) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
 
-# The runner and the templates are bytes inside mlctl.
-$(call obj,$(wildcard lib/embed/*.c)): build/release/mlctl-runner $(shell find templates manifests -type f 2>/dev/null)
+# The runner, its digest and the templates are bytes inside mlctl; the list of templates is made here.
+build/release/mlctl-runner.sha256: build/release/mlctl-runner
+	$(Q)sha256sum $< | head -c 64 > $@
+TEMPLATES := $(shell cd templates 2>/dev/null && find . -type f ! -name '.*' | sed 's,^\./,,' | LC_ALL=C sort)
+$(B)/embed_files.def: FORCE
+	$(Q)mkdir -p $(B); n=0; for f in $(TEMPLATES); do echo "FILE($$n, \"$$f\")"; n=$$((n + 1)); done > $@.new; \
+	  if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+$(call obj,$(wildcard lib/embed/*.c)): build/release/mlctl-runner build/release/mlctl-runner.sha256 $(B)/embed_files.def $(addprefix templates/,$(TEMPLATES))
 
 $(B)/libmlctl.a: $(call obj,$(LIB_SRC))
 	$(Q)rm -f $@ && ar rcsD $@ $^
@@ -115,6 +121,8 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(call obj,$(wildcard tests/fakes/*.c)) $
 $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(if $(filter fuzz,$(FLAVOUR)),,$(B)/tests/fuzz/replay.o) $(B)/librunner.a $(B)/libmlctl.a
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lpthread
 $(B)/tests/fuzz/fuzz_argv: $(B)/cli/opt.o $(B)/cli/out.o
+$(B)/tests/cluster/%: $(B)/tests/cluster/%.o $(B)/libmlctl.a
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) -o $@ $^ $(LIBS) -lpthread
 .PRECIOUS: $(B)/%.o
 .PHONY: binaries tests
 binaries: $(B)/mlctl $(B)/mlctl-runner
@@ -130,6 +138,11 @@ test: all san ## every test that needs no root and no network, under ASan and UB
 	$(Q)SHARED="$(SHARED)" tests/run test
 test-peers: all ## against other people's programs (registries, crane, skopeo, ...): installs them first
 	$(Q)tests/peers/deps.sh && SHARED="$(SHARED)" tests/run peers
+# Exit 77 of deps.sh: nothing to build a cluster with. The tier says so then, and skips.
+test-cluster: all ## on a real Kubernetes node on this machine (root), or on yours: KUBECONFIG and REGISTRY
+	$(Q)tests/cluster/deps.sh || [ $$? = 77 ] && SHARED="$(SHARED)" tests/run cluster
+test-cluster-light: all ## on a real API server with simulated nodes (no root)
+	$(Q)tests/cluster/deps.sh || [ $$? = 77 ] && SHARED="$(SHARED)" tests/run cluster-light
 bench: all ## speed and memory, side by side with what you would use instead
 	$(Q)tests/peers/deps.sh && SHARED="$(SHARED)" tests/bench/run
 demo: all ## a real model built, pushed, deployed, answering, canaried and rolled back
@@ -165,6 +178,6 @@ dist: ## a source archive of the commit
 clean: ## removes build/
 	rm -rf build
 help: ## this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

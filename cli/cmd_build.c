@@ -18,7 +18,7 @@ static int build_command(struct cli *cli, const void *raw, const char *const *ar
 	(void) args;
 	AUTO_SESSION struct session session = {0};
 	struct build *build = NULL;
-	if (session_open(&session, cli, NULL, opts->env, NEED_PROJECT, err) != 0 || session_build(&session, opts->is_untested, &build, err) != 0)
+	if (session_open(&session, cli, &(struct where){.env = opts->env}, NEED_PROJECT, err) != 0 || session_build(&session, opts->is_untested, &build, err) != 0)
 		return -1;
 	int rc = opts->output ? build_output(build, opts->output, session.service, err) : 0;
 	if (rc == 0)

@@ -3,7 +3,7 @@
 
 struct deploy_opts {
 	const char *env, *image, *reason;
-	bool is_refused_allowed, is_untested, is_forced;
+	bool is_refused_allowed, is_untested, is_forced, is_taking_over;
 	int64_t lock_wait_ms, timeout_ms;
 };
 
@@ -13,6 +13,7 @@ static const struct opt options[] = {
 	OPT_TEXT(0, "reason", struct deploy_opts, reason, "TEXT", "why, for the record"),
 	OPT_FLAG(0, "allow-refused", struct deploy_opts, is_refused_allowed, "an image that was rolled back before may be tried again"),
 	OPT_FLAG(0, "force", struct deploy_opts, is_forced, "deploy even when nothing changed"),
+	OPT_FLAG(0, "force-conflicts", struct deploy_opts, is_taking_over, "take over fields of objects that somebody else has set"),
 	OPT_FLAG(0, "no-test", struct deploy_opts, is_untested, "skip the self-test; the record says so"),
 	OPT_DURATION(0, "lock-wait", struct deploy_opts, lock_wait_ms, "15m", "wait for another deploy to end instead of exit 7"),
 	OPT_DURATION(0, "timeout", struct deploy_opts, timeout_ms, NULL, "how long replicas may take to be ready (5m)"),
@@ -92,12 +93,29 @@ static int golden_text(const struct session *s, char **out, struct err *err) {
 	return fs_read(path, GOLDEN_BYTES_MAX, out, &len, err);
 }
 
+/* The build's facts, and which place this goes to. */
+static int complete_facts(struct session *s, struct document *facts, struct deploy_request *request, struct err *err) {
+	char place[80];
+	struct value *root = value_root_object(facts);
+	value_each(fact, request->facts) {
+		AUTO_FREE char *key = str_dup(fact->key);
+		value_add_copy(facts, root, key, fact);
+	}
+	request->facts = root;
+	if (!s->target->identity)
+		return 0;
+	if (s->target->identity(s->target_state, place, err) != 0)
+		return -1;
+	value_add_text(facts, root, "place", place);
+	return 0;
+}
+
 static int deploy_run(struct cli *cli, const void *raw, const char *const *args, struct err *err) {
 	const struct deploy_opts *opts = raw;
 	(void) args;
-	AUTO_SESSION struct session s = {0};
+	AUTO_SESSION struct session s = {.is_forcing = opts->is_taking_over};
 	AUTO_FREE char *golden = NULL;
-	AUTO_DOCUMENT struct document *objects = document_new("objects");
+	AUTO_DOCUMENT struct document *objects = document_new("objects"), *facts = document_new("facts");
 	struct build *build = NULL;
 	struct deploy_request request = {
 		.is_refused_allowed = opts->is_refused_allowed,
@@ -106,7 +124,7 @@ static int deploy_run(struct cli *cli, const void *raw, const char *const *args,
 		.ready_timeout_ms = opts->timeout_ms ? opts->timeout_ms : READY_TIMEOUT_MS,
 		.reason = opts->reason,
 	};
-	if (session_open(&s, cli, NULL, opts->env, NEED_PROJECT | NEED_STORE | NEED_TARGET, err) != 0)
+	if (session_open(&s, cli, &(struct where){.env = opts->env}, NEED_PROJECT | NEED_STORE | NEED_TARGET, err) != 0)
 		return -1;
 	if (!request.lock_wait_ms && s.is_in_ci)
 		request.lock_wait_ms = CI_LOCK_WAIT_MS;
@@ -114,6 +132,8 @@ static int deploy_run(struct cli *cli, const void *raw, const char *const *args,
 	if (rc == 0)
 		rc = golden_text(&s, &golden, err);
 	struct value *rendered = NULL;
+	if (rc == 0)
+		rc = complete_facts(&s, facts, &request, err);
 	if (rc == 0) {
 		request.revision.settings = s.settings->settings_digest;
 		revision_name(&request.revision.image, &request.revision.settings, request.revision.name);

@@ -4,13 +4,12 @@
 #include <unistd.h>
 
 struct destroy_opts {
-	const char *env, *service;
+	struct where where;
 	bool is_sure, is_forced;
 };
 
 static const struct opt options[] = {
-	OPT_ENV(struct destroy_opts, env),
-	OPT_TEXT(0, "service", struct destroy_opts, service, "NAME", "the service, where there is no mlctl.yaml"),
+	OPT_PLACE(struct destroy_opts, where),
 	OPT_FLAG('y', "yes", struct destroy_opts, is_sure, "do not ask; needed where there is no terminal"),
 	OPT_FLAG(0, "force", struct destroy_opts, is_forced, "also when it is frozen, or its head can't be read"),
 	{0},
@@ -34,7 +33,7 @@ static int destroy_run(struct cli *cli, const void *raw, const char *const *args
 	(void) args;
 	AUTO_SESSION struct session s = {0};
 	struct release_result result = {0};
-	if (session_open(&s, cli, opts->service, opts->env, NEED_TARGET | NEED_STORE_MAYBE, err) != 0 || (!opts->is_sure && be_sure(&s, err) != 0) ||
+	if (session_open(&s, cli, &opts->where, NEED_TARGET | NEED_STORE_MAYBE, err) != 0 || (!opts->is_sure && be_sure(&s, err) != 0) ||
 		release_destroy(&s.release, opts->is_forced, &result, err) != 0)
 		return -1;
 	return session_outcome(&s, &result, err);

@@ -3,19 +3,19 @@
 #include "session.h"
 
 struct freeze_opts {
-	const char *env, *service, *reason;
+	struct where where;
+	const char *reason;
 };
 
 static const struct opt options[] = {
-	OPT_ENV(struct freeze_opts, env),
-	OPT_TEXT(0, "service", struct freeze_opts, service, "NAME", "the service, where there is no mlctl.yaml"),
+	OPT_PLACE(struct freeze_opts, where),
 	OPT_TEXT(0, "reason", struct freeze_opts, reason, "TEXT", "why, shown to whoever tries to deploy"),
 	{0},
 };
 
 static int set(struct cli *cli, const struct freeze_opts *opts, const char *reason, struct err *err) {
 	AUTO_SESSION struct session s = {0};
-	if (session_open(&s, cli, opts->service, opts->env, NEED_TARGET, err) != 0 || release_freeze(&s.release, reason, err) != 0)
+	if (session_open(&s, cli, &opts->where, NEED_TARGET, err) != 0 || release_freeze(&s.release, reason, err) != 0)
 		return -1;
 	out_line(cli, "%s %s: %s", s.service, s.environment, reason ? "frozen; deploys are refused (exit 12), rollback still works" : "deploys are possible again");
 	if (!cli->is_json)

@@ -2,13 +2,12 @@
 #include "session.h"
 
 struct history_opts {
-	const char *env, *service;
+	struct where where;
 	bool is_evidence;
 };
 
 static const struct opt options[] = {
-	OPT_ENV(struct history_opts, env),
-	OPT_TEXT(0, "service", struct history_opts, service, "NAME", "the service, where there is no mlctl.yaml"),
+	OPT_PLACE(struct history_opts, where),
 	OPT_FLAG(0, "evidence", struct history_opts, is_evidence, "of the release named: what was saved before it was undone"),
 	{0},
 };
@@ -110,7 +109,7 @@ static int history_run(struct cli *cli, const void *raw, const char *const *args
 	AUTO_SESSION struct session s = {0};
 	if (opts->is_evidence && !args[0])
 		return err_set(err, ERR_USAGE, "--evidence: of which release? mlctl history rN --evidence");
-	if (session_open(&s, cli, opts->service, opts->env, NEED_TARGET | NEED_STORE_MAYBE, err) != 0)
+	if (session_open(&s, cli, &opts->where, NEED_TARGET | NEED_STORE_MAYBE, err) != 0)
 		return -1;
 	return args[0] ? one(&s, args[0], opts->is_evidence, err) : list(&s, err);
 }

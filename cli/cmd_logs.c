@@ -2,14 +2,13 @@
 #include "session.h"
 
 struct logs_opts {
-	const char *env, *service;
+	struct where where;
 	bool is_following, is_all;
 	int64_t lines;
 };
 
 static const struct opt options[] = {
-	OPT_ENV(struct logs_opts, env),
-	OPT_TEXT(0, "service", struct logs_opts, service, "NAME", "the service, where there is no mlctl.yaml"),
+	OPT_PLACE(struct logs_opts, where),
 	OPT_FLAG('f', "follow", struct logs_opts, is_following, "go on as lines come, until interrupted"),
 	OPT_FLAG('a', "all", struct logs_opts, is_all, "of every revision, not of the live one alone"),
 	OPT_INT('n', "lines", struct logs_opts, lines, 1, 10000, "N", "the last N of each replica (20)"),
@@ -35,7 +34,7 @@ static int logs_run(struct cli *cli, const void *raw, const char *const *args, s
 	AUTO_SESSION struct session s = {0};
 	struct release_head head;
 	char cursor[64] = "";
-	if (session_open(&s, cli, opts->service, opts->env, NEED_TARGET, err) != 0 || release_head_read(&s.release, &head, err) != 0)
+	if (session_open(&s, cli, &opts->where, NEED_TARGET, err) != 0 || release_head_read(&s.release, &head, err) != 0)
 		return -1;
 	if (!head.exists) {
 		err_set(err, ERR_NOT_FOUND, "%s is not deployed to %s", s.service, s.environment);

@@ -4,12 +4,12 @@
 #include <unistd.h>
 
 struct predict_opts {
-	const char *env, *service, *rows;
+	struct where where;
+	const char *rows;
 };
 
 static const struct opt options[] = {
-	OPT_ENV(struct predict_opts, env),
-	OPT_TEXT(0, "service", struct predict_opts, service, "NAME", "the service, where there is no mlctl.yaml"),
+	OPT_PLACE(struct predict_opts, where),
 	OPT_TEXT(0, "rows", struct predict_opts, rows, "JSON", "the request itself, instead of a file"),
 	{0},
 };
@@ -48,7 +48,7 @@ static int predict_run(struct cli *cli, const void *raw, const char *const *args
 	const struct predict_opts *opts = raw;
 	AUTO_SESSION struct session s = {0};
 	AUTO_FREE char *body = NULL;
-	if (session_open(&s, cli, opts->service, opts->env, NEED_TARGET, err) != 0)
+	if (session_open(&s, cli, &opts->where, NEED_TARGET, err) != 0)
 		return -1;
 	if (opts->rows)
 		body = mem_text(opts->rows);

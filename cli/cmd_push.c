@@ -42,7 +42,7 @@ static int push_run(struct cli *cli, const void *raw, const char *const *args, s
 	AUTO_SESSION struct session session = {0};
 	struct build *build = NULL;
 	struct push_result result = {0};
-	if (session_open(&session, cli, NULL, opts->env, NEED_PROJECT | NEED_STORE, err) != 0 ||
+	if (session_open(&session, cli, &(struct where){.env = opts->env}, NEED_PROJECT | NEED_STORE, err) != 0 ||
 		session_build(&session, opts->is_untested, &build, err) != 0)
 		return -1;
 	int rc = session_push(&session, build, &result, err);

@@ -2,14 +2,14 @@
 #include "session.h"
 
 struct rollback_opts {
-	const char *env, *service, *to, *reason, *image;
+	struct where where;
+	const char *to, *reason;
 	int64_t timeout_ms;
 };
 
 static const struct opt options[] = {
-	OPT_ENV(struct rollback_opts, env),
-	OPT_TEXT(0, "service", struct rollback_opts, service, "NAME", "the service, where there is no mlctl.yaml"),
-	OPT_TEXT(0, "image", struct rollback_opts, image, "REPOSITORY", "its repository, where there is no mlctl.yaml and the target kept nothing"),
+	OPT_PLACE(struct rollback_opts, where),
+	OPT_TEXT(0, "image", struct rollback_opts, where.image, "REPOSITORY", "with --service: its repository, when the target kept nothing that names it"),
 	OPT_TEXT(0, "to", struct rollback_opts, to, "rN", "this release instead of the good one before"),
 	OPT_TEXT(0, "reason", struct rollback_opts, reason, "TEXT", "why, for the record"),
 	OPT_DURATION(0, "timeout", struct rollback_opts, timeout_ms, NULL, "how long replicas may take to be ready (5m)"),
@@ -33,7 +33,7 @@ static int rollback_run(struct cli *cli, const void *raw, const char *const *arg
 	struct release_result result = {0};
 	if (opts->to && parse_release(opts->to, &request.to, err) != 0)
 		return -1;
-	if (session_open(&s, cli, opts->service, opts->env, NEED_STORE_MAYBE | NEED_TARGET, err) != 0 ||
+	if (session_open(&s, cli, &opts->where, NEED_STORE_MAYBE | NEED_TARGET, err) != 0 ||
 		release_rollback(&s.release, &request, &result, err) != 0)
 		return -1;
 	return session_outcome(&s, &result, err);

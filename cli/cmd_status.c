@@ -1,17 +1,18 @@
+#include "findings.h"
 #include "out.h"
 #include "session.h"
 
 #include <math.h>
 
 struct status_opts {
-	const char *env, *service;
-	bool is_exit_code;
+	struct where where;
+	bool is_exit_code, is_checklist;
 };
 
 static const struct opt options[] = {
-	OPT_ENV(struct status_opts, env),
-	OPT_TEXT(0, "service", struct status_opts, service, "NAME", "the service, where there is no mlctl.yaml"),
+	OPT_PLACE(struct status_opts, where),
 	OPT_FLAG(0, "exit-code", struct status_opts, is_exit_code, "exit 11 when it is not healthy"),
+	OPT_FLAG(0, "checklist", struct status_opts, is_checklist, "what people go through by hand before they call a service production"),
 	{0},
 };
 
@@ -149,12 +150,33 @@ static int show_json(struct session *s, const struct seen *seen, struct err *err
 	return out_json(s->cli, document, err);
 }
 
+static int show_checklist(struct session *s, bool is_exit_code, struct err *err) {
+	AUTO_DOCUMENT struct document *document = out_document(s->cli);
+	struct value *findings = value_add_array(document, document->root, "checklist");
+	if (!s->target->inspect)
+		return err_set(err, ERR_FAILED, "target %s has no checklist", s->target->name);
+	if (s->target->inspect(s->target_state, INSPECT_CHECKLIST, document, findings, err) != 0)
+		return -1;
+	size_t bad = findings_count(findings, "bad");
+	if (is_exit_code && bad)
+		s->cli->exit_code = EXIT_UNDECIDED;
+	if (s->cli->is_json)
+		return out_json(s->cli, document, err);
+	findings_show(s->cli, findings);
+	out_line(s->cli, "%zu of %zu done, %zu to mend", findings_count(findings, "ok"), findings->count, bad);
+	return 0;
+}
+
 static int status_run(struct cli *cli, const void *raw, const char *const *args, struct err *err) {
 	const struct status_opts *opts = raw;
 	(void) args;
 	AUTO_SESSION struct session s = {0};
 	struct seen seen = {.p50_s = NAN, .p99_s = NAN};
-	if (session_open(&s, cli, opts->service, opts->env, NEED_TARGET, err) != 0 || look(&s, &seen, err) != 0)
+	if (session_open(&s, cli, &opts->where, NEED_TARGET, err) != 0)
+		return -1;
+	if (opts->is_checklist)
+		return show_checklist(&s, opts->is_exit_code, err);
+	if (look(&s, &seen, err) != 0)
 		return -1;
 	if (opts->is_exit_code && strcmp(seen.health, "HEALTHY") != 0)
 		cli->exit_code = EXIT_UNDECIDED;
@@ -187,6 +209,7 @@ static const struct schema_field fields[] = {
 	{"phase", "string", "of the candidate"},
 	{"weight", "number", "percent of the traffic that the candidate gets"},
 	{"lock_holder", "string", "who drives it"},
+	{"checklist", "object[]", "with --checklist, and nothing else then: check, state (ok, warning, bad, unknown), text, fix"},
 	{0},
 };
 const struct command cmd_status = {

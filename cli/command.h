@@ -69,6 +69,16 @@ struct opt {
 	 .offset = OPT_FIELD(type, field, int64_t)}
 #define OPT_ENV(type, field) OPT_TEXT('e', "env", type, field, "NAME", "the environment of mlctl.yaml; may be left out when there is one")
 
+/* Which service a verb is about. In a project mlctl.yaml knows; in any other folder it is named, with the target's own whereabouts. */
+struct where {
+	const char *env, *service, *target, *context, *namespace_, *image;
+};
+#define OPT_PLACE(type, field)                                                                                                             \
+	OPT_ENV(type, field.env), OPT_TEXT(0, "service", type, field.service, "NAME", "the service, where there is no mlctl.yaml"),        \
+		OPT_TEXT(0, "target", type, field.target, "NAME", "with --service: where it runs (local, kubernetes)"),                    \
+		OPT_TEXT(0, "context", type, field.context, "NAME", "with --service: of the kubeconfig; without it the current one"),      \
+		OPT_TEXT(0, "namespace", type, field.namespace_, "NAME", "with --service: of the cluster; without it the context's")
+
 struct schema_field { /* of the --json answer; `type` is JSON Schema's word, "string[]" for a list of them */
 	const char *name, *type, *help;
 };

@@ -123,12 +123,17 @@ static void release_event_shown(void *self, const struct release_event *e) {
 	}
 }
 
+static void warned(void *self, const char *text) {
+	struct session *s = self;
+	out_warn(s->cli, "%s", text);
+}
+
 static int open_target(struct session *s, struct err *err) {
-	const char *name = s->settings ? s->settings->target : "local";
+	AUTO_FREE char *name = str_dup(value_get(s->tree->root, "target")->text);
 	s->target = target_find(name);
 	if (!s->target) {
 		err_set(err, ERR_CONFIG, "target \"%s\" is not built yet", name);
-		return err_fix(err, "environments.%s.target: local", s->environment);
+		return err_fix(err, "target: local, or target: kubernetes");
 	}
 	struct http *http = NULL;
 	if (cli_http(s->cli, &http, err) != 0)
@@ -136,7 +141,12 @@ static int open_target(struct session *s, struct err *err) {
 	struct target_context context = {
 		.service = s->service,
 		.env = s->environment,
-		.settings = s->tree ? s->tree->root : NULL,
+		.settings = s->tree->root,
+		.project_folder = s->project ? s->project->folder : NULL,
+		.settings_file = s->settings ? s->settings->file : NULL,
+		.is_forcing = s->is_forcing,
+		.warn = warned,
+		.warn_self = s,
 		.environment = &s->cli->env,
 		.clock = s->cli->clock,
 		.http = http,
@@ -170,29 +180,70 @@ static int open_target(struct session *s, struct err *err) {
 	return 0;
 }
 
-int session_open(struct session *s, struct cli *cli, const char *service, const char *environment, unsigned needs, struct err *err) {
-	*s = (struct session) {.cli = cli};
-	if (service) {
-		char why[FIELD_WHY_MAX];
-		if (names_check_service(service, why) != 0) /* both end in paths */
-			return err_set(err, ERR_USAGE, "--service %s: it must be %s", service, why);
-		if (environment && names_check_environment(environment, why) != 0)
-			return err_set(err, ERR_USAGE, "--env %s: it must be %s", environment, why);
-		s->service = mem_text(service);
-		s->environment = mem_text(environment ? environment : "local");
-	} else if (open_project(s, environment, err) != 0) {
+/* Where there is no mlctl.yaml: just what a target needs to find the service. */
+static int name_place(struct session *s, const struct where *where, struct err *err) {
+	char why[FIELD_WHY_MAX];
+	if (names_check_service(where->service, why) != 0) /* both end in paths */
+		return err_set(err, ERR_USAGE, "--service %s: it must be %s", where->service, why);
+	if (where->env && names_check_environment(where->env, why) != 0)
+		return err_set(err, ERR_USAGE, "--env %s: it must be %s", where->env, why);
+	s->service = mem_text(where->service);
+	s->environment = mem_text(where->env ? where->env : "local");
+	s->tree = document_new("settings");
+	struct value *root = value_root_object(s->tree);
+	value_add_text(s->tree, root, "name", s->service);
+	value_add_text(s->tree, root, "target", where->target ? where->target : where->context || where->namespace_ ? "kubernetes" : "local");
+	if (where->image)
+		s->image = mem_text(where->image);
+	if (where->context)
+		value_add_text(s->tree, root, "context", where->context);
+	if (where->namespace_)
+		value_add_text(s->tree, root, "namespace", where->namespace_);
+	return 0;
+}
+
+/* The repository that the live release was pushed to, as its record says, where no mlctl.yaml does. */
+static void find_image(struct session *s) {
+	struct err err = {0};
+	struct release_head head;
+	AUTO_DOCUMENT struct document *record = NULL;
+	struct str image = {0};
+	if (release_head_read(&s->release, &head, &err) != 0 || !head.good || release_record_read(&s->release, head.good, &record, &err) != 0 ||
+		value_opt_str(record->root, "settings.image", STR(""), &image, &err) != 0 || !image.len)
+		return;
+	s->image = str_dup(image);
+}
+
+static void open_store_maybe(struct session *s) {
+	struct err err = {0};
+	if (open_store(s, &err) != 0)
+		log_debug(&s->cli->log, "no store: %s", err.message);
+	s->release.store = s->store;
+}
+
+int session_open(struct session *s, struct cli *cli, const struct where *where, unsigned needs, struct err *err) {
+	*s = (struct session) {.cli = cli, .is_forcing = s->is_forcing};
+	if (where->service) {
+		if (name_place(s, where, err) != 0)
+			return -1;
+	} else if (where->target || where->context || where->namespace_ || where->image) {
+		err_set(err, ERR_USAGE, "--target, --context, --namespace and --image go with --service; in a project mlctl.yaml says where it runs");
+		return err_fix(err, "--service NAME, or environments: in mlctl.yaml");
+	} else if (open_project(s, where->env, err) != 0) {
 		if (err->code == ERR_NOT_FOUND && !(needs & NEED_PROJECT))
 			err_fix(err, "run it in the project's folder, or name the service: --service NAME --env NAME");
 		return -1;
 	}
 	if (needs & NEED_STORE && open_store(s, err) != 0)
 		return -1;
+	if (needs & NEED_TARGET && open_target(s, err) != 0)
+		return -1;
 	if (needs & NEED_STORE_MAYBE) {
-		struct err opening = {0};
-		if (open_store(s, &opening) != 0)
-			log_debug(&cli->log, "no store: %s", opening.message);
+		if (where->service && !s->image)
+			find_image(s);
+		open_store_maybe(s);
 	}
-	return needs & NEED_TARGET ? open_target(s, err) : 0;
+	return 0;
 }
 
 void session_close(struct session *s) {

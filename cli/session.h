@@ -11,7 +11,7 @@ struct session {
 	struct cli *cli;
 	struct project *project;    /* NULL: no mlctl.yaml, --service was given */
 	struct settings *settings;  /* NULL with it */
-	struct document *tree;      /* the settings with every default */
+	struct document *tree;      /* the settings with every default; without mlctl.yaml what --service and its like say */
 	char *service, *environment, *image; /* image: "host/repository" or "oci:/folder" */
 	struct store *store;
 	const struct target *target;
@@ -19,6 +19,7 @@ struct session {
 	struct release_context release;
 	char *actor, *ci_run;
 	bool is_in_ci;
+	bool is_forcing;            /* set before the target is opened */
 	char *tag;                  /* what the last push tagged its image with */
 };
 enum session_needs {
@@ -27,8 +28,8 @@ enum session_needs {
 	NEED_TARGET = 4,   /* the target is opened and release is filled */
 	NEED_STORE_MAYBE = 8, /* a store that cannot be opened is NULL */
 };
-/* service NULL: mlctl.yaml's. environment NULL: the only one. */
-int session_open(struct session *session, struct cli *cli, const char *service, const char *environment, unsigned needs, struct err *err);
+/* where->service NULL: mlctl.yaml's. where->env NULL: the only one. */
+int session_open(struct session *session, struct cli *cli, const struct where *where, unsigned needs, struct err *err);
 void session_close(struct session *session);
 #define AUTO_SESSION __attribute__((cleanup(session_close)))
 

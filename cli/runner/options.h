@@ -8,9 +8,9 @@
 #include <stdio.h>
 
 struct options {
-	const char *model, *name, *listen, *admin, *admin_key_file, *release, *revision, *image, *golden, *url;
+	const char *model, *name, *listen, *admin, *admin_key_file, *release, *revision, *image, *model_created, *golden, *url;
 	int64_t listen_fd; /* -1: none */
-	int64_t drain_ms;
+	int64_t drain_ms, drain_delay_ms;
 	int64_t count; /* of examples */
 	struct http_limits limits; /* threads 0: as many as the container's CPUs */
 	bool has_access_log, is_json, is_help;

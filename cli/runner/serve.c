@@ -1,4 +1,5 @@
 #include "runner.h"
+#include "base/num.h"
 #include "data/value.h"
 #include "runner/ops/ops.h"
 #include "runner/serve/service.h"
@@ -15,6 +16,9 @@
 #define BYTES_PER_NODE 256 /* a JSON node, its text and what it becomes in a tensor */
 #define NODES_MIN 65536
 #define TICK_MS 100
+#define SECONDS_MAX 253402300799 /* the end of the year 9999 */
+#define ADMIN_CONNECTIONS 64
+#define ADMIN_PER_CLIENT 32 /* so that one address that has no key cannot keep out who has it */
 
 struct process { /* everything that lives as long as the server */
 	struct service service;
@@ -141,7 +145,8 @@ static int start_servers(struct process *p, const struct options *options, struc
 	if (p->admin_fd >= 0) {
 		struct http_limits few = limits;
 		few.threads = 1;
-		few.connections_max = few.per_client_max = 64;
+		few.connections_max = ADMIN_CONNECTIONS;
+		few.per_client_max = ADMIN_PER_CLIENT;
 		few.body_bytes_max = 64 * 1024;
 		if (http_server_start(p->admin_fd, false, &few, &admin, &clock_system, &p->admin, err) != 0)
 			return -1;
@@ -160,7 +165,7 @@ static void live(struct process *p, const struct options *options) {
 			return; /* the second one: no more patience */
 		if (signal == SIGTERM || signal == SIGINT) {
 			atomic_store(&p->service.is_ready, false);
-			http_server_drain(p->server, options->drain_ms);
+			http_server_drain(p->server, options->drain_delay_ms, options->drain_ms);
 			char fields[128];
 			snprintf(fields, sizeof(fields), "\"signal\":\"%s\",\"in_flight\":%lld,\"connections\":%lld", signal == SIGTERM ? "TERM" : "INT",
 				(long long) http_server_in_flight(p->server), (long long) http_server_connections(p->server));
@@ -178,12 +183,29 @@ static void live(struct process *p, const struct options *options) {
 	}
 }
 
+/* Seconds since 1970 or RFC 3339; and the delay is a part of the drain. */
+static int check_times(const struct options *options, int64_t *created_s, struct err *err) {
+	const char *text = options->model_created;
+	if (text && num_int(str_of(text), 1, SECONDS_MAX, created_s) != 0 && (clock_parse(text, created_s) != 0 || *created_s < 1 || *created_s > SECONDS_MAX))
+		return err_set(err, ERR_USAGE, "--model-created %.64s: want a time, as in 2026-11-21T10:02:11Z, or seconds since 1970", text);
+	if (options->drain_delay_ms > options->drain_ms) {
+		err_set(err, ERR_USAGE, "--drain-delay %lldms is longer than --drain %lldms, which begins at the same moment", (long long) options->drain_delay_ms,
+			(long long) options->drain_ms);
+		return err_fix(err, "--drain %lldms, or more", (long long) options->drain_delay_ms + options->drain_ms);
+	}
+	if (options->drain_delay_ms > 0 && options->listen_fd >= 0)
+		return err_set(err, ERR_USAGE, "--drain-delay: not with --listen-fd, where other processes go on accepting");
+	return 0;
+}
+
 static int serve(struct process *p, const struct options *options, const struct env *env, struct err *err) {
 	struct http_limits limits = options->limits;
 	int64_t before_us = http_mono_us();
 	if (!options->model)
 		return err_set(err, ERR_USAGE, "--model is missing: the file or folder to load");
-	container_read(&p->service.container);
+	if (check_times(options, &p->service.model_created_s, err) != 0)
+		return -1;
+	container_read("", &p->service.container);
 	if (limits.threads == 0)
 		limits.threads = container_threads(&p->service.container);
 	fit_connections(&limits);
@@ -194,6 +216,8 @@ static int serve(struct process *p, const struct options *options, const struct 
 	if (model_load(options->model, options->name, &ops_all, &p->model, err) != 0)
 		return -1;
 	p->service.model = p->model;
+	if (!options->model_created)
+		p->service.model_created_s = model_created_s(p->model);
 	service_init(&p->service, (unsigned) limits.threads);
 	/* The admin listener runs first; its info needs a main server to ask, so it is started behind the main one's fields. */
 	if (start_servers(p, options, limits, err) != 0)

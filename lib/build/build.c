@@ -28,7 +28,7 @@ struct making {
 	struct build *build;
 	struct sources *sources;
 	struct cache *cache;
-	struct str runner;
+	struct str runner, runner_digest;
 	char created[CLOCK_TEXT_MAX];
 	int64_t git_read_bytes;
 	struct document *check; /* the self-test's report; NULL: none */
@@ -99,6 +99,7 @@ static int make_plan(struct making *making, struct err *err) {
 	struct plan_options planning = {
 		.context = &sources->context,
 		.runner = making->runner,
+		.runner_digest = making->runner_digest,
 		.cache = making->cache,
 		.clock = options->clock,
 		.is_interrupted = options->is_interrupted,
@@ -329,6 +330,7 @@ int build_run(const struct build_options *options, struct build **out, struct er
 	AUTO_CACHE struct cache *cache = cache_open(options->env, options->folder);
 	struct making making = {.options = options, .build = NEW(struct build), .sources = NEW(struct sources), .cache = cache};
 	making.runner = options->runner.ptr ? options->runner : embed_runner();
+	making.runner_digest = options->runner.ptr ? STR("") : embed_runner_digest();
 	making.build->image.close = close_image;
 	making.build->image.self = making.sources;
 	int rc = make(&making, err);

@@ -40,24 +40,45 @@ static int unhex(const char *hex, char *out, size_t len) {
 	return 0;
 }
 
-struct cache_key cache_key_of_text(enum cache_kind kind, struct str text) {
+static struct cache_key key_of(struct digest_state *state) {
 	struct digest digest;
-	struct cache_key key = {{0}};
-	char first = (char) kind;
-	struct digest_state *state = digest_start();
-	digest_add(state, &first, 1);
-	digest_add(state, text.ptr, text.len);
+	struct cache_key key;
 	digest_finish(state, &digest);
 	best_effort(unhex(digest_hex(&digest), key.bytes, DIGEST_BYTES)); /* our own digits */
 	return key;
 }
 
+static struct digest_state *start_key(enum cache_kind kind) {
+	struct digest_state *state = digest_start();
+	char first = (char) kind;
+	digest_add(state, &first, 1);
+	return state;
+}
+
+struct cache_key cache_key_of_text(enum cache_kind kind, struct str text) {
+	struct digest_state *state = start_key(kind);
+	digest_add(state, text.ptr, text.len);
+	return key_of(state);
+}
+
+void cache_add_file(struct digest_state *state, const char *name, const struct stat *info) {
+	const int64_t identity[] = {
+		(int64_t) info->st_dev,
+		(int64_t) info->st_ino,
+		info->st_size,
+		info->st_mtim.tv_sec,
+		info->st_mtim.tv_nsec,
+		info->st_ctim.tv_sec,
+		info->st_ctim.tv_nsec,
+	};
+	digest_add(state, identity, sizeof(identity));
+	digest_add(state, name, strlen(name) + 1);
+}
+
 struct cache_key cache_key_of_file(enum cache_kind kind, const char *name, const struct stat *info) {
-	AUTO_BUF struct buf text = BUF(64 * 1024);
-	buf_format(&text, "%llu %llu %lld %lld.%09ld %lld.%09ld %s", (unsigned long long) info->st_dev, (unsigned long long) info->st_ino,
-		(long long) info->st_size, (long long) info->st_mtim.tv_sec, info->st_mtim.tv_nsec, (long long) info->st_ctim.tv_sec,
-		info->st_ctim.tv_nsec, name);
-	return cache_key_of_text(kind, buf_view(&text));
+	struct digest_state *state = start_key(kind);
+	cache_add_file(state, name, info);
+	return key_of(state);
 }
 
 bool cache_is_settled(const struct stat *info, const struct clock *clock) {
@@ -209,7 +230,7 @@ void cache_save(struct cache *cache) {
 		*slash = '\0';
 	/* A cache that cannot be written costs time, nothing else. */
 	if (fs_make_dirs(folder, 0700, &err) == 0)
-		best_effort(fs_replace(cache->path, text.ptr, text.len, 0600, &err));
+		best_effort(fs_replace_quickly(cache->path, text.ptr, text.len, 0600, &err));
 	cache_sweep(folder);
 	cache->is_changed = false;
 }

@@ -1,5 +1,6 @@
 /* What was hashed once: SHA-256 of layers and models, git's and DVC's hashes, so that an unchanged gigabyte costs no read. One small file,
- * read whole, replaced atomically. A cache that is missing, broken or cannot be written is an empty one and never an error.
+ * read whole, replaced atomically; it is not forced to disk, since its own checksum tells what a power cut left of it. A cache that is missing,
+ * broken or cannot be written is an empty one and never an error.
  *
  * A file is known by device, inode, size, mtime and ctime in nanoseconds. One whose times are younger than 2 s when it was looked at is not
  * remembered: it could change again within the same tick of its file system's clock. */
@@ -17,6 +18,8 @@ enum cache_kind { CACHE_RAW = 1 /* SHA-256 */, CACHE_LAYER /* SHA-256 of a layer
 struct cache_key {
 	char bytes[DIGEST_BYTES];
 };
+/* Adds what tells this file from another, and from itself once it changed. */
+void cache_add_file(struct digest_state *state, const char *name, const struct stat *info);
 /* name: what else the hash depends on ("model/model.onnx" for a layer); "" otherwise. */
 struct cache_key cache_key_of_file(enum cache_kind kind, const char *name, const struct stat *info);
 /* Of anything: what a layer of many files is made of. */

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 
 #define POINTER_BYTES_MIN 100 /* version, oid and size alone are longer */
+#define ADVISED_BYTES_MIN ((int64_t) 128 * 1024) /* the kernel reads so far ahead by itself */
 
 struct walk {
 	struct context *context;
@@ -19,6 +20,7 @@ struct walk {
 	struct texts folders; /* still to be read: paths relative to the project's folder */
 	const char *model;    /* as mlctl.yaml writes it, without "./" and trailing "/" */
 	const char *golden;   /* real path of the golden file: not stored twice; NULL: none */
+	struct stat golden_info;
 };
 
 void context_clear(struct context *context) {
@@ -27,6 +29,8 @@ void context_clear(struct context *context) {
 		free(context->files[i].name);
 	}
 	free(context->files);
+	if (context->folder)
+		fs_close_at_exit(&context->folder_fd);
 	free(context->folder);
 	free(context->model_name);
 	free(context->root);
@@ -96,14 +100,21 @@ static int add_file(struct walk *walk, const char *path, const char *name, const
 /* "model/a/b" in the project -> "model/a/b" in the image, whatever the model's folder is called. */
 static char *name_in_image(const struct walk *walk, const char *path) {
 	const char *below = path + (strcmp(walk->model, ".") == 0 ? 0 : strlen(walk->model) + 1);
-	return mem_format("%s/%s", CONTEXT_MODEL_FOLDER, below);
+	return fs_join(CONTEXT_MODEL_FOLDER, below);
+}
+
+/* A second name of the same file (a hard link) is a file of its own. */
+static bool is_golden(const struct walk *walk, const char *path, const char *real, const struct stat *info) {
+	if (!walk->golden || info->st_ino != walk->golden_info.st_ino || info->st_dev != walk->golden_info.st_dev)
+		return false;
+	AUTO_FREE char *full = fs_join(walk->context->folder, path);
+	return strcmp(real ? real : full, walk->golden) == 0;
 }
 
 static int visit(struct walk *walk, int dir, const char *path, const char *base, struct err *err) {
 	struct stat info;
 	if (fstatat(dir, base, &info, AT_SYMLINK_NOFOLLOW) != 0)
 		return errno == ENOENT ? 0 : err_sys(err, "%s", path);
-	bool is_link = S_ISLNK(info.st_mode);
 	if (ignore_is_out(walk->ignore, path, S_ISDIR(info.st_mode))) {
 		walk->context->ignored++;
 		return 0;
@@ -113,7 +124,7 @@ static int visit(struct walk *walk, int dir, const char *path, const char *base,
 		return 0;
 	}
 	AUTO_FREE char *real = NULL;
-	if (is_link) {
+	if (S_ISLNK(info.st_mode)) {
 		if (resolve(walk->context, path, &real, err) != 0)
 			return -1;
 		if (stat(real, &info) != 0)
@@ -122,18 +133,15 @@ static int visit(struct walk *walk, int dir, const char *path, const char *base,
 			return err_set(err, ERR_BUILD,
 				"%s: a symlink to a folder: only symlinks to files are stored (as what they lead to)", path);
 	}
-	if (walk->golden) {
-		AUTO_FREE char *full = fs_join(walk->context->folder, path);
-		if (strcmp(is_link ? real : full, walk->golden) == 0)
-			return 0; /* it has a place of its own */
-	}
+	if (is_golden(walk, path, real, &info))
+		return 0; /* it has a place of its own */
 	AUTO_FREE char *name = name_in_image(walk, path);
 	return add_file(walk, path, name, &info, err);
 }
 
-static int read_folder(struct walk *walk, int root, const char *path, struct err *err) {
+static int read_folder(struct walk *walk, const char *path, struct err *err) {
 	int fd = -1;
-	if (fs_open_beneath(root, path, O_RDONLY | O_DIRECTORY, 0, &fd, err) != 0)
+	if (fs_open_beneath(walk->context->folder_fd, path, O_RDONLY | O_DIRECTORY, 0, &fd, err) != 0)
 		return -1;
 	DIR *folder = fdopendir(fd);
 	if (!folder) {
@@ -149,7 +157,7 @@ static int read_folder(struct walk *walk, int root, const char *path, struct err
 	for (struct dirent *entry; rc == 0 && (entry = readdir(folder));) {
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
-		AUTO_FREE char *child = strcmp(path, ".") == 0 ? mem_text(entry->d_name) : mem_format("%s/%s", path, entry->d_name);
+		AUTO_FREE char *child = strcmp(path, ".") == 0 ? mem_text(entry->d_name) : fs_join(path, entry->d_name);
 		rc = visit(walk, dirfd(folder), child, entry->d_name, err);
 		errno = 0;
 	}
@@ -199,12 +207,9 @@ static int collect_folder(struct walk *walk, const char *real, struct err *err) 
 		below++;
 	AUTO_FREE char *start = mem_text(*below ? below : ".");
 	walk->model = start;
-	AUTO_CLOSE int root = -1;
-	if (fs_open(context->folder, O_RDONLY | O_DIRECTORY, 0, &root, err) != 0)
-		return -1;
 	texts_add(&walk->folders, start);
 	for (size_t i = 0; i < walk->folders.count; i++)
-		if (read_folder(walk, root, walk->folders.items[i], err) != 0)
+		if (read_folder(walk, walk->folders.items[i], err) != 0)
 			return -1;
 	context->model_name = mem_text("/" CONTEXT_MODEL_FOLDER);
 	return find_model(walk, err);
@@ -268,19 +273,19 @@ static int look(struct context *context, const char *key, const char *path, char
 static int collect(struct walk *walk, const char *model, const char *golden, struct err *err) {
 	struct context *context = walk->context;
 	AUTO_FREE char *real = NULL, *real_golden = NULL;
-	struct stat info, golden_info;
+	struct stat info;
 	if (look(context, "model.path", model, &real, &info, err) != 0)
 		return -1;
 	if (golden) {
-		if (look(context, "model.golden", golden, &real_golden, &golden_info, err) != 0)
+		if (look(context, "model.golden", golden, &real_golden, &walk->golden_info, err) != 0)
 			return -1;
-		if (!S_ISREG(golden_info.st_mode))
+		if (!S_ISREG(walk->golden_info.st_mode))
 			return err_set(err, ERR_CONFIG, "model.golden: %s is not a file", golden);
 		if (ignore_is_out(walk->ignore, golden, false))
 			return err_set(err, ERR_CONFIG, "model.golden: %s is kept out of images by its name or by %s", golden, IGNORE_FILE);
 		walk->golden = real_golden;
 		context->has_golden = true;
-		if (add_file(walk, golden, CONTEXT_GOLDEN, &golden_info, err) != 0)
+		if (add_file(walk, golden, CONTEXT_GOLDEN, &walk->golden_info, err) != 0)
 			return -1;
 	}
 	if ((S_ISDIR(info.st_mode) ? collect_folder(walk, real, err) : collect_file(walk, model, &info, err)) != 0)
@@ -298,9 +303,11 @@ static int collect(struct walk *walk, const char *model, const char *golden, str
 }
 
 int context_collect(const char *folder, const char *model, const char *golden, struct context *out, struct err *err) {
-	AUTO_CONTEXT struct context context = {.folder = realpath(folder, NULL)};
+	AUTO_CONTEXT struct context context = {.folder = realpath(folder, NULL), .folder_fd = -1};
 	if (!context.folder)
 		return err_sys(err, "%s", folder);
+	if (fs_open(context.folder, O_RDONLY | O_DIRECTORY, 0, &context.folder_fd, err) != 0)
+		return -1;
 	while (model[0] == '.' && model[1] == '/')
 		model += 2;
 	char *clean = context.root = mem_text(model[0] ? model : ".");
@@ -331,12 +338,10 @@ int context_verify(const struct context *context, size_t file, int fd, struct er
 }
 
 int context_open(const struct context *context, size_t file, int *fd, struct err *err) {
-	AUTO_FREE char *full = fs_join(context->folder, context->files[file].path);
-	AUTO_CLOSE int got = -1;
-	if (fs_open(full, O_RDONLY | O_NONBLOCK, 0, &got, err) != 0 || context_verify(context, file, got, err) != 0)
+	const struct context_file *seen = &context->files[file];
+	if (fs_open_at(context->folder_fd, seen->path, O_RDONLY | O_NONBLOCK, 0, fd, err) != 0)
 		return -1;
-	best_effort(posix_fadvise(got, 0, 0, POSIX_FADV_SEQUENTIAL)); /* only a hint */
-	*fd = got;
-	got = -1;
+	if (seen->size >= ADVISED_BYTES_MIN)
+		best_effort(posix_fadvise(*fd, 0, 0, POSIX_FADV_SEQUENTIAL)); /* only a hint */
 	return 0;
 }

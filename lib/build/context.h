@@ -22,6 +22,7 @@ struct context_file {
 
 struct context {
 	char *folder;		    /* the project's, real */
+	int folder_fd;		    /* open while `folder` is set: files are opened beneath it by their short paths */
 	struct context_file *files; /* sorted by name, bytewise */
 	size_t count;
 	size_t model;	  /* index of the model file itself */
@@ -36,6 +37,7 @@ struct context {
 int context_collect(const char *folder, const char *model, const char *golden, struct context *out, struct err *err);
 void context_clear(struct context *context);
 #define AUTO_CONTEXT __attribute__((cleanup(context_clear)))
-/* Opens the file's content and checks that it is still the one that was seen: ERR_BUILD when not. */
+/* Opens the file's content. Whoever read from it asks context_verify() afterwards: what changes the bytes changes the size or a time. */
 int context_open(const struct context *context, size_t file, int *fd, struct err *err);
+/* ERR_BUILD when it is no longer the file that was seen. */
 int context_verify(const struct context *context, size_t file, int fd, struct err *err);

@@ -182,9 +182,11 @@ bool ignore_match(struct str pattern, struct str path, bool is_nocase) {
 	}
 }
 
+/* The name's first character decides for most of our own patterns, which begin with a letter, "." or "_", or else with "*". */
 static bool any_matches(const char *const *names, size_t count, struct str name) {
+	char first = name.len ? ascii_lower(name.ptr[0]) : '\0';
 	for (size_t i = 0; i < count; i++)
-		if (ignore_match(str_of(names[i]), name, true))
+		if ((names[i][0] == '*' || ascii_lower(names[i][0]) == first) && ignore_match(str_of(names[i]), name, true))
 			return true;
 	return false;
 }

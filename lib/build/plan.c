@@ -77,9 +77,12 @@ static int read_content(struct layer_plan *layer, const struct entry *entry, int
 		layer->open_file = entry->file;
 	}
 	size_t got = 0;
-	if (fs_pread(layer->fd, out, len, at, &got, context->files[entry->file].path, err) != 0)
+	if (fs_pread(layer->fd, out, len, at, &got, context->files[entry->file].path, err) != 0) {
+		struct err changed = {0}; /* what became a folder or a pipe cannot be read: that it changed is the thing to tell */
+		if (context_verify(context, entry->file, layer->fd, &changed) != 0)
+			*err = changed;
 		return -1;
-	/* After the bytes were read: what changes them changes the size or the time. */
+	}
 	if (context_verify(context, entry->file, layer->fd, err) != 0)
 		return -1;
 	if (got < len)
@@ -184,18 +187,21 @@ static int lay_out(struct layer_plan *layer, struct err *err) {
 	return 0;
 }
 
-/* What the layer's bytes depend on: every name and the identity of every file. */
+/* What the layer's bytes depend on: every name and the identity of every file, or the runner's content. */
 static void make_key(struct layer_plan *layer) {
 	const struct plan *plan = layer->plan;
+	struct str runner = plan->options.runner_digest;
 	struct digest_state *state = digest_start();
-	layer->may_remember = true;
+	bool is_runner = layer->entries[0].file == RUNNER_FILE;
+	layer->may_remember = !is_runner || runner.len;
+	if (is_runner && runner.len)
+		digest_add(state, runner.ptr, runner.len);
 	for (size_t i = 0; i < layer->count; i++) {
 		const struct entry *entry = &layer->entries[i];
 		if (entry->file == NO_FILE || entry->file == RUNNER_FILE)
 			continue;
 		const struct stat *info = &plan->options.context->files[entry->file].info;
-		struct cache_key key = cache_key_of_file(CACHE_LAYER, entry->name, info);
-		digest_add(state, key.bytes, sizeof(key.bytes));
+		cache_add_file(state, entry->name, info);
 		layer->may_remember = layer->may_remember && cache_is_settled(info, plan->options.clock);
 	}
 	struct digest digest;
@@ -391,7 +397,7 @@ static int find_model(struct plan *plan, struct err *err) {
 	char hex[65];
 	int64_t read_bytes = 0;
 	const struct context_file *file = &context->files[context->model];
-	if (context_open(context, context->model, &fd, err) != 0 ||
+	if (context_open(context, context->model, &fd, err) != 0 || context_verify(context, context->model, fd, err) != 0 ||
 		cache_hash_fd(plan->options.cache, plan->options.clock, CACHE_RAW, fd, file->path, &file->info, hex, &read_bytes, err) !=
 			0 ||
 		context_verify(context, context->model, fd, err) != 0)
@@ -406,10 +412,8 @@ static int hash_plan(struct plan *plan, struct err *err) {
 	for (size_t i = 0; i < plan->count; i++) {
 		struct layer_plan *layer = &plan->layers[i];
 		char hex[65];
-		if (layer->entries[0].file == RUNNER_FILE)
-			continue; /* in memory: a few milliseconds, and a new mlctl must not find an old one's digest */
 		make_key(layer);
-		layer->is_known = cache_get(plan->options.cache, &layer->key, hex) && strlen(hex) == 64;
+		layer->is_known = layer->may_remember && cache_get(plan->options.cache, &layer->key, hex) && strlen(hex) == 64;
 		if (layer->is_known)
 			snprintf(layer->digest.text, sizeof(layer->digest.text), "sha256:%s", hex);
 	}

@@ -16,6 +16,7 @@ struct plan;
 struct plan_options {
 	const struct context *context; /* lent for the plan's life; NULL: only the runner */
 	struct str runner;	       /* lent */
+	struct str runner_digest;      /* its SHA-256, when it is known already: its layer's is then looked for in the cache */
 	struct cache *cache;
 	const struct clock *clock;
 	bool (*is_interrupted)(void *self); /* from every thread; NULL: never */

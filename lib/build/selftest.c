@@ -58,7 +58,7 @@ static void keep(const char *folder, const char *path, struct str text) {
 	err_clear(&err);
 	cache_sweep(folder);
 	if (fs_make_dirs(folder, 0700, &err) == 0)
-		best_effort(fs_replace(path, text.ptr, text.len, 0600, &err));
+		best_effort(fs_replace_quickly(path, text.ptr, text.len, 0600, &err));
 }
 
 /* ---- one run ---- */

@@ -78,3 +78,26 @@ int gunzip_feed(struct gunzip *gunzip, const void *bytes, size_t len, struct err
 int gunzip_finish(struct gunzip *gunzip, struct err *err) {
 	return gunzip->is_between ? 0 : err_set(err, ERR_INVALID, "%s: ends in the middle of its gzip stream", gunzip->name);
 }
+
+int gzip_of(struct str text, char **out, size_t *len, struct err *err) {
+	z_stream stream = {0};
+	if (text.len > FEED_BYTES_MAX)
+		return err_set(err, ERR_LIMIT, "a text of %zu bytes is too long to pack", text.len);
+	if (deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, GZIP_ONLY, 9, Z_DEFAULT_STRATEGY) != Z_OK)
+		abort(); /* as above */
+	size_t room = deflateBound(&stream, text.len);
+	char *packed = mem_zero(room, 1);
+	stream.next_in = (unsigned char *) text.ptr;
+	stream.avail_in = (unsigned) text.len;
+	stream.next_out = (unsigned char *) packed;
+	stream.avail_out = (unsigned) room;
+	bool is_whole = deflate(&stream, Z_FINISH) == Z_STREAM_END;
+	*len = room - stream.avail_out;
+	deflateEnd(&stream);
+	if (!is_whole) {
+		free(packed);
+		return err_set(err, ERR_FAILED, "%zu bytes could not be packed", text.len);
+	}
+	*out = packed;
+	return 0;
+}

@@ -1,4 +1,4 @@
-/* gzip (RFC 1952), unpacked as a stream: bytes in as they come, bytes out by callback, with a cap on how much comes out. Several members
+/* gzip (RFC 1952). Unpacked as a stream: bytes in as they come, bytes out by callback, with a cap on how much comes out. Several members
  * one after the other are one stream, as gzip itself reads them. The only user of zlib. */
 #pragma once
 
@@ -21,3 +21,6 @@ CLEANUP_POINTER(gunzip, struct gunzip *, gunzip_free)
 int gunzip_feed(struct gunzip *gunzip, const void *bytes, size_t len, struct err *err);
 /* No byte will follow: ERR_INVALID when the stream has not ended. */
 int gunzip_finish(struct gunzip *gunzip, struct err *err);
+
+/* The same way out: all of `text` as one gzip member without name or time, so that equal texts give equal bytes. *out is the caller's. */
+int gzip_of(struct str text, char **out, size_t *len, struct err *err);

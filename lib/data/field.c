@@ -8,7 +8,7 @@
 #define SHOWN_BYTES_MAX 60
 
 struct reader {
-	const char *file;
+	const char *file, *target;
 	struct arena *arena;
 	struct field_problems *problems;
 	struct err *err; /* the first one */
@@ -105,7 +105,8 @@ const char *field_right(const struct field *field, char out[FIELD_RIGHT_MAX]) {
 		snprintf(out, FIELD_RIGHT_MAX, "a list of mappings");
 		break;
 	case FIELD_MAP:
-		snprintf(out, FIELD_RIGHT_MAX, "a mapping");
+		snprintf(out, FIELD_RIGHT_MAX, field->check || field->check_key ? "a mapping of texts%s%s" : "a mapping%s%s",
+			field->example ? " as in " : "", field->example ? field->example : "");
 		break;
 	case FIELD_LATER:
 		snprintf(out, FIELD_RIGHT_MAX, "left out: it is not built yet");
@@ -265,8 +266,42 @@ static int read_list(struct reader *r, const struct field *field, const struct v
 	return rc;
 }
 
+/* A mapping of texts: a number or a boolean would become another text than was written ("1.0", "yes"), so it must be in quotes. */
+static int read_map(struct reader *r, const struct field *field, const struct value *mapping, const char *path, char *out) {
+	int rc = 0;
+	value_each(member, field->check || field->check_key ? mapping : NULL) {
+		char why[FIELD_WHY_MAX] = "", below[PATH_MAX_BYTES];
+		struct err problem = {0};
+		AUTO_FREE char *key = str_dup(member->key);
+		join_path(path, member->key, below);
+		if (strlen(key) != member->key.len || (field->check_key && field->check_key(key, why) != 0)) {
+			err_set(&problem, ERR_CONFIG, "%s: \"%s\" is not right as a name, it must be %s", path, key, *why ? why : "text");
+			rc = keep(r, member->key_at, &problem);
+			continue;
+		}
+		AUTO_FREE char *text = str_dup(member->text);
+		bool is_text = member->kind == VALUE_STRING && strlen(text) == member->text.len;
+		if (is_text && (!field->check || field->check(text, why) == 0))
+			continue;
+		struct field one = {.key = key, .kind = FIELD_TEXT};
+		rc = refuse(r, &one, member, below, *why ? why : "text, in quotes when it looks like something else");
+	}
+	*(const struct value **) (void *) out = mapping;
+	return rc;
+}
+
+static int refuse_target(struct reader *r, const struct field *field, const struct value *value, const char *path) {
+	struct err problem = {0};
+	err_set(&problem, ERR_CONFIG, "%s: target %s has no such thing, only %s: set it for the environments with that target", path, r->target,
+		field->only);
+	err_fix(&problem, "%s: null", field->key);
+	return keep(r, value->key_at, &problem);
+}
+
 static int read_one(struct reader *r, const struct field *field, const struct value *value, const char *path, char *base) {
 	char why[FIELD_WHY_MAX] = "";
+	if (field->only && r->target && strcmp(field->only, r->target) != 0)
+		return refuse_target(r, field, value, path);
 	if (field->kind == FIELD_STRUCT && field->offset_on) {
 		bool is_none = value->kind == VALUE_STRING && str_is(value->text, "none");
 		*(bool *) (base + field->offset_on) = !is_none;
@@ -288,8 +323,7 @@ static int read_one(struct reader *r, const struct field *field, const struct va
 	case FIELD_LIST:
 		return read_list(r, field, value, path, base + field->offset);
 	case FIELD_MAP:
-		*(const struct value **) (void *) (base + field->offset) = value;
-		return 0;
+		return read_map(r, field, value, path, base + field->offset);
 	default:
 		break;
 	}
@@ -368,9 +402,9 @@ static int read_fields(
 	return rc;
 }
 
-int field_read(const struct field_table *table, const struct value *mapping, const char *file, const char *path, struct arena *arena,
-	void *out, struct field_problems *problems, struct err *err) {
-	struct reader r = {.file = file, .arena = arena, .problems = problems, .err = err};
+int field_read(const struct field_table *table, const struct value *mapping, const char *file, const char *path, const char *target,
+	struct arena *arena, void *out, struct field_problems *problems, struct err *err) {
+	struct reader r = {.file = file, .target = target, .arena = arena, .problems = problems, .err = err};
 	if (mapping && mapping->kind != VALUE_OBJECT && mapping->kind != VALUE_NULL) {
 		struct err problem = {0};
 		err_set(&problem, ERR_CONFIG, "%s%sthe file must hold a mapping of keys and values", path, *path ? ": " : "");

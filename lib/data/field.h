@@ -3,7 +3,7 @@
  *
  * Offsets of nested mappings count from the same outer struct; only the items of a FIELD_LIST are structs of their own. Texts that are read
  * lend from the arena. Every failure is ERR_CONFIG with err->at = "file:line:column" and names the path, the value and what would be right.
- * node of "properties". */
+ */
 #pragma once
 
 #include "data/value.h"
@@ -22,7 +22,7 @@ enum field_kind {
 	FIELD_TEXTS,	/* struct field_texts */
 	FIELD_STRUCT,	/* nested mapping; when `offset_on` is given, "none" is accepted and leaves that bool false */
 	FIELD_LIST,	/* struct field_list of structs of `fields` */
-	FIELD_MAP,	/* const struct value *: a mapping whose values the caller reads */
+	FIELD_MAP,	/* const struct value *: a mapping; with `check` or `check_key`, of texts, else the caller reads its values */
 	FIELD_LATER,	/* known, but what it asks for is not built yet: refused */
 };
 
@@ -50,8 +50,10 @@ struct field {
 	bool is_deployed;					 /* decides how the thing runs: field_tree(FIELD_TREE_DEPLOYED) keeps it */
 	int64_t min, max;					 /* both 0: no bounds */
 	const char *const *choices;				 /* FIELD_ENUM: NULL-terminated */
-	int (*check)(const char *text, char why[FIELD_WHY_MAX]); /* TEXT, SECRET, each of TEXTS: -1 and what would be right */
+	int (*check)(const char *text, char why[FIELD_WHY_MAX]); /* TEXT, SECRET, each of TEXTS and of MAP: -1 and what would be right */
+	int (*check_key)(const char *text, char why[FIELD_WHY_MAX]); /* MAP: of each name */
 	const char *pattern;					 /* the same as a regular expression, for the schema */
+	const char *only; /* the one target that has this; NULL: all. For others it must not be set, and is no part of the tree */
 	const struct field_table *table;			 /* STRUCT, LIST */
 };
 struct field_table {
@@ -84,14 +86,15 @@ struct field_problems {
 
 /* Fills `out` (a zeroed struct of the table) from a mapping (NULL or null: nothing is set). `path` stands before each name in messages, ""
  * at the top. Reads on after a failure, so that `problems` (NULL: only the first counts) gets them all. On failure `out` is not to be used.
- * node of "properties". */
-int field_read(const struct field_table *table, const struct value *mapping, const char *file, const char *path, struct arena *arena,
-	void *out, struct field_problems *problems, struct err *err);
+ * `target`: which fields with an `only` may be set; NULL: all. */
+int field_read(const struct field_table *table, const struct value *mapping, const char *file, const char *path, const char *target,
+	struct arena *arena, void *out, struct field_problems *problems, struct err *err);
 
 /* The tree of a filled struct, every default written out, durations as "2s" and shares as "10%"; what is zero and has no default is left
  * out. */
 enum field_tree { FIELD_TREE_ALL, FIELD_TREE_DEPLOYED };
-void field_tree(const struct field_table *table, const void *from, enum field_tree which, struct document *document, struct value *into);
+void field_tree(const struct field_table *table, const void *from, enum field_tree which, const char *target, struct document *document,
+	struct value *into);
 
 /* JSON Schema, draft 2020-12: the members of an object schema of this table. is_patch: nothing is needed and null is accepted everywhere.
  * Returns the node of "properties". */

@@ -33,7 +33,8 @@ static void add_whole(const struct field *field, int64_t number, struct document
 	value_add_text(document, into, field->key, text);
 }
 
-static void add_member(const struct field *field, const char *base, enum field_tree which, struct document *document, struct value *into) {
+static void add_member(const struct field *field, const char *base, enum field_tree which, const char *target, struct document *document,
+	struct value *into) {
 	const void *at = base + field->offset;
 	char text[40];
 	switch (field->kind) {
@@ -73,7 +74,7 @@ static void add_member(const struct field *field, const char *base, enum field_t
 		const struct field_list *items = at;
 		struct value *list = items->count ? value_add_array(document, into, field->key) : NULL;
 		for (size_t i = 0; i < items->count; i++)
-			field_tree(field->table, (const char *) items->items + i * field->table->size, which, document,
+			field_tree(field->table, (const char *) items->items + i * field->table->size, which, target, document,
 				value_add_object(document, list, NULL));
 		break;
 	}
@@ -85,17 +86,18 @@ static void add_member(const struct field *field, const char *base, enum field_t
 		if (field->offset_on && !*(const bool *) (base + field->offset_on))
 			value_add_text(document, into, field->key, "none");
 		else
-			field_tree(field->table, base, which, document, value_add_object(document, into, field->key));
+			field_tree(field->table, base, which, target, document, value_add_object(document, into, field->key));
 		break;
 	case FIELD_LATER:
 		break;
 	}
 }
 
-void field_tree(const struct field_table *table, const void *from, enum field_tree which, struct document *document, struct value *into) {
+void field_tree(const struct field_table *table, const void *from, enum field_tree which, const char *target, struct document *document,
+	struct value *into) {
 	for (const struct field *field = table->fields; field->key; field++)
-		if (which == FIELD_TREE_ALL || field->is_deployed)
-			add_member(field, from, which, document, into);
+		if ((which == FIELD_TREE_ALL || field->is_deployed) && (!field->only || !target || strcmp(field->only, target) == 0))
+			add_member(field, from, which, target, document, into);
 }
 
 static void add_type(const char *type, const char *also, bool is_patch, struct document *document, struct value *into) {
@@ -201,6 +203,8 @@ static void add_shape(const struct field *field, bool is_patch, struct document 
 		return;
 	case FIELD_MAP:
 		add_type("object", NULL, is_patch, document, into);
+		if (field->check || field->check_key)
+			add_type("string", NULL, true, document, value_add_object(document, into, "additionalProperties"));
 		return;
 	case FIELD_LATER:
 		return;
@@ -241,6 +245,8 @@ void field_text(const struct field_table *table, const char *path, struct buf *o
 			buf_text(out, "; needed");
 		if (field->fallback)
 			buf_format(out, "; default %s", field->fallback);
+		if (field->only)
+			buf_format(out, "; only target %s", field->only);
 		if (field->since)
 			buf_format(out, "; since %s", field->since);
 		buf_char(out, '\n');

@@ -50,12 +50,12 @@ static void put_octal(unsigned char *block, size_t at, size_t len, int64_t numbe
 }
 
 static int64_t sum_of(const unsigned char *block, bool is_signed) {
-	int64_t sum = 0;
-	for (size_t i = 0; i < TAR_BLOCK; i++) {
-		unsigned char byte = i >= SUM_AT && i < SUM_AT + SUM_LEN ? ' ' : block[i];
-		sum += is_signed ? (int64_t) (signed char) byte : (int64_t) byte;
-	}
-	return sum;
+	int sum = 0, own = 0;
+	for (size_t i = 0; i < TAR_BLOCK; i++)
+		sum += is_signed ? (signed char) block[i] : block[i];
+	for (size_t i = SUM_AT; i < SUM_AT + SUM_LEN; i++)
+		own += is_signed ? (signed char) block[i] : block[i];
+	return sum - own + SUM_LEN * ' '; /* its own field counts as spaces */
 }
 
 static void put_block(struct buf *out, const char *name, const char *link, char type, unsigned int mode, int64_t size, int64_t mtime_s) {

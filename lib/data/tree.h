@@ -1,4 +1,4 @@
-/* What a reader needs to grow a tree: only json_read.c, value_yaml.c and value.c include this. */
+/* What a reader needs to grow a tree: only json_read.c, value_yaml.c, value.c and tmpl.c include this. */
 #pragma once
 
 #include "data/value.h"

@@ -85,5 +85,12 @@ struct value *value_merge(struct document *document, const struct value *base, c
  * taken of. Owned by the caller. */
 enum json_style { JSON_COMPACT, JSON_PRETTY, JSON_CANONICAL };
 int json_write(const struct value *value, enum json_style style, char **out, struct err *err);
+/* YAML out (yaml_write.c), in block style and with a newline at the end, appended: yaml_read() and every YAML 1.1 or 1.2 reader get the same tree back (a
+ * number with an exponent may be spelled in another way). notes (may be NULL): what is put behind a scalar as a comment; node NULL: behind a key alone. */
+struct yaml_notes {
+	void (*note)(void *self, const struct value *node, struct buf *out);
+	void *self;
+};
+void yaml_write(const struct value *value, const struct yaml_notes *notes, struct buf *out);
 /* The JSON spelling of a string, with quotes, appended (in json_read.c, so the runner has it). */
 void json_quote(struct buf *out, struct str text);

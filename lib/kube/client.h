@@ -66,8 +66,9 @@ int kube_ask_all(struct kube *kube, struct kube_ask *asks, size_t count, struct 
 struct kube_apply {
 	const struct value *object;
 	const char *resource_version; /* precondition; NULL: none; "": it must not exist yet */
+	const char *uid;              /* of the object that is meant; NULL: any. Without it a precondition on an object that was deleted makes it anew */
 	bool is_dry_run, is_forced;
-	bool is_stale;                /* out */
+	bool is_stale, was_created;   /* out */
 };
 int kube_apply(struct kube *kube, struct kube_apply *apply, struct document **out, struct err *err);
 /* POST; ERR_CONFLICT when it is there already. PUT of a whole object that holds its resourceVersion; ERR_CONFLICT when that is not the object's. */

@@ -15,7 +15,8 @@ enum diagnosis_state {
 };
 
 #define DIAGNOSIS_REPEATS 3      /* crash loop, out of memory, probe: stuck after so many */
-#define DIAGNOSIS_SECRET_GRACE_S 30 /* a Secret or ConfigMap that is missing may be a moment late */
+#define DIAGNOSIS_SECRET_GRACE_S 30 /* a Secret that is there (or of which nothing is known) may be seen by the node a moment late */
+#define DIAGNOSIS_MISSING_GRACE_S 8 /* what is known not to be there, since its lack first showed: whoever makes it may be a moment late */
 
 struct diagnosis {
 	enum diagnosis_state state;
@@ -33,8 +34,8 @@ struct diagnose_world {
 	const struct value *events;    /* of the namespace: v1 Event objects */
 	const struct value *nodes;
 	const struct value *replica_sets; /* of the Deployment */
-	const struct value *quotas, *limit_ranges;
-	const struct value *secrets_known, *config_maps_known; /* names (strings) that are there, when it could be asked */
+	const struct value *pods;         /* of the namespace: who is leaving, who holds a port */
+	const struct value *secrets_known, *config_maps_known; /* names (strings) that are there, asked after the pod was seen; NULL when it couldn't be */
 	int64_t memory_needed_bytes;   /* as build measured; 0: not known */
 	const char *log;               /* the last log lines, when they were fetched */
 	const char *settings_file;     /* "mlctl.yaml", for fixes */

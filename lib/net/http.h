@@ -21,6 +21,20 @@ typedef int (*http_read_fn)(void *self, int64_t offset, void *bytes, size_t len,
 typedef int (*http_write_fn)(void *self, const void *bytes, size_t len, struct err *err);
 typedef void (*http_sent_fn)(void *self, int64_t sent_bytes); /* progress of the upload; falls back when the body is sent again */
 
+
+/* TLS with a server that brings its own trust: PEM in memory, so that a key that came inside a file of settings never becomes a file of its own. */
+struct http_tls {
+	struct str ca;               /* trusted instead of ca_file and of the system's; empty: those */
+	struct str certificate, key; /* ours, with its chain; empty: none */
+	const char *server_name;     /* asked for (SNI) and verified instead of the URL's host; NULL: that */
+};
+
+/* The end of a request that somebody else may be stepping for. The answer is its own to take; what it leaves is cleared. It may start and cancel
+ * requests, and never steps. */
+struct http_answer;
+typedef void (*http_done_fn)(void *self, struct http_answer *answer);
+typedef void (*http_tick_fn)(void *self);
+
 struct http_request {
 	const char *method, *url;    /* http, https; nothing else */
 	const char *unix_socket;     /* connect here instead of to the URL's host */
@@ -41,6 +55,11 @@ struct http_request {
 	int64_t stall_timeout_ms;    /* no byte either way for so long: ERR_TIMEOUT; 0: 60 s */
 	const char *ca_file;         /* NULL: the system's */
 	bool is_unverified;          /* TLS without a check: only where the user named the host */
+	const struct http_tls *tls;  /* NULL: nothing of its own */
+	const char *proxy;           /* for this request, instead of what env says: http, https or socks5 URL, may hold user:password; NULL: env's */
+	void (*begun)(void *self);   /* done_self hears that the head of a 2xx answer came: a watch that says nothing yet stands. NULL: nobody asks */
+	http_done_fn done;           /* told from inside http_step() instead of returning HTTP_DONE; NULL: returned */
+	void *done_self;
 };
 
 struct http_answer {
@@ -62,6 +81,7 @@ enum http_happened {
 	HTTP_TIMER,  /* `until` came */
 	HTTP_SIGNAL, /* a signal was asked for (SIGINT, SIGTERM): see `signal` */
 	HTTP_IDLE,   /* nothing under way and no `until` */
+	HTTP_NEWS,   /* http_step_news() only: http_news() was called by a callback */
 };
 struct http_event {
 	enum http_happened what;
@@ -80,13 +100,23 @@ struct http {
 	const struct log *log;
 	struct http_event *kept; /* what http_keep() put aside, oldest first */
 	size_t kept_count;
+	bool has_news;
+	struct http_waiting *waiting; /* requests with a `done`, and ticks */
+	size_t waiting_count;
 	int *interrupted; /* NULL, or where the first signal is noted for good: a caller that ignores a failed call still hears of it */
 };
-/* Everything of the request but the callbacks, body and read_self is copied. */
+/* Everything of the request but the callbacks, body and read_self is copied, what tls points to as well. */
 int http_start(struct http *http, const struct http_request *request, int64_t *id, struct err *err);
 int http_step(struct http *http, int64_t until_ms, struct http_event *event, struct err *err);
+/* The same, and comes back early with HTTP_NEWS when a callback of the step says http_news(): something changed that others may be waiting for. */
+int http_step_news(struct http *http, int64_t until_ms, struct http_event *event, struct err *err);
+void http_news(struct http *http);
 void http_cancel(struct http *http, int64_t id); /* its event never comes, not even one that was kept */
 void http_close(struct http *http);              /* NULL is fine */
+/* Calls `tick` from inside http_step(), once, when at_ms has come; whoever steps sees nothing of it. As http_done_fn: it never steps. The same
+ * (tick, self) again moves it; http_tick_cancel() takes it out. */
+void http_tick(struct http *http, int64_t at_ms, http_tick_fn tick, void *self);
+void http_tick_cancel(struct http *http, http_tick_fn tick, void *self);
 /* For whoever steps on behalf of one request and meets another's event: the next http_step() hands it out first. Takes the answer. */
 void http_keep(struct http *http, struct http_event *event);
 /* A kept signal, taken out; 0: none. */

@@ -25,7 +25,7 @@ struct transfer {
 	struct curl_http *owner;
 	int64_t id;
 	CURL *easy;
-	struct curl_slist *lines;
+	struct curl_slist *lines, *connect_to;
 	struct http_request request; /* its url, method are ours; headers are in lines */
 	char *url, *method, *host;
 	char reason[CURL_ERROR_SIZE];
@@ -33,8 +33,9 @@ struct transfer {
 	int status;
 	bool is_head_done; /* the headers' empty line was seen: what follows are trailers */
 	bool is_cut;	   /* an error body was longer than anybody wants to know */
-	bool is_proxied;   /* unless no_proxy names the host: libcurl does not tell whom it called in vain */
-	int64_t offset;	   /* of the body, where the next read begins */
+	bool has_own_trust, has_own_proxy;
+	bool is_proxied; /* unless no_proxy names the host: libcurl does not tell whom it called in vain */
+	int64_t offset;	 /* of the body, where the next read begins */
 	int64_t started_ms, moved_ms, moved_bytes, told_bytes;
 	struct err failure; /* a callback's */
 };
@@ -57,6 +58,7 @@ static void transfer_free(struct transfer *transfer) {
 	for (struct curl_slist *line = transfer->lines; line; line = line->next)
 		explicit_bzero(line->data, strlen(line->data)); /* some hold credentials */
 	curl_slist_free_all(transfer->lines);
+	curl_slist_free_all(transfer->connect_to);
 	free(transfer->url);
 	free(transfer->method);
 	free(transfer->host);
@@ -128,6 +130,8 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *self) {
 		return len;
 	}
 	if (line.len == 0 || transfer->is_head_done) {
+		if (!transfer->is_head_done && transfer->request.begun && transfer->status >= 200 && transfer->status < 300)
+			transfer->request.begun(transfer->request.done_self);
 		transfer->is_head_done = true;
 		return len;
 	}
@@ -183,9 +187,13 @@ static curl_socket_t on_socket(void *self, curlsocktype purpose, struct curl_soc
 	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-/* The proxy for this URL, "" for none. A loopback host is never asked for through one, and neither is a socket. */
+/* The proxy for this URL, "" for none. A loopback host is never asked for through the environment's, and a socket through none. */
 static const char *proxy_for(const struct curl_http *self, const struct http_request *request, const struct url *url) {
-	if (request->unix_socket || url_host_is_loopback(url->host))
+	if (request->unix_socket)
+		return "";
+	if (request->proxy)
+		return request->proxy;
+	if (url_host_is_loopback(url->host))
 		return "";
 	const char *proxy = str_is(url->scheme, "https") ? self->https_proxy : self->http_proxy;
 	return proxy ? proxy : "";
@@ -211,7 +219,7 @@ static int add_line(struct transfer *transfer, const struct http_header *header,
 	return 0;
 }
 
-static void take_out(struct transfer *transfer, const char *line) {
+static void add_raw(struct transfer *transfer, const char *line) {
 	struct curl_slist *longer = curl_slist_append(transfer->lines, line);
 	if (longer)
 		transfer->lines = longer;
@@ -226,12 +234,12 @@ static int add_headers(struct transfer *transfer, const struct http_request *req
 		has_agent = has_agent || str_is_nocase(str_of(request->headers[i].name), "User-Agent");
 	}
 	if (!has_type)
-		take_out(transfer, "Content-Type:");
+		add_raw(transfer, "Content-Type:");
 	if (!has_agent)
-		take_out(transfer, "User-Agent: mlctl/" MLCTL_VERSION);
+		add_raw(transfer, "User-Agent: mlctl/" MLCTL_VERSION);
 	/* A long streamed body asks first, so that a 401 does not cost a gigabyte; nothing else does. */
 	if (!request->read || request->body_bytes < EXPECT_BYTES_MIN)
-		take_out(transfer, "Expect:");
+		add_raw(transfer, "Expect:");
 	curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->lines);
 	return 0;
 }
@@ -261,6 +269,35 @@ static void set_method(struct transfer *transfer) {
 		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, transfer->method);
 }
 
+static void set_blob(CURL *easy, CURLoption option, struct str bytes) {
+	struct curl_blob blob = {.data = (void *) bytes.ptr, .len = bytes.len, .flags = CURL_BLOB_COPY};
+	if (bytes.len)
+		curl_easy_setopt(easy, option, &blob);
+}
+
+static void set_tls(struct transfer *transfer, const struct http_tls *tls, const struct url *url) {
+	CURL *easy = transfer->easy;
+	set_blob(easy, CURLOPT_CAINFO_BLOB, tls->ca);
+	set_blob(easy, CURLOPT_SSLCERT_BLOB, tls->certificate);
+	set_blob(easy, CURLOPT_SSLKEY_BLOB, tls->key);
+	if (tls->ca.len)
+		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); /* Debian's libcurl has a folder besides the file: it would be trusted too */
+	if (!tls->server_name)
+		return;
+	/* SNI, verification and the pool of connections go by the URL's host. So that is the name, and CONNECT_TO leads it to where the
+	 * server is. */
+	bool is_six = memchr(url->host.ptr, ':', url->host.len) != NULL;
+	const char *open = is_six ? "[" : "", *close = is_six ? "]" : "";
+	AUTO_FREE char *to = mem_format("::%s%.*s%s:%d", open, STR_ARGS(url->host), close, url->port);
+	AUTO_FREE char *host = mem_format("Host: %s%.*s%s:%d", open, STR_ARGS(url->host), close, url->port);
+	AUTO_FREE char *renamed = mem_format("%.*s://%s:%d%.*s%s%.*s", STR_ARGS(url->scheme), tls->server_name, url->port,
+		STR_ARGS(url->path), url->query.len ? "?" : "", STR_ARGS(url->query));
+	transfer->connect_to = curl_slist_append(NULL, to);
+	curl_easy_setopt(easy, CURLOPT_CONNECT_TO, transfer->connect_to);
+	curl_easy_setopt(easy, CURLOPT_URL, renamed);
+	add_raw(transfer, host);
+}
+
 static void set_connection(const struct curl_http *self, struct transfer *transfer, const struct url *url) {
 	CURL *easy = transfer->easy;
 	const struct http_request *request = &transfer->request;
@@ -278,9 +315,11 @@ static void set_connection(const struct curl_http *self, struct transfer *transf
 	curl_easy_setopt(
 		easy, CURLOPT_CONNECTTIMEOUT_MS, (long) (request->connect_timeout_ms ? request->connect_timeout_ms : CONNECT_TIMEOUT_MS));
 	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	transfer->has_own_trust = request->tls != NULL;
+	transfer->has_own_proxy = request->proxy != NULL;
 	transfer->is_proxied = proxy_for(self, request, url)[0] != '\0';
 	curl_easy_setopt(easy, CURLOPT_PROXY, proxy_for(self, request, url)); /* always set: libcurl would look into the environment */
-	curl_easy_setopt(easy, CURLOPT_NOPROXY, self->no_proxy ? self->no_proxy : "");
+	curl_easy_setopt(easy, CURLOPT_NOPROXY, self->no_proxy && !request->proxy ? self->no_proxy : "");
 	if (request->unix_socket)
 		curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
 	if (!request->unix_socket && !proxy_for(self, request, url)[0] && !url_host_is_link_local(url->host)) {
@@ -294,6 +333,8 @@ static void set_connection(const struct curl_http *self, struct transfer *transf
 	const char *ca_file = request->ca_file ? request->ca_file : self->ca_file;
 	if (ca_file)
 		curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
+	if (request->tls)
+		set_tls(transfer, request->tls, url);
 	if (request->write)
 		curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, DOWNLOAD_BUFFER_BYTES);
 }
@@ -305,6 +346,9 @@ static int curl_start(struct http *http, const struct http_request *request, int
 		return -1;
 	if (url.userinfo.len)
 		return err_set(err, ERR_FAILED, "URL of %.*s: a user name or password inside a URL is not sent", STR_ARGS(url.host));
+	/* OpenSSL 3.0 crashes when its generator is first made under memory pressure: it is made here. Only TLS needs it, and it takes a millisecond. */
+	if (str_is(url.scheme, "https") && RAND_status() != 1)
+		return err_set(err, ERR_FAILED, "the system gives no random numbers");
 	__attribute__((cleanup(transfer_at_exit))) struct transfer *transfer = NEW(struct transfer);
 	transfer->owner = self;
 	transfer->request = *request;
@@ -328,8 +372,10 @@ static int curl_start(struct http *http, const struct http_request *request, int
 	curl_easy_setopt(transfer->easy, CURLOPT_WRITEFUNCTION, on_write);
 	curl_easy_setopt(transfer->easy, CURLOPT_WRITEDATA, transfer);
 	/* What was lent by the request is copied by libcurl or gone from here on. */
-	transfer->request.url = transfer->request.method = transfer->request.unix_socket = transfer->request.ca_file = NULL;
+	transfer->request.url = transfer->request.method = transfer->request.unix_socket = transfer->request.ca_file =
+		transfer->request.proxy = NULL;
 	transfer->request.headers = NULL;
+	transfer->request.tls = NULL;
 	CURLMcode code = curl_multi_add_handle(self->multi, transfer->easy);
 	if (code != CURLM_OK)
 		return err_set(err, ERR_FAILED, "starting a request to %s: %s", transfer->host, curl_multi_strerror(code));
@@ -374,9 +420,14 @@ static void explain_tls(const struct transfer *transfer, CURLcode code, struct e
 		err_set(err, ERR_CONFIG, "the CA file cannot be read: %s", reason);
 		return;
 	}
+	if (code == CURLE_SSL_CERTPROBLEM) {
+		err_set(err, ERR_CONFIG, "%s: the client certificate or its key is not right: %s", host, reason);
+		return;
+	}
 	if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_ISSUER_ERROR || code == CURLE_SSL_INVALIDCERTSTATUS) {
 		err_set(err, ERR_AUTH, "%s: its certificate is not signed by a CA known here, or is not for this name: %s", host, reason);
-		err_fix(err, "export MLCTL_CA_FILE=FILE with the CA that signed it, or in mlctl.yaml: registry: {caFile: FILE}");
+		if (!transfer->has_own_trust) /* else who brought it knows where it stands */
+			err_fix(err, "export MLCTL_CA_FILE=FILE with the CA that signed it, or in mlctl.yaml: registry: {caFile: FILE}");
 		return;
 	}
 	if (strstr(reason, "wrong version number")) {
@@ -398,10 +449,14 @@ static void explain(const struct transfer *transfer, CURLcode code, struct err *
 		err_set(err, ERR_NETWORK, "%s: no address found for this name", host);
 		return;
 	case CURLE_COULDNT_RESOLVE_PROXY:
-		err_set(err, ERR_NETWORK, "no address found for the proxy that https_proxy, http_proxy or all_proxy names");
+		err_set(err, ERR_NETWORK, "no address found for the proxy%s",
+			transfer->has_own_proxy ? "" : " that https_proxy, http_proxy or all_proxy names");
 		return;
 	case CURLE_COULDNT_CONNECT:
-		err_set(err, ERR_NETWORK, "%s%s: %s", host, transfer->is_proxied ? ", or the proxy for it that the environment names" : "",
+		err_set(err, ERR_NETWORK, "%s%s: %s", host,
+			!transfer->is_proxied	  ? ""
+			: transfer->has_own_proxy ? ", or the proxy for it"
+						  : ", or the proxy for it that the environment names",
 			number ? strerror((int) number) : reason);
 		return;
 	case CURLE_OPERATION_TIMEDOUT:
@@ -415,6 +470,9 @@ static void explain(const struct transfer *transfer, CURLcode code, struct err *
 	case CURLE_SSL_CERTPROBLEM:
 	case CURLE_SSL_CIPHER:
 		explain_tls(transfer, code, err);
+		return;
+	case CURLE_PROXY:
+		err_set(err, ERR_NETWORK, "%s: the proxy for it: %s", host, reason);
 		return;
 	case CURLE_SEND_ERROR:
 	case CURLE_SEND_FAIL_REWIND:
@@ -540,6 +598,10 @@ static int curl_step(struct http *http, int64_t until_ms, struct http_event *eve
 		int64_t now = clock_mono_ms(http->clock), next_ms = until_ms;
 		if (take_done(self, event) || take_overdue(self, now, &next_ms, event))
 			return 0;
+		if (http->has_news) {
+			*event = (struct http_event){.what = HTTP_NEWS};
+			return 0;
+		}
 		if (now >= until_ms) {
 			*event = (struct http_event){.what = HTTP_TIMER};
 			return 0;
@@ -596,11 +658,6 @@ static char *first_of(const struct env *env, const char *const names[]) {
 }
 
 struct http *http_curl_new(const struct clock *clock, const struct env *env, int signal_fd, const struct log *log, struct err *err) {
-	/* OpenSSL 3.0 crashes when its generator is first made under memory pressure: make it now. */
-	if (RAND_status() != 1) {
-		err_set(err, ERR_FAILED, "the system gives no random numbers");
-		return NULL;
-	}
 	/* OpenSSL writes to sockets that the other side has closed, and under CURLOPT_NOSIGNAL libcurl leaves SIGPIPE to us. */
 	signal(SIGPIPE, SIG_IGN);
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {

@@ -15,7 +15,8 @@ struct work {
 	const struct rest *rest;
 	const struct rest_call *call;
 	char *method, *url; /* of the request at hand: redirects change them */
-	bool has_body, is_foreign;
+	bool has_body, is_foreign, was_refused;
+	int hops; /* redirects of this try */
 	int64_t deadline_ms;
 	int64_t delivered_bytes; /* to call->write */
 	bool is_lost;		 /* a try was sent, at least in part, and never answered */
@@ -135,7 +136,7 @@ static int headers_of(struct work *work, struct http_header *out, size_t *count,
 	return 0;
 }
 
-static int send_once(struct work *work, struct err *err) {
+static int send(struct work *work, int64_t *id, struct err *err) {
 	const struct rest_call *call = work->call;
 	struct http *http = work->rest->http;
 	struct http_header headers[HEADERS_MAX];
@@ -158,11 +159,18 @@ static int send_once(struct work *work, struct err *err) {
 		.timeout_ms = timeout_ms < left_ms ? timeout_ms : left_ms,
 		.ca_file = work->rest->ca_file,
 		.is_unverified = work->rest->is_unverified && !work->is_foreign,
+		.tls = work->is_foreign ? NULL : work->rest->tls,
+		.proxy = work->is_foreign ? NULL : work->rest->proxy,
 	};
 	request.stall_timeout_ms = call->stall_timeout_ms ? call->stall_timeout_ms : request.timeout_ms;
 	http_answer_clear(&work->answer);
+	return http_start(http, &request, id, err);
+}
+
+static int send_once(struct work *work, struct err *err) {
+	struct http *http = work->rest->http;
 	int64_t id;
-	if (http_start(http, &request, &id, err) != 0)
+	if (send(work, &id, err) != 0)
 		return -1;
 	if (wait_for(http, id, INT64_MAX, only_reads(work->method), &work->answer, err) != 0)
 		return -1;
@@ -214,27 +222,35 @@ static int follow(struct work *work, int hops, struct err *err) {
 	return 1;
 }
 
-/* One try: sign, send, once more after a 401 that the credential learnt from, redirects. */
-static int try_once(struct work *work, struct err *err) {
+static void begin_try(struct work *work) {
 	free(work->method);
 	free(work->url);
 	work->method = mem_text(work->call->method);
 	work->url = mem_text(work->call->url);
 	work->has_body = work->call->body.len > 0;
-	work->is_foreign = false;
+	work->is_foreign = work->was_refused = false;
+	work->hops = 0;
+}
+
+/* 1: to be sent again at once, to where the work points now: a 401 that the credential learnt from, once, or a redirect. 0: the try is
+ * over. */
+static int next_of(struct work *work, struct err *err) {
 	struct auth *auth = work->rest->auth;
-	bool was_refused = false;
-	for (int hops = 0;;) {
+	if (work->answer.status == 401 && auth && auth->refused && !work->is_foreign && !work->was_refused) {
+		struct auth_challenge challenge = {.url = work->url, .www_authenticate = http_header_of(&work->answer, "www-authenticate")};
+		work->was_refused = true;
+		if (auth->refused(auth, &challenge))
+			return 1;
+	}
+	return follow(work, work->hops++, err);
+}
+
+static int try_once(struct work *work, struct err *err) {
+	begin_try(work);
+	for (;;) {
 		if (send_once(work, err) != 0)
 			return -1;
-		if (work->answer.status == 401 && auth && auth->refused && !work->is_foreign && !was_refused) {
-			struct auth_challenge challenge = {
-				.url = work->url, .www_authenticate = http_header_of(&work->answer, "www-authenticate")};
-			was_refused = true;
-			if (auth->refused(auth, &challenge))
-				continue;
-		}
-		int next = follow(work, hops++, err);
+		int next = next_of(work, err);
 		if (next <= 0)
 			return next;
 	}
@@ -382,7 +398,7 @@ static bool is_expected(const struct rest_call *call, const struct http_answer *
 	for (const int *status = call->expect; status && *status; status++)
 		if (*status == answer->status)
 			return true;
-	return false;
+	return call->is_final && call->is_final(answer);
 }
 
 /* Chance enough for a back-off, and the same under a clock that a test holds. */
@@ -391,41 +407,176 @@ static int64_t jitter_permille(int64_t now_ms, int n) {
 	return (int64_t) ((x >> 33) % 1000);
 }
 
-static int call_until_done(struct work *work, struct err *err) {
+static int wrap(const struct work *work, struct err *err) {
+	AUTO_BUF struct buf url = BUF((size_t) 20 * 1024);
+	url_redact(work->url, &url);
+	return err->code == ERR_INTERRUPTED ? -1 : err_wrap(err, "%s %s", work->method, url.ptr ? url.ptr : "");
+}
+
+static int tries_max(const struct rest *rest) {
+	return rest->tries_max ? rest->tries_max : TRIES_MAX;
+}
+
+/* After try number `tries`: 0 when the answer stands, 1 when there is to be another in *wait_ms, -1 with the reason. */
+static int judge(const struct work *work, int tries, int64_t *wait_ms, struct err *err) {
 	const struct rest *rest = work->rest;
-	int tries_max = rest->tries_max ? rest->tries_max : TRIES_MAX;
+	if (work->call->was_lost)
+		*work->call->was_lost = work->is_lost;
+	if (is_expected(work->call, &work->answer))
+		return 0;
+	int64_t now_ms = clock_mono_ms(rest->http->clock);
+	*wait_ms = retry_wait_ms(work->call->method, work->call->is_repeatable, &work->answer, tries, jitter_permille(now_ms, tries));
+	/* What was handed to the caller cannot be taken back, so an answer that was cut halfway is not asked for again here. */
+	if (*wait_ms < 0 || tries >= tries_max(rest) || now_ms + *wait_ms >= work->deadline_ms || work->delivered_bytes)
+		return explain(work, tries, err);
+	log_debug(rest->http->log, "%s: try %d of %d in %lld ms", work->method, tries + 1, tries_max(rest), (long long) *wait_ms);
+	return 1;
+}
+
+static int call_until_done(struct work *work, struct err *err) {
+	struct http *http = work->rest->http;
 	for (int tries = 1;; tries++) {
-		if (try_once(work, err) != 0) {
-			AUTO_BUF struct buf url = BUF((size_t) 20 * 1024);
-			url_redact(work->url, &url);
-			if (err->code == ERR_INTERRUPTED)
-				return -1;
-			return err_wrap(err, "%s %s", work->method, url.ptr ? url.ptr : "");
-		}
-		if (is_expected(work->call, &work->answer))
-			return 0;
-		int64_t now_ms = clock_mono_ms(rest->http->clock);
-		int64_t wait_ms =
-			retry_wait_ms(work->call->method, work->call->is_repeatable, &work->answer, tries, jitter_permille(now_ms, tries));
-		/* What was handed to the caller cannot be taken back, so an answer that was cut halfway is not asked for again here. */
-		if (wait_ms < 0 || tries >= tries_max || now_ms + wait_ms >= work->deadline_ms || work->delivered_bytes)
-			return explain(work, tries, err);
-		log_debug(rest->http->log, "%s: try %d of %d in %lld ms", work->method, tries + 1, tries_max, (long long) wait_ms);
-		if (wait_for(rest->http, 0, now_ms + wait_ms, true, NULL, err) != 0)
+		int64_t wait_ms;
+		if (try_once(work, err) != 0)
+			return wrap(work, err);
+		int again = judge(work, tries, &wait_ms, err);
+		if (again <= 0)
+			return again;
+		if (wait_for(http, 0, clock_mono_ms(http->clock) + wait_ms, true, NULL, err) != 0)
 			return -1;
 	}
+}
+
+static void begin(struct work *work, const struct rest *rest, const struct rest_call *call) {
+	*work = (struct work){.rest = rest, .call = call};
+	int64_t span_ms = call->timeout_ms > CALL_DEADLINE_MS ? call->timeout_ms : CALL_DEADLINE_MS;
+	work->deadline_ms = rest->deadline_ms ? rest->deadline_ms : clock_mono_ms(rest->http->clock) + span_ms;
 }
 
 int rest_call(const struct rest *rest, const struct rest_call *call, struct http_answer *answer, struct err *err) {
 	int signal = http_kept_signal(rest->http);
 	if (signal)
 		return interrupted(signal, err);
-	__attribute__((cleanup(work_clear))) struct work work = {.rest = rest, .call = call};
-	int64_t now_ms = clock_mono_ms(rest->http->clock);
-	int64_t span_ms = call->timeout_ms > CALL_DEADLINE_MS ? call->timeout_ms : CALL_DEADLINE_MS;
-	work.deadline_ms = rest->deadline_ms ? rest->deadline_ms : now_ms + span_ms;
+	__attribute__((cleanup(work_clear))) struct work work;
+	begin(&work, rest, call);
 	if (call_until_done(&work, err) != 0)
 		return -1;
 	*answer = take(&work.answer);
 	return 0;
+}
+
+/* Many works side by side, in rounds: everything that is to be sent is sent, and when all of it is answered, what is to be tried again
+ * waits for the longest of the waits together. */
+struct crowd {
+	struct work *works;
+	int64_t *ids; /* 0: not under way */
+	bool *is_open;
+	struct err *errs;
+	size_t count, open;
+};
+
+static void over(struct crowd *crowd, size_t i) {
+	crowd->is_open[i] = false;
+	crowd->open--;
+}
+
+static void crowd_send(struct crowd *crowd, size_t i) {
+	struct work *work = &crowd->works[i];
+	if (send(work, &crowd->ids[i], &crowd->errs[i]) == 0)
+		return;
+	crowd->ids[i] = 0;
+	best_effort(wrap(work, &crowd->errs[i])); /* it only adds to what is told already */
+	over(crowd, i);
+}
+
+/* One answer came. What is to be sent again at once goes out. */
+static void crowd_take(struct crowd *crowd, size_t i, struct http_answer *answer) {
+	struct work *work = &crowd->works[i];
+	crowd->ids[i] = 0;
+	work->answer = take(answer);
+	work->is_lost = work->is_lost || (work->answer.failure.code && work->answer.was_sent);
+	int next = next_of(work, &crowd->errs[i]);
+	if (next > 0) {
+		crowd_send(crowd, i);
+	} else if (next < 0) {
+		best_effort(wrap(work, &crowd->errs[i]));
+		over(crowd, i);
+	}
+}
+
+static int crowd_wait(struct crowd *crowd, struct http *http, struct others *others, struct err *err) {
+	for (;;) {
+		bool is_waiting = false;
+		for (size_t i = 0; i < crowd->count; i++)
+			is_waiting = is_waiting || crowd->ids[i];
+		if (!is_waiting)
+			return 0;
+		struct http_event event;
+		if (http_step(http, INT64_MAX, &event, err) != 0)
+			return -1;
+		if (event.what == HTTP_SIGNAL)
+			return interrupted(event.signal, err);
+		if (event.what != HTTP_DONE)
+			return err_set(err, ERR_FAILED, "the network has nothing under way");
+		size_t i = 0;
+		while (i < crowd->count && crowd->ids[i] != event.id)
+			i++;
+		if (i < crowd->count)
+			crowd_take(crowd, i, &event.answer);
+		else
+			others_add(others, &event);
+	}
+}
+
+static int crowd_run(struct crowd *crowd, struct http *http, struct others *others, struct err *err) {
+	for (int tries = 1;; tries++) {
+		for (size_t i = 0; i < crowd->count; i++)
+			if (crowd->is_open[i]) {
+				begin_try(&crowd->works[i]);
+				crowd_send(crowd, i);
+			}
+		if (crowd_wait(crowd, http, others, err) != 0)
+			return -1;
+		int64_t wait_max_ms = 0, wait_ms;
+		for (size_t i = 0; i < crowd->count; i++) {
+			if (!crowd->is_open[i])
+				continue;
+			if (judge(&crowd->works[i], tries, &wait_ms, &crowd->errs[i]) <= 0)
+				over(crowd, i);
+			else
+				wait_max_ms = wait_ms > wait_max_ms ? wait_ms : wait_max_ms;
+		}
+		if (!crowd->open)
+			return 0;
+		if (wait_in(http, 0, clock_mono_ms(http->clock) + wait_max_ms, true, NULL, others, err) != 0)
+			return -1;
+	}
+}
+
+int rest_call_all(const struct rest *rest, const struct rest_call *calls, size_t count, struct http_answer *answers, struct err *errs,
+	struct err *err) {
+	int signal = http_kept_signal(rest->http);
+	if (signal)
+		return interrupted(signal, err);
+	if (!count)
+		return 0;
+	AUTO_FREE struct work *works = mem_zero(count, sizeof(*works));
+	AUTO_FREE int64_t *ids = mem_zero(count, sizeof(*ids));
+	AUTO_FREE bool *is_open = mem_zero(count, sizeof(*is_open));
+	struct crowd crowd = {.works = works, .ids = ids, .is_open = is_open, .errs = errs, .count = count, .open = count};
+	for (size_t i = 0; i < count; i++) {
+		begin(&works[i], rest, &calls[i]);
+		is_open[i] = true;
+	}
+	struct others others = {0};
+	int rc = crowd_run(&crowd, rest->http, &others, err);
+	for (size_t i = 0; i < count; i++) {
+		if (ids[i])
+			http_cancel(rest->http, ids[i]);
+		if (rc == 0 && errs[i].code == ERR_NONE)
+			answers[i] = take(&works[i].answer);
+		work_clear(&works[i]);
+	}
+	others_return(rest->http, &others);
+	return rc;
 }

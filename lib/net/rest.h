@@ -13,6 +13,8 @@ struct rest {
 	struct auth *auth;                /* NULL: anonymous */
 	const char *ca_file;
 	bool is_unverified;
+	const struct http_tls *tls;       /* for the origin that the caller named only */
+	const char *proxy;                /* NULL: env's */
 	const struct redactor *redact;
 	int tries_max;                    /* 0: 5 */
 	int64_t deadline_ms;              /* for the whole call, on the clock's mono; 0: 60 s from its start */
@@ -27,17 +29,23 @@ struct rest_call {
 	struct str body;
 	const char *content_type, *accept; /* NULL: none */
 	bool is_repeatable;
+	bool *was_lost;                    /* set when a try before the last may have been carried out: its reply was lost; NULL */
 	const char *unix_socket;
 	http_write_fn write;               /* streamed 2xx answers */
 	void *write_self;
 	size_t answer_bytes_max;
 	const int *expect;                 /* statuses that are no error besides 2xx, 0-terminated: {404, 0}; NULL: none */
+	bool (*is_final)(const struct http_answer *answer); /* a whole answer that is none of those, and no error either: the caller reads it; NULL */
 	int64_t timeout_ms;                /* of one try; 0: 30 s */
 	int64_t stall_timeout_ms;          /* no byte either way for so long ends a try; 0: timeout_ms */
 };
 /* 0 with the answer when the status is 2xx or expected. Otherwise an error: 401/403 ERR_AUTH, 404 ERR_NOT_FOUND, 409/412 ERR_CONFLICT, 429/5xx after
  * the last try ERR_NETWORK, others ERR_FAILED; message: method, redacted URL, status, the server's words. A signal meanwhile: ERR_INTERRUPTED. */
 int rest_call(const struct rest *rest, const struct rest_call *call, struct http_answer *answer, struct err *err);
+
+/* Several, side by side; answers[i] or errs[i] as if asked alone (streamed answers are not for here). Fails only when interrupted, and then every
+ * answer is empty. */
+int rest_call_all(const struct rest *rest, const struct rest_call *calls, size_t count, struct http_answer *answers, struct err *errs, struct err *err);
 
 /* The same sentence and code for an answer that somebody got from http_step() himself: what went wrong after `tries` tries. */
 int rest_failure(const struct rest *rest, const char *method, const char *url, const struct http_answer *answer, int tries, struct err *err);

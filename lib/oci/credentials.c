@@ -2,12 +2,10 @@
 
 #include "data/digest.h"
 #include "data/value.h"
-#include "os/proc.h"
+#include "net/helper.h"
 
 #define FILE_BYTES_MAX ((size_t) 1024 * 1024)
 #define SECRET_BYTES_MAX ((size_t) 64 * 1024)
-#define HELPER_TIMEOUT_MS 30000
-#define HELPER_ENV_MAX 64
 #define DOCKER_HUB_KEY "https://index.docker.io/v1/"
 
 void credentials_clear(struct credentials *credentials) {
@@ -126,32 +124,9 @@ static int from_entry(const struct search *search, const struct value *entry, st
 	return 1;
 }
 
-/* The absolute path that MLCTL_CREDENTIAL_HELPERS allows for this helper, owned by the caller; NULL: none. */
-static char *helper_path(const struct env *env, struct str name) {
-	struct str rest = str_of(env_get(env, "MLCTL_CREDENTIAL_HELPERS"));
-	AUTO_FREE char *wanted = mem_format("docker-credential-%.*s", STR_ARGS(name));
-	while (rest.len) {
-		struct str path = str_cut(rest, ':', &rest), file;
-		str_cut_last(path, '/', &file);
-		if (path.len && path.ptr[0] == '/' && file.ptr && str_is(file, wanted))
-			return str_dup(path);
-	}
-	return NULL;
-}
-
-/* What a helper may know of our environment: where its store is, and the cloud it asks. */
-static void helper_env(const struct env *env, const char *out[HELPER_ENV_MAX + 1]) {
-	static const char *const names[] = {"HOME=", "PATH=", "USER=", "LOGNAME=", "LANG=", "XDG_RUNTIME_DIR=", "XDG_CONFIG_HOME=",
-		"DBUS_SESSION_BUS_ADDRESS=", "GNUPGHOME=", "PASSWORD_STORE_DIR=", "AWS_", "AZURE_", "GOOGLE_", "CLOUDSDK_",
-		"https_proxy=", "HTTPS_PROXY=", "http_proxy=", "no_proxy=", "NO_PROXY=", "SSL_CERT_FILE=", "SSL_CERT_DIR="};
-	size_t n = 0;
-	for (char **item = env->items; item && *item && n < HELPER_ENV_MAX; item++)
-		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-			if (str_starts(str_of(*item), names[i])) {
-				out[n++] = *item;
-				break;
-			}
-	out[n] = NULL;
+static char *allowed_path(const struct env *env, struct str name) {
+	AUTO_FREE char *program = mem_format("docker-credential-%.*s", STR_ARGS(name));
+	return strchr(program, '/') ? NULL : helper_path(env, str_of(program));
 }
 
 static int read_helper(const struct search *search, const char *path, const struct proc_result *result, struct err *err) {
@@ -178,7 +153,7 @@ static int read_helper(const struct search *search, const char *path, const stru
 
 /* `key` is the server's name as the helper stored it. */
 static int from_helper(const struct search *search, struct str name, struct str key, struct err *err) {
-	AUTO_FREE char *path = helper_path(search->env, name);
+	AUTO_FREE char *path = allowed_path(search->env, name);
 	if (!path) {
 		err_set(err, ERR_AUTH, "%s: the credential helper \"%.*s\" is for %s, but no helper runs that is not allowed", search->file,
 			STR_ARGS(name), search->host);
@@ -228,7 +203,7 @@ static int from_file(const struct search *search, struct err *err) {
 	struct str store, empty = {"", 0};
 	if (value_opt_str(document->root, "credsStore", empty, &store, err) != 0)
 		return err_wrap(err, "%s", search->file);
-	AUTO_FREE char *allowed = store.len ? helper_path(search->env, store) : NULL;
+	AUTO_FREE char *allowed = store.len ? allowed_path(search->env, store) : NULL;
 	/* A login through a store leaves an empty entry behind. Without one and without leave to ask the store, nobody logged in here. */
 	if (!store.len || (!entry && !allowed))
 		return 0;

@@ -16,12 +16,16 @@ const char *env_get(const struct env *env, const char *name) {
 	return NULL;
 }
 
-int fs_open(const char *path, int flags, mode_t mode, int *fd, struct err *err) {
-	int got = open(path, flags | O_CLOEXEC, mode);
+int fs_open_at(int dir, const char *path, int flags, mode_t mode, int *fd, struct err *err) {
+	int got = openat(dir, path, flags | O_CLOEXEC, mode);
 	if (got < 0)
 		return err_sys(err, "%s", path);
 	*fd = got;
 	return 0;
+}
+
+int fs_open(const char *path, int flags, mode_t mode, int *fd, struct err *err) {
+	return fs_open_at(AT_FDCWD, path, flags, mode, fd, err);
 }
 
 int fs_open_beneath(int dir, const char *path, int flags, mode_t mode, int *fd, struct err *err) {
@@ -122,19 +126,28 @@ int fs_sync_dir(const char *path, struct err *err) {
 	return 0;
 }
 
-int fs_replace(const char *path, const void *bytes, size_t len, mode_t mode, struct err *err) {
-	AUTO_FREE char *folder = folder_of(path);
+static int replace(const char *path, const void *bytes, size_t len, mode_t mode, bool is_lasting, struct err *err) {
 	AUTO_FREE char *temporary = mem_format("%s.tmp.XXXXXX", path);
 	AUTO_CLOSE int fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(err, "%s", path);
-	if (fs_write_all(fd, bytes, len, path, err) != 0 || fchmod(fd, mode) != 0 || fsync(fd) != 0 || rename(temporary, path) != 0) {
+	if (fs_write_all(fd, bytes, len, path, err) != 0 || fchmod(fd, mode) != 0 || (is_lasting && fsync(fd) != 0) ||
+		rename(temporary, path) != 0) {
 		if (err->code == ERR_NONE)
 			err_sys(err, "replacing %s", path);
 		best_effort(unlink(temporary)); /* the first failure is the one to tell */
 		return -1;
 	}
-	return fs_sync_dir(folder, err);
+	return 0;
+}
+
+int fs_replace(const char *path, const void *bytes, size_t len, mode_t mode, struct err *err) {
+	AUTO_FREE char *folder = folder_of(path);
+	return replace(path, bytes, len, mode, true, err) == 0 ? fs_sync_dir(folder, err) : -1;
+}
+
+int fs_replace_quickly(const char *path, const void *bytes, size_t len, mode_t mode, struct err *err) {
+	return replace(path, bytes, len, mode, false, err);
 }
 
 int fs_make_dirs(const char *path, mode_t mode, struct err *err) {
@@ -210,8 +223,14 @@ bool fs_exists(const char *path) {
 char *fs_join(const char *folder, const char *name) {
 	if (name[0] == '/')
 		return mem_text(name);
-	size_t n = strlen(folder);
-	return mem_format("%s%s%s", folder, n && folder[n - 1] == '/' ? "" : "/", name);
+	size_t n = strlen(folder), name_len = strlen(name);
+	bool needs_slash = n == 0 || folder[n - 1] != '/';
+	char *path = mem_zero(1, n + needs_slash + name_len + 1);
+	memcpy(path, folder, n);
+	if (needs_slash)
+		path[n] = '/';
+	memcpy(path + n + needs_slash, name, name_len);
+	return path;
 }
 
 int fs_home(const struct env *env, enum fs_home which, char **out, struct err *err) {

@@ -15,11 +15,14 @@ int fs_read(const char *path, size_t bytes_max, char **out, size_t *len, struct 
 int fs_read_at(int dir, const char *path, size_t bytes_max, char **out, size_t *len, struct err *err);
 /* Old content or new content, never between: temporary beside it, fsync, rename, fsync of the folder. */
 int fs_replace(const char *path, const void *bytes, size_t len, mode_t mode, struct err *err);
+/* As fs_replace, without waiting for the disk: after a power cut it may be the old file, the new one or an empty one. For what can be made again. */
+int fs_replace_quickly(const char *path, const void *bytes, size_t len, mode_t mode, struct err *err);
 /* Every folder of the path, mode 0700 for the ones it makes. */
 int fs_make_dirs(const char *path, mode_t mode, struct err *err);
 /* Opens beneath `dir` by openat2 RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS. flags as open(2). */
 int fs_open_beneath(int dir, const char *path, int flags, mode_t mode, int *fd, struct err *err);
 int fs_open(const char *path, int flags, mode_t mode, int *fd, struct err *err); /* O_CLOEXEC is added */
+int fs_open_at(int dir, const char *path, int flags, mode_t mode, int *fd, struct err *err);
 int fs_write_all(int fd, const void *bytes, size_t len, const char *name, struct err *err);
 /* Reads exactly up to len bytes at offset; *got < len only at the end of the file. */
 int fs_pread(int fd, void *bytes, size_t len, int64_t offset, size_t *got, const char *name, struct err *err);

@@ -1,7 +1,9 @@
 #include "project/project.h"
 
 #include "os/fs.h"
+#include "project/cluster.h"
 #include "project/names.h"
+#include "project/overlay.h"
 #include "project/table.h"
 
 #include <limits.h>
@@ -158,25 +160,27 @@ static const struct value *merge(const struct project *project, const char *name
 
 /* Before anything else: a target that is not built yet makes its own keys unknown. */
 static int check_target(const struct project *project, const struct settings *settings, struct err *err) {
-	static const char *const later[] = {"kubernetes", "docker", "aci", "cloudrun", "vertex", "azureml", "sagemaker"};
+	static const char *const built[] = {"local", "kubernetes"};
+	static const char *const later[] = {"docker", "aci", "cloudrun", "vertex", "azureml", "sagemaker"};
 	const struct value *target = value_get(settings->document->root, "target");
 	const char *env = settings->environment;
 	if (!target || target->kind == VALUE_NULL) {
 		const struct value *all = value_get(project->document->root, "environments"), *one = value_get(all, env);
-		err_set(err, ERR_CONFIG, "environments.%s.target: missing, it must be local", env);
+		err_set(err, ERR_CONFIG, "environments.%s.target: missing, it must be local or kubernetes", env);
 		err_fix(err, "%s: {target: local}", env);
 		return at_value(project, one ? one->key_at : project->document->root->at, err);
 	}
-	if (target->kind == VALUE_STRING && str_is(target->text, "local"))
-		return 0;
 	AUTO_FREE char *word = target->kind == VALUE_STRING ? str_dup(target->text) : mem_text("");
+	for (size_t i = 0; i < sizeof(built) / sizeof(built[0]); i++)
+		if (target->kind == VALUE_STRING && str_is(target->text, built[i]))
+			return 0;
 	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
 		if (strcmp(word, later[i]) == 0) {
-			err_set(err, ERR_CONFIG, "environments.%s.target: %s is not built yet, what is built is local", env, word);
+			err_set(err, ERR_CONFIG, "environments.%s.target: %s is not built yet, what is built are local and kubernetes", env, word);
 			return at_value(project, target->at, err);
 		}
-	const char *near = text_nearest(word, (const char *const[]){"local"}, 1);
-	err_set(err, ERR_CONFIG, "environments.%s.target: \"%s\" is not right, it must be local", env, word);
+	const char *near = text_nearest(word, built, sizeof(built) / sizeof(built[0]));
+	err_set(err, ERR_CONFIG, "environments.%s.target: \"%s\" is not right, it must be local or kubernetes", env, word);
 	if (near)
 		err_fix(err, "target: %s", near);
 	return at_value(project, target->at, err);
@@ -190,19 +194,13 @@ static int refuse(const struct settings *settings, const char *path, struct err 
 	return err_at(err, "%s", settings->file);
 }
 
-/* What one key alone cannot show. */
-static int check_together(struct settings *s, struct err *err) {
-	const struct value *root = s->document->root;
-	if (s->scale.max < s->scale.min) {
-		err_set(err, ERR_CONFIG, "scale.max: %lld is below scale.min, %lld", (long long) s->scale.max, (long long) s->scale.min);
-		return refuse(s, "scale.max", err);
-	}
+static int check_local(struct settings *s, struct err *err) {
 	if (s->scale.max > s->scale.min) {
 		err_set(err, ERR_CONFIG, "scale.max: target local does not scale by load and keeps scale.min replicas: leave max out here");
 		err_fix(err, "environments.%s.scale: {max: null, cpu: null}", s->environment);
 		return refuse(s, "scale.max", err);
 	}
-	if (value_find(root, "scale.cpu")) {
+	if (value_find(s->document->root, "scale.cpu")) {
 		err_set(err, ERR_CONFIG, "scale.cpu: target local does not scale by load: leave it out here");
 		err_fix(err, "environments.%s.scale: {max: null, cpu: null}", s->environment);
 		return refuse(s, "scale.cpu", err);
@@ -212,6 +210,18 @@ static int check_together(struct settings *s, struct err *err) {
 		err_fix(err, "environments.%s.resources: {cpu: null}", s->environment);
 		return refuse(s, "resources.cpu", err);
 	}
+	return 0;
+}
+
+/* What one key alone cannot show. */
+static int check_together(struct settings *s, struct err *err) {
+	const struct value *root = s->document->root;
+	if (s->scale.max < s->scale.min) {
+		err_set(err, ERR_CONFIG, "scale.max: %lld is below scale.min, %lld", (long long) s->scale.max, (long long) s->scale.min);
+		return refuse(s, "scale.max", err);
+	}
+	if (strcmp(s->target, "local") == 0 ? check_local(s, err) != 0 : cluster_check(s, err) != 0)
+		return -1;
 	const struct settings_canary *canary = &s->rollout.canary;
 	if (canary->is_on && canary->for_ms > canary->max_ms) {
 		char shortest[FIELD_DURATION_MAX], longest[FIELD_DURATION_MAX];
@@ -238,16 +248,37 @@ static const char *model_name(struct settings *s) {
 	return name && names_check_model(name, why) == 0 ? name : s->name;
 }
 
-static int make_digest(struct settings *s, struct err *err) {
+/* A changed template of the project's own is a new revision. Targets without templates have none. */
+static int add_templates(const char *folder, const struct settings *s, struct document *document, struct value *tree, struct err *err) {
+	struct overlay overlay AUTO_OVERLAY = {0};
+	struct digest digest;
+	bool has_any = false;
+	if (overlay_load(folder, s->target, &overlay, err) != 0)
+		return -1;
+	overlay_digest(&overlay, &has_any, &digest);
+	if (has_any)
+		value_add_text(document, tree, "templates", digest.text);
+	return 0;
+}
+
+static int make_digest(const char *folder, struct settings *s, struct err *err) {
 	AUTO_DOCUMENT struct document *document = document_new("settings");
 	struct value *tree = value_root_object(document);
+	if (strcmp(s->target, "local") != 0 && add_templates(folder, s, document, tree, err) != 0)
+		return -1;
 	value_add_text(document, tree, "environment", s->environment);
-	field_tree(&table_settings, s, FIELD_TREE_DEPLOYED, document, tree);
+	field_tree(&table_settings, s, FIELD_TREE_DEPLOYED, s->target, document, tree);
 	AUTO_FREE char *text = NULL;
 	if (json_write(tree, JSON_CANONICAL, &text, err) != 0)
 		return -1;
 	digest_of(str_of(text), &s->settings_digest);
 	return 0;
+}
+
+/* Known to be a name by check_target(). */
+static const char *target_name(const struct value *merged) {
+	const struct value *target = value_get(merged, "target");
+	return str_is(target->text, "kubernetes") ? "kubernetes" : "local";
 }
 
 static int read_env(
@@ -258,7 +289,7 @@ static int read_env(
 	s->environment = arena_text_n(&s->document->memory, name, strlen(name));
 	const struct value *merged = merge(project, name, s->document);
 	if (check_target(project, s, err) != 0 ||
-		field_read(&table_settings, merged, s->file, "", &s->document->memory, s, problems, err) != 0)
+		field_read(&table_settings, merged, s->file, "", target_name(merged), &s->document->memory, s, problems, err) != 0)
 		return -1;
 	if (!s->scale.max)
 		s->scale.max = s->scale.min;
@@ -266,7 +297,7 @@ static int read_env(
 		s->rollout.canary.for_ms = LOCAL_BAKE_MS;
 	if (!s->model.name)
 		s->model.name = model_name(s);
-	if (check_together(s, err) != 0 || make_digest(s, err) != 0)
+	if (check_together(s, err) != 0 || make_digest(project->folder, s, err) != 0)
 		return -1;
 	*out = take(&s);
 	return 0;
@@ -335,9 +366,23 @@ bool settings_where(const struct settings *settings, const char *path, char out[
 	return line != 0;
 }
 
+/* What the file says keeps its place in it. Goes as deep as the table does. */
+static void copy_places(struct value *tree, const struct value *written) {
+	tree->at = written->at;
+	tree->key_at = written->key_at;
+	const struct value *item = tree->kind == VALUE_ARRAY && written->kind == VALUE_ARRAY ? written->first : NULL;
+	for (struct value *one = tree->first; one; one = one->next, item = item ? item->next : NULL) {
+		AUTO_FREE char *key = str_dup(one->key);
+		const struct value *from = tree->kind == VALUE_OBJECT ? value_get(written, key) : item;
+		if (from)
+			copy_places(one, from);
+	}
+}
+
 struct value *settings_tree(const struct settings *settings, struct document *into) {
 	struct value *tree = value_root_object(into);
-	field_tree(&table_settings, settings, FIELD_TREE_ALL, into, tree);
+	field_tree(&table_settings, settings, FIELD_TREE_ALL, settings->target, into, tree);
+	copy_places(tree, settings->document->root);
 	return tree;
 }
 

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "data/digest.h"
-#include "data/value.h"
+#include "data/field.h"
 
 #define PROJECT_FILE "mlctl.yaml"
 #define PROJECT_BYTES_MAX ((size_t) 1024 * 1024)
@@ -36,10 +36,19 @@ struct settings_rollback {
 	int64_t health_failures; /* more than this many */
 };
 
+enum settings_expose { EXPOSE_CLUSTER_IP, EXPOSE_NODE_PORT, EXPOSE_LOAD_BALANCER };
+enum settings_spread { SPREAD_HOST, SPREAD_ZONE, SPREAD_NONE };
+enum settings_payload { PAYLOAD_NATIVE, PAYLOAD_TRITON, PAYLOAD_TFSERVING, PAYLOAD_FASTAPI, PAYLOAD_FLASK, PAYLOAD_HTTP };
+struct settings_toleration {
+	const char *key, *value; /* NULL: any */
+	int operator_, effect;   /* "Equal", "Exists"; "", "NoSchedule", "PreferNoSchedule", "NoExecute" */
+	int64_t seconds;	 /* 0: for ever */
+};
+
 struct settings {
 	const char *name;	 /* the service's */
 	const char *environment; /* "local", "prod", ... */
-	const char *target;	 /* an entry of the target table: "local" */
+	const char *target;	 /* an entry of the target table: "local", "kubernetes" */
 	const char *image;	 /* the repository, no tag, no digest; NULL: the layout folder that stands in for a registry */
 	const char *base;	 /* "scratch" or REF@sha256:... */
 	struct {
@@ -67,6 +76,51 @@ struct settings {
 		bool is_insecure;    /* plain http, or a certificate nobody knows */
 		const char *ca_file; /* NULL: the system's */
 	} registry;
+
+	/* Only target kubernetes has what follows. */
+	const char *context;	/* of the kubeconfig; NULL: its current one, or the cluster that mlctl runs in */
+	const char *namespace_; /* NULL: the context's */
+	struct {
+		int type; /* enum settings_expose */
+		int64_t port, node_port; /* node_port 0: the cluster's choice */
+		const struct value *annotations; /* of the Service; NULL: none, as all maps here */
+		bool is_unauthenticated; /* anybody may ask, and that is meant */
+		struct {
+			bool is_on;
+			const char *host, *path, *class_name, *tls_secret; /* NULL but path: not given */
+			const struct value *annotations;
+		} ingress;
+		struct {
+			bool is_on;
+			const char *gateway, *gateway_namespace, *host, *path;
+		} route;
+	} expose;
+	const struct value *env;     /* NAME: text */
+	const struct value *secrets; /* NAME: "secret/key" */
+	struct field_texts image_pull_secrets;
+	struct {
+		const char *name; /* one that is there already; NULL: the service gets its own */
+		const struct value *annotations;
+	} service_account;
+	struct {
+		const struct value *node_selector;
+		struct field_list tolerations; /* of struct settings_toleration */
+		int spread;		       /* enum settings_spread */
+	} scheduling;
+	struct {
+		int64_t startup_ms; /* until the model is loaded at latest */
+	} probes;
+	struct {
+		bool has_service_monitor;
+		const struct value *labels; /* that the Prometheus operator looks for */
+		const char *prometheus;	    /* URL; NULL: mlctl asks each pod */
+	} monitoring;
+	struct {
+		int kind; /* enum settings_payload */
+		const char *image, *health, *ready, *metrics;
+		int64_t port;
+	} payload;
+	const struct value *labels, *annotations; /* of every object and pod */
 
 	struct document *document;     /* owns every text above; document->root is the merged tree as written, without defaults */
 	char *file;		       /* "mlctl.yaml" */

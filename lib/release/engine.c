@@ -4,6 +4,9 @@
 #include "release/plan.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+
+#define WAITING_TOLD_MS 3000
 
 const struct engine_row engine_table[] = {
 	{PHASE_LOCKED, EVENT_CANARY, PHASE_CANARY_APPLY, effect_stage},
@@ -191,30 +194,63 @@ static int stuck(const struct observed *seen, const struct revision *revision, s
 	return 0;
 }
 
-static int too_late(const struct observed *seen, const struct wait_wish *wish, struct err *err) {
-	size_t ready = 0;
+static bool is_right(const struct replica *replica, const struct revision *revision) {
+	return replica->state == REPLICA_READY && digest_equal(&replica->serving, &revision->image);
+}
+
+static size_t right_count(const struct observed *seen, const struct revision *revision) {
+	size_t right = 0;
+	for (size_t i = 0; i < seen->count; i++)
+		right += is_right(&seen->replicas[i], revision);
+	return right;
+}
+
+static int too_late(const struct observed *seen, const struct wait_wish *wish, bool is_rolling, struct err *err) {
+	size_t ready = right_count(seen, wish->revision);
 	const struct replica *worst = NULL;
-	for (size_t i = 0; i < seen->count; i++) {
-		bool is_right =
-			seen->replicas[i].state == REPLICA_READY && digest_equal(&seen->replicas[i].serving, &wish->revision->image);
-		ready += is_right;
-		if (!is_right)
+	for (size_t i = 0; i < seen->count; i++)
+		if (!is_right(&seen->replicas[i], wish->revision))
 			worst = &seen->replicas[i];
-	}
 	char human[NUM_HUMAN_MAX];
 	int64_t wanted = seen->desired > (int64_t) seen->count ? seen->desired : (int64_t) seen->count;
 	const char *why = !worst			  ? (ready ? "its share of the traffic is not 100 %" : "no replica exists")
 			  : worst->reason[0]		  ? worst->reason
 			  : worst->state == REPLICA_READY ? "it answers with another digest"
 							  : "it is still starting";
-	err_set(err, ERR_TIMEOUT, "%s: %zu/%" PRId64 " replicas ready after %s%s%s: %s", wish->revision->name, ready, wanted,
-		num_human_ms(wish->timeout_ms, human), worst ? "; " : "", worst ? worst->name : "", why);
+	err_set(err, ERR_TIMEOUT, "%s: %zu/%" PRId64 " replicas ready%s %s%s%s: %s", wish->revision->name, ready, wanted,
+		is_rolling && ready ? ", not one more in" : " after", num_human_ms(wish->timeout_ms, human), worst ? "; " : "",
+		worst ? worst->name : "", why);
 	return worst && worst->fix[0] ? err_fix(err, "%s", worst->fix) : -1;
+}
+
+struct waiting { /* what was said last while waiting */
+	char text[500];
+	int64_t at_ms;
+};
+
+/* What holds it up, when somebody knows: as it changes, but not more often than one can read. */
+static void tell_waiting(struct run *run, const struct observed *seen, struct waiting *said) {
+	char text[sizeof(said->text)] = "";
+	size_t ready = 0;
+	for (size_t i = 0; i < seen->count; i++) {
+		const struct replica *replica = &seen->replicas[i];
+		ready += replica->state == REPLICA_READY;
+		if (!text[0] && replica->state != REPLICA_READY && replica->reason[0])
+			snprintf(text, sizeof(text), "%s: %s", replica->name, replica->reason);
+	}
+	if (!text[0] || strcmp(text, said->text) == 0 || (said->text[0] && run_now(run) - said->at_ms < WAITING_TOLD_MS))
+		return;
+	memcpy(said->text, text, sizeof(text));
+	said->at_ms = run_now(run);
+	run_tell(run, "waiting", "%zu/%" PRId64 " ready; %s", ready, seen->desired, text);
 }
 
 int engine_await(struct run *run, const struct wait_wish *wish, struct observed *out, struct err *err) {
 	const struct release_context *context = run->context;
-	int64_t began_ms = run_now(run);
+	struct waiting said = {0};
+	bool is_rolling = (context->target->caps & TARGET_ROLLING) != 0;
+	int64_t began_ms = run_now(run), moved_ms = began_ms;
+	size_t right_max = 0;
 	for (;;) {
 		if (wish->is_routing && engine_route(run, wish->stable, wish->revision, wish->objects, 100, err) != 0)
 			return -1;
@@ -227,10 +263,15 @@ int engine_await(struct run *run, const struct wait_wish *wish, struct observed 
 			return -1;
 		if (wish->is_routing ? plan_is_serving(out, wish->revision) : is_ready(out, wish->revision))
 			return 0;
-		int64_t elapsed_ms = run_now(run) - began_ms;
-		if (elapsed_ms >= wish->timeout_ms)
-			return too_late(out, wish, err);
-		if (run_wait(run, cadence_ms(elapsed_ms), err) != 0)
+		tell_waiting(run, out, &said);
+		size_t right = right_count(out, wish->revision);
+		if (is_rolling && right > right_max) { /* one after the other: each has the time that all have where they start together */
+			right_max = right;
+			moved_ms = run_now(run);
+		}
+		if (run_now(run) - moved_ms >= wish->timeout_ms)
+			return too_late(out, wish, is_rolling, err);
+		if (run_wait(run, cadence_ms(run_now(run) - began_ms), err) != 0)
 			return -1;
 		if (run_signal(run) && !run->is_undoing)
 			return err_set(err, ERR_INTERRUPTED, "interrupted while waiting for %s", wish->revision->name);

@@ -8,7 +8,7 @@
 #include "data/value.h"
 #include "oci/store.h"
 
-#define TARGET_REPLICAS_MAX 64
+#define TARGET_REPLICAS_MAX 256
 #define TARGET_HEAD_BYTES_MAX 8192
 #define REVISION_NAME_MAX 24 /* "v-" and 12 hex digits of sha256(image digest, settings digest) */
 #define BUCKETS_MAX 24
@@ -32,8 +32,8 @@ struct replica {
 	char name[64];
 	enum replica_state state;
 	struct digest serving;  /* the image digest that the replica itself answered with; empty: has not answered */
-	char reason[256];       /* FAILING, STUCK: the cause in the platform's and our words: "exits with 4: model.onnx: ..." */
-	char fix[160];
+	char reason[400];       /* FAILING, STUCK: the cause in the platform's and our words: "exits with 4: model.onnx: ..." */
+	char fix[200];
 	int restarts;
 	int64_t since_s;        /* wall */
 };
@@ -97,6 +97,8 @@ struct target {
 	int (*open)(void *state, const struct target_context *context, struct err *err);
 	void (*close)(void *state);
 
+	/* Which place this is ("cluster 5d0c..."), for the record: a head or a release of another place is refused. NULL: there is only one. */
+	int (*identity)(void *state, char out[80], struct err *err);
 	/* Can this deploy work at all? Permissions, ports, disk, secrets. Nothing is changed. `facts` gets short texts for the preflight line. */
 	int (*check)(void *state, const struct store *store, struct texts *facts, struct err *err);
 	/* Settings to objects, as one tree that is recorded in the release and given back to stage() even by an empty folder years later. Pure.

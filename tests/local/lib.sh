@@ -71,9 +71,11 @@ write_lua() {
 	end
 	LUA
 }
-# load_start: until load_stop; then `load_result NAME` is a number of the last run: seen, socket, code200, v-...
+# load_start PORT|HOST:PORT: until load_stop; then `load_result NAME` is a number of the last run: seen, socket, code200, v-...
 load_start() {
-	wrk -t1 -c16 -d600s --timeout 10s -s "$home/traffic.lua" "http://127.0.0.1:$1" -- "$PWD/traffic.jsonl" >"$home/load" 2>&1 &
+	local at=$1
+	case $at in *:*) ;; *) at=127.0.0.1:$at ;; esac
+	wrk -t1 -c16 -d600s --timeout 10s -s "$home/traffic.lua" "http://$at" -- "$PWD/traffic.jsonl" >"$home/load" 2>&1 &
 	load=$!
 	children="$children $load"
 }

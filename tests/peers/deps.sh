@@ -2,7 +2,8 @@
 # Puts other people's programs in place for `make test-peers` and `make bench`: registries, image tools, load generators.
 #
 #   tests/peers/deps.sh           what the peers tests need
-#   tests/peers/deps.sh bench     and kubectl, which only the bench compares with (two CPU-minutes to build)
+#   tests/peers/deps.sh bench     and kubectl, which the bench compares with (two CPU-minutes to build)
+#   tests/peers/deps.sh kubectl   kubectl alone, for the tests on a cluster
 #   tests/peers/deps.sh path      prints the folder of the programs built here, and does nothing
 #
 # From Debian: what Debian has. From the Go module proxy: what it has not (crane, oras, regctl), built once per pinned version
@@ -26,14 +27,15 @@ fail() { printf 'peers: cannot get %s\n' "$*" >&2; exit 1; }
 
 case ${1:-} in
 path) printf '%s\n' "$bin"; exit 0 ;;
-'' | bench) ;;
-*) printf 'usage: tests/peers/deps.sh [bench | path]\n' >&2; exit 2 ;;
+'' | bench | kubectl) ;;
+*) printf 'usage: tests/peers/deps.sh [bench | kubectl | path]\n' >&2; exit 2 ;;
 esac
 
 # command=package, where the two differ from each other or not.
 programs="docker-registry=docker-registry skopeo=skopeo umoci=umoci podman=podman htpasswd=apache2-utils wrk=wrk curl=curl jq=jq
 	strace=strace python3=python3 openssl=openssl time=time tar=tar"
 
+[ "${1:-}" != kubectl ] || programs=
 missing() {
 	for pair in $programs; do
 		# `time` is a word of the shell too, and only the program tells the peak memory.
@@ -73,7 +75,10 @@ if [ -n "$go" ]; then
 fi
 
 list="crane regctl oras"
-[ "${1:-}" = bench ] && list="$list kubectl"
+case ${1:-} in
+bench) list="$list kubectl" ;;
+kubectl) list=kubectl ;;
+esac
 absent=
 for name in $list; do [ -x "$bin/$name" ] || absent="$absent $name"; done
 if [ -z "$absent" ]; then

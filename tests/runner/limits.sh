@@ -43,7 +43,7 @@ same "and served again itself" "$(code "http://127.0.0.1:$PORT_client/v2")" 200
 # --- one thread, and much more work than it can do: large batches from many connections
 row=$(sed 's/.*\[\[\(.*\)\]\].*/[\1]/' "$WORK/row.json")
 { printf '{"rows":['; for i in $(seq 1999); do printf '%s,' "$row"; done; printf '%s]}\n' "$row"; } >"$WORK/batch.json"
-start busy "$RUNNER_SAN" --model "$MODEL" --threads 1 --timeout 300ms
+start busy "$RUNNER_SAN" --model "$MODEL" --threads 1 --timeout 100ms
 "$ROOT/tests/runner/load.pl" "$PORT_busy" 24 3 "$WORK/batch.json" >"$WORK/load" &
 LOAD=$!
 sleep 0.5

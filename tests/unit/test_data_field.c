@@ -77,7 +77,7 @@ static void test_defaults(void **state) {
 	AUTO_DOCUMENT struct document *d = read_yaml("name: n\ncount: ~\n");
 	struct sample s = {0};
 	struct err err = {0};
-	assert_int_equal(field_read(&sample_table, d->root, "t.yaml", "", &d->memory, &s, NULL, &err), 0);
+	assert_int_equal(field_read(&sample_table, d->root, "t.yaml", "", NULL, &d->memory, &s, NULL, &err), 0);
 	assert_string_equal(s.name, "n");
 	assert_null(s.key);
 	assert_true(s.is_fast && s.is_split);
@@ -97,7 +97,7 @@ static void test_everything_set(void **state) {
 			  "color: blue\ntags: [a, b]\nroutes: [{path: /x}, {path: /y, port: 8}]\nlabels: {q: 1}\nsplit: none\n");
 	struct sample s = {0};
 	struct err err = {0};
-	assert_int_equal(field_read(&sample_table, d->root, "t.yaml", "", &d->memory, &s, NULL, &err), 0);
+	assert_int_equal(field_read(&sample_table, d->root, "t.yaml", "", NULL, &d->memory, &s, NULL, &err), 0);
 	assert_string_equal(s.key, "env:KEY");
 	assert_false(s.is_fast || s.is_split);
 	assert_int_equal(s.cpu, 2000);
@@ -112,7 +112,7 @@ static void test_everything_set(void **state) {
 	assert_non_null(value_get(s.labels, "q"));
 	AUTO_DOCUMENT struct document *out = document_new("tree");
 	struct value *tree = value_root_object(out);
-	field_tree(&sample_table, &s, FIELD_TREE_ALL, out, tree);
+	field_tree(&sample_table, &s, FIELD_TREE_ALL, NULL, out, tree);
 	AUTO_FREE char *text = NULL;
 	assert_int_equal(json_write(tree, JSON_COMPACT, &text, &err), 0);
 	assert_string_equal(text,
@@ -123,7 +123,7 @@ static void test_everything_set(void **state) {
 	/* What is written reads back as the same. */
 	struct sample again = {0};
 	AUTO_DOCUMENT struct document *d2 = read_yaml(text);
-	assert_int_equal(field_read(&sample_table, d2->root, "t.yaml", "", &d2->memory, &again, NULL, &err), 0);
+	assert_int_equal(field_read(&sample_table, d2->root, "t.yaml", "", NULL, &d2->memory, &again, NULL, &err), 0);
 	assert_true(
 		again.count == s.count && again.wait_ms == s.wait_ms && again.cpu == s.cpu && again.memory == s.memory && !again.is_split);
 }
@@ -133,7 +133,7 @@ static void test_deployed_only(void **state) {
 	struct sample s = {.name = "n", .count = 4};
 	struct err err = {0};
 	AUTO_DOCUMENT struct document *out = document_new("tree");
-	field_tree(&sample_table, &s, FIELD_TREE_DEPLOYED, out, value_root_object(out));
+	field_tree(&sample_table, &s, FIELD_TREE_DEPLOYED, NULL, out, value_root_object(out));
 	AUTO_FREE char *text = NULL;
 	assert_int_equal(json_write(out->root, JSON_COMPACT, &text, &err), 0);
 	assert_string_equal(text, "{\"name\":\"n\",\"count\":4}");
@@ -143,7 +143,7 @@ static void refuse(const char *yaml, const char *at, const char *words, const ch
 	AUTO_DOCUMENT struct document *d = read_yaml(yaml);
 	struct sample s = {0};
 	struct err err = {0};
-	if (field_read(&sample_table, d->root, "t.yaml", "", &d->memory, &s, NULL, &err) == 0)
+	if (field_read(&sample_table, d->root, "t.yaml", "", NULL, &d->memory, &s, NULL, &err) == 0)
 		fail_msg("accepted: %s", yaml);
 	assert_int_equal(err.code, ERR_CONFIG);
 	if (strcmp(err.at, at) != 0 || !strstr(err.message, words) || strcmp(err.fix, fix) != 0)
@@ -192,7 +192,7 @@ static void test_all_problems(void **state) {
 	struct sample s = {0};
 	struct err err = {0}, items[4] = {0};
 	struct field_problems problems = {.items = items, .max = 4};
-	assert_int_equal(field_read(&sample_table, d->root, "t.yaml", "env", &d->memory, &s, &problems, &err), -1);
+	assert_int_equal(field_read(&sample_table, d->root, "t.yaml", "env", NULL, &d->memory, &s, &problems, &err), -1);
 	assert_int_equal(problems.count, 4);
 	assert_string_equal(err.message, items[0].message);
 	assert_non_null(strstr(items[0].message, "env.foo"));

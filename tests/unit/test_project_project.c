@@ -63,7 +63,7 @@ static void test_smallest(void **state) {
 	      "none}\n"                                                                                                                    \
 	      "environments:\n  local: {target: local, resources: {cpu: null}}\n  edge:\n    target: local\n    scale: {min: 3}\n    "     \
 	      "resources: {cpu: null}\n"                                                                                                   \
-	      "    rollout:\n      canary: {weight: 20%}\n  prod: {target: kubernetes, namespace: ml}\n"
+	      "    rollout:\n      canary: {weight: 20%}\n  prod: {target: aci, location: westeurope}\n"
 
 static void test_environments(void **state) {
 	(void) state;
@@ -100,7 +100,7 @@ static void test_choosing_refuses(void **state) {
 	refuse_env(TWO, NULL, ERR_USAGE, "", "several environments, name one: local, edge, prod", "--env local");
 	refuse_env(TWO, "edeg", ERR_USAGE, "", "no environment \"edeg\", there are local, edge, prod", "--env edge");
 	refuse_env(SMALL, "prod", ERR_USAGE, "", "there is local", "");
-	refuse_env(TWO, "prod", ERR_CONFIG, "mlctl.yaml:15:18", "environments.prod.target: kubernetes is not built yet", "");
+	refuse_env(TWO, "prod", ERR_CONFIG, "mlctl.yaml:15:18", "environments.prod.target: aci is not built yet", "");
 	refuse_env(SMALL "environments: {a: {scale: {min: 2}}}\n", NULL, ERR_CONFIG, "mlctl.yaml:3:16", "environments.a.target: missing",
 		"a: {target: local}");
 	refuse_env(
@@ -123,7 +123,7 @@ static void test_file_refuses(void **state) {
 	refuse_env(SMALL "serve: {auth: {apiKey: {secret: x}}}\n", NULL, ERR_CONFIG, "mlctl.yaml:3:9", "serve.auth: this is not built yet",
 		"");
 	refuse_env(SMALL "serve: {rateLimit: {}}\n", NULL, ERR_CONFIG, "mlctl.yaml:3:9", "serve.rateLimit: this is not built yet", "");
-	refuse_env(SMALL "namespace: ml\n", NULL, ERR_CONFIG, "mlctl.yaml:3:1", "namespace: unknown key", "");
+	refuse_env(SMALL "namespace: ml\n", NULL, ERR_CONFIG, "mlctl.yaml:3:1", "target local has no such thing, only kubernetes", "namespace: null");
 	refuse_env(SMALL "scale: {min: 2, max: 10}\n", NULL, ERR_CONFIG, "mlctl.yaml:3:22", "does not scale by load",
 		"environments.local.scale: {max: null, cpu: null}");
 	refuse_env(SMALL "scale: {cpu: 70%}\n", NULL, ERR_CONFIG, "mlctl.yaml:3:14", "does not scale by load",
@@ -230,7 +230,7 @@ static void test_check(void **state) {
 	AUTO_PROJECT struct project *good = read_project(SMALL), *two = read_project(TWO);
 	assert_int_equal(project_check(good, problems), 0);
 	assert_int_equal(project_check(two, problems), 1);
-	assert_non_null(strstr(problems[0].message, "kubernetes is not built yet"));
+	assert_non_null(strstr(problems[0].message, "aci is not built yet"));
 	AUTO_PROJECT struct project *bad =
 		read_project(SMALL "serve: {port: 0}\nfoo: 1\nenvironments: {a: {target: local}, b: {target: local, scale: {mn: 1}}}\n");
 	assert_int_equal(project_check(bad, problems), 3);

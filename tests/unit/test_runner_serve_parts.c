@@ -5,6 +5,7 @@
 #include "runner/serve/metrics.h"
 #include "runner/serve/number.h"
 #include "data/value.h"
+#include "scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -96,6 +97,12 @@ static void check_page(const char *page) {
 	}
 }
 
+static void has_lines(const char *page, const char *const *lines) {
+	for (; *lines; lines++)
+		if (!strstr(page, *lines))
+			fail_msg("not in the metrics: %s", *lines);
+}
+
 static void test_metrics(void **state) {
 	(void) state;
 	struct metrics *metrics = metrics_new(3);
@@ -106,18 +113,42 @@ static void test_metrics(void **state) {
 	metrics_failed(metrics, 0, METRICS_OUTPUT_NOT_FINITE);
 	metrics_handover(metrics, 0, true);
 	metrics_handover(metrics, 2, false);
-	struct metrics_facts facts = {.version = "1", .model = "a\"b\\c\nd", .model_sha256 = "00", .release = "", .revision = NULL, .cpu_limit_cores = 0.5,
-		.memory_limit_bytes = 1 << 28, .canary_weight = 12.5, .is_ready = true};
+	struct metrics_facts facts = {.version = "1", .model = "a\"b\\c\nd", .model_sha256 = "00", .release = "", .revision = NULL, .image = "sha256:77",
+		.model_created_s = 1763719331, .cpu_limit_cores = 0.5, .memory_limit_bytes = 1 << 28, .canary_weight = 12.5, .is_ready = true};
 	AUTO_BUF struct buf out = BUF(1 << 20);
 	metrics_render(metrics, &facts, &out);
 	check_page(out.ptr);
-	static const char *const lines[] = {"mlctl_requests_total{code=\"200\"} 270\n", "mlctl_requests_total{code=\"500\"} 30\n", "mlctl_requests_total{code=\"400\"} 1\n",
-		"mlctl_requests_total{code=\"other\"} 1\n", "_bucket{le=\"0.001\"} 2\n", "_bucket{le=\"0.25\"} 251\n", "_bucket{le=\"+Inf\"} 300\n", "_count 300\n", "_sum 44.850000\n",
-		"mlctl_errors_total{reason=\"output_not_finite\"} 1\n", "mlctl_handover_total{result=\"ok\"} 1\n", "mlctl_handover_total{result=\"failed\"} 1\n",
-		"model=\"a\\\"b\\\\c\\nd\"", "mlctl_cpu_limit_cores 0.5\n", "mlctl_memory_limit_bytes 268435456\n", "mlctl_canary_weight 12.5\n", "mlctl_ready 1\n"};
-	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
-		if (!strstr(out.ptr, lines[i]))
-			fail_msg("not in the metrics: %s", lines[i]);
+#define MODEL "model=\"a\\\"b\\\\c\\nd\"" /* and neither revision nor release: they are not known */
+	has_lines(out.ptr, (const char *const[]) {"mlctl_requests_total{code=\"200\"," MODEL "} 270\n", "mlctl_requests_total{code=\"500\"," MODEL "} 30\n",
+		"mlctl_requests_total{code=\"503\"," MODEL "} 0\n", "mlctl_requests_total{code=\"400\"," MODEL "} 1\n", "mlctl_requests_total{code=\"other\"," MODEL "} 1\n",
+		"_bucket{le=\"0.001\"," MODEL "} 2\n", "_bucket{le=\"0.25\"," MODEL "} 251\n", "_bucket{le=\"+Inf\"," MODEL "} 300\n", "_count{" MODEL "} 300\n",
+		"_sum{" MODEL "} 44.850000\n", "mlctl_errors_total{reason=\"output_not_finite\"," MODEL "} 1\n", "mlctl_handover_total{result=\"ok\"," MODEL "} 1\n",
+		"mlctl_handover_total{result=\"failed\"," MODEL "} 1\n", "mlctl_cpu_limit_cores{" MODEL "} 0.5\n", "mlctl_memory_limit_bytes{" MODEL "} 268435456\n",
+		"mlctl_canary_weight{" MODEL "} 12.5\n", "mlctl_ready{" MODEL "} 1\n", "mlctl_model_created_timestamp_seconds{" MODEL "} 1763719331\n",
+		"\nmlctl_build_info{version=\"1\"," MODEL ",model_sha256=\"00\",image=\"sha256:77\"} 1\n", "\nprocess_cpu_seconds_total 0.", NULL});
+	metrics_free(metrics);
+}
+
+/* Every one of the service's series says whose it is; the process's stay as bare as everybody's. What is not known is not there. */
+static void test_metrics_identity(void **state) {
+	(void) state;
+	struct metrics *metrics = metrics_new(1);
+	struct metrics_facts facts = {.version = "1", .model = "fraud", .release = "r42", .revision = "v\xff\x01"};
+	AUTO_BUF struct buf out = BUF(1 << 20);
+	metrics_render(metrics, &facts, &out);
+	check_page(out.ptr);
+	assert_true(utf8_is_valid(out.ptr, out.len));
+	for (struct str rest = buf_view(&out); rest.ptr && rest.len;) {
+		struct str text = str_cut(rest, '\n', &rest);
+		AUTO_FREE char *line = str_dup(text);
+		if (str_starts(text, "mlctl_") && !str_starts(text, "mlctl_build_info") && !strstr(line, "model=\"fraud\",revision=\"v?\",release=\"r42\"}"))
+			fail_msg("whose is it: %s", line);
+		if (str_starts(text, "process_") && strchr(line, '{'))
+			fail_msg("not bare: %s", line);
+	}
+	assert_null(strstr(out.ptr, "_limit_"));
+	assert_null(strstr(out.ptr, "model_created"));
+	assert_null(strstr(out.ptr, "image="));
 	metrics_free(metrics);
 }
 
@@ -154,6 +185,13 @@ static void test_events(void **state) {
 		assert_int_equal(suppressed, ++lines == EVENTS_PER_SECOND + 1 ? 5 : 0);
 	}
 	assert_int_equal(lines, EVENTS_PER_SECOND + 1);
+	/* A flood of one kind hides no other. */
+	for (int i = 0; i < 100 * EVENTS_PER_SECOND; i++)
+		events_write_limited(events, "admin_refused", NULL);
+	events_write_limited(events, "error", NULL);
+	memset(text, 0, sizeof(text));
+	assert_true(read(ends[0], text, sizeof(text) - 1) > 0);
+	assert_non_null(strstr(text, "\"event\":\"error\",\"suppressed\":1980}"));
 	/* A reader that stands still: lines are dropped, the writer goes on. */
 	assert_true(fcntl(ends[1], F_SETPIPE_SZ, 4096) > 0);
 	for (int i = 0; i < 2000; i++)
@@ -172,8 +210,58 @@ static void test_threads(void **state) {
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		assert_int_equal(container_threads(&cases[i].container), cases[i].threads);
 	struct container here;
-	container_read(&here);
+	container_read("", &here);
 	assert_true(here.cpus >= 1 && here.cpu_limit_cores >= 0 && here.memory_limit_bytes >= 0);
+}
+
+struct cgroup_file {
+	const char *path, *text;
+};
+
+static struct container read_tree(const struct cgroup_file *files) {
+	AUTO_SCRATCH char *root = scratch_new();
+	struct err err = {0};
+	for (; files->path; files++) {
+		AUTO_FREE char *path = mem_format("%s%s", root, files->path);
+		AUTO_FREE char *folder = str_dup(str_cut_last(str_of(path), '/', &(struct str) {NULL, 0}));
+		assert_int_equal(fs_make_dirs(folder, 0700, &err), 0);
+		assert_int_equal(fs_replace(path, files->text, strlen(files->text), 0600, &err), 0);
+	}
+	struct container container;
+	container_read(root, &container);
+	return container;
+}
+
+static void test_cgroups(void **state) {
+	(void) state;
+#define CG "/proc/self/cgroup"
+#define FS "/sys/fs/cgroup"
+#define POD "/kubepods/burstable/pod1/c2"
+	static const struct {
+		struct cgroup_file files[8];
+		int64_t millicores, memory;
+	} cases[] = {
+		{{{CG, "0::/\n"}, {FS "/cpu.max", "50000 100000\n"}, {FS "/memory.max", "268435456\n"}}, 500, 268435456}, /* v2, a namespace of its own */
+		{{{CG, "0::" POD "\n"}, {FS POD "/cpu.max", "max 100000\n"}, {FS POD "/memory.max", "max\n"}}, 0, 0},     /* no limits */
+		{{{CG, "0::" POD "\n"}, {FS POD "/cpu.max", "200000 100000\n"}, {FS "/kubepods/burstable/cpu.max", "150000 100000\n"},
+			 {FS POD "/memory.max", "100000\n"}, {FS "/kubepods/memory.max", "900000\n"}},
+			1500, 100000}, /* the lowest of all levels holds */
+		{{{CG, "12:pids:" POD "\n4:cpu,cpuacct:" POD "\n3:memory:" POD "\n1:name=systemd:" POD "\n0::/\n"}, {FS "/cpu/cpu.cfs_quota_us", "25000\n"},
+			 {FS "/cpu/cpu.cfs_period_us", "100000\n"}, {FS "/memory/memory.limit_in_bytes", "536870912\n"}},
+			250, 536870912}, /* v1 in a container: the path of the host, below a mount that begins at the container */
+		{{{CG, "4:cpuacct,cpu:" POD "\n3:memory:" POD "\n"}, {FS "/cpu" POD "/cpu.cfs_quota_us", "-1\n"}, {FS "/cpu" POD "/cpu.cfs_period_us", "100000\n"},
+			 {FS "/memory" POD "/memory.limit_in_bytes", "9223372036854771712\n"}},
+			0, 0}, /* v1 without limits */
+		{{{CG, "0::/\n"}, {FS "/cpu.max", "50000\n"}, {FS "/memory.max", "-5\n"}}, 0, 0},
+		{{{CG, "0::/\n"}, {FS "/cpu.max", "0 0\n"}, {FS "/memory.max", "12abc\n"}}, 0, 0},
+		{{{CG, "nonsense\n0::\n:::\n0::/../..\n"}, {FS "/memory.max", "99999999999999999999\n"}}, 0, 0},
+		{{{FS "/cpu.max", "50000 100000\n"}}, 0, 0}, /* no /proc */
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct container c = read_tree(cases[i].files);
+		if ((int64_t) (c.cpu_limit_cores * 1000 + 0.5) != cases[i].millicores || c.memory_limit_bytes != cases[i].memory)
+			fail_msg("case %zu: %g cores, %lld bytes", i, c.cpu_limit_cores, (long long) c.memory_limit_bytes);
+	}
 }
 
 /* Nobody listens on port 1 here, and a socket that accepts without ever answering is a timeout. */
@@ -193,7 +281,7 @@ static void test_probe(void **state) {
 }
 
 int main(void) {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_numbers), cmocka_unit_test(test_metrics), cmocka_unit_test(test_events),
-		cmocka_unit_test(test_threads), cmocka_unit_test(test_probe)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_numbers), cmocka_unit_test(test_metrics), cmocka_unit_test(test_metrics_identity),
+		cmocka_unit_test(test_events), cmocka_unit_test(test_threads), cmocka_unit_test(test_cgroups), cmocka_unit_test(test_probe)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,7 +119,7 @@ struct http_server {
 	int listen_fd;
 	bool is_shared;
 	_Atomic bool is_draining;
-	_Atomic int64_t drain_until_ms, buffered_bytes, connections;
+	_Atomic int64_t drain_from_ms, drain_until_ms, buffered_bytes, connections; /* drain_from_ms: from then on it may end early */
 	pthread_mutex_t clients_mutex;
 	struct client_count *clients;
 	size_t client_slots; /* a power of two, at least twice the connections */

@@ -169,7 +169,7 @@ static bool accept_some(struct worker *worker) {
 		struct net_address peer = {.len = sizeof(peer.path)};
 		int fd = accept4(server->listen_fd, &peer.any, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0) {
-			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM || errno == EINVAL) /* EINVAL: shut down */
 				listen_set(worker, false);
 			return false;
 		}
@@ -272,6 +272,12 @@ static bool may_end(struct worker *worker) {
 			;
 	}
 	bool is_late = worker->now_ms >= atomic_load(&server->drain_until_ms);
+	if (!is_late && !server->is_shared && worker->now_ms < atomic_load(&server->drain_from_ms))
+		return false;
+	/* Who came since the last look is served; who comes later is told that nobody listens, instead of waiting for a process that ends. */
+	if (!is_late && !server->is_shared && atomic_load(&server->connections) == 0)
+		while (accept_some(worker))
+			;
 	if (!is_late && (worker->conns || (!server->is_shared && atomic_load(&server->connections) > 0)))
 		return false;
 	if (worker->queue_first)
@@ -281,6 +287,8 @@ static bool may_end(struct worker *worker) {
 	if (is_empty)
 		atomic_store(&worker->is_done, true);
 	pthread_mutex_unlock(&worker->mutex);
+	if (is_empty && !server->is_shared)
+		shutdown(server->listen_fd, SHUT_RDWR);
 	return is_empty;
 }
 
@@ -378,8 +386,10 @@ int http_server_start(int listen_fd, bool is_shared, const struct http_limits *l
 	return 0;
 }
 
-void http_server_drain(struct http_server *server, int64_t drain_ms) {
-	atomic_store(&server->drain_until_ms, clock_mono_ms(server->clock) + drain_ms);
+void http_server_drain(struct http_server *server, int64_t delay_ms, int64_t drain_ms) {
+	int64_t now_ms = clock_mono_ms(server->clock);
+	atomic_store(&server->drain_from_ms, now_ms + delay_ms);
+	atomic_store(&server->drain_until_ms, now_ms + drain_ms);
 	atomic_store(&server->is_draining, true);
 	for (unsigned i = 0; i < server->worker_count; i++)
 		wake(&server->workers[i]);
@@ -399,7 +409,7 @@ bool http_server_is_done(const struct http_server *server) {
 void http_server_free(struct http_server *server) {
 	if (!server)
 		return;
-	http_server_drain(server, 0);
+	http_server_drain(server, 0, 0);
 	for (unsigned i = 0; i < server->worker_count; i++) {
 		struct worker *worker = &server->workers[i];
 		if (worker->is_started)

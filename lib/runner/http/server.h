@@ -75,8 +75,9 @@ struct http_server;
  * last connection is gone, since nobody else would answer. */
 int http_server_start(int listen_fd, bool is_shared, const struct http_limits *limits, const struct http_app *app, const struct clock *clock,
 	struct http_server **out, struct err *err);
-/* From now on every answer says Connection: close; workers end when their last connection is gone, or at the deadline. */
-void http_server_drain(struct http_server *server, int64_t drain_ms);
+/* From now on every answer says Connection: close; workers end when their last connection is gone, or at the deadline. Before delay_ms is over a
+ * server that does not share its socket stays also without one: a load balancer that has not heard yet may still send somebody. */
+void http_server_drain(struct http_server *server, int64_t delay_ms, int64_t drain_ms);
 bool http_server_is_draining(const struct http_server *server);
 bool http_server_is_done(const struct http_server *server); /* after a drain: every worker has ended */
 void http_server_free(struct http_server *server);          /* drains with no patience, joins, frees */

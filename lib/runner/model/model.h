@@ -30,7 +30,7 @@ const char *model_name(const struct model *model);
 const char *model_format(const struct model *model); /* "onnx" */
 int model_opset(const struct model *model);           /* of the default domain */
 const struct digest *model_digest(const struct model *model); /* SHA-256 of the bytes that were loaded */
-int64_t model_created_s(const struct model *model);   /* the file's mtime */
+int64_t model_created_s(const struct model *model);   /* the file's mtime; 0 in a reproducible layer */
 size_t model_inputs(const struct model *model, const struct port **ports);
 size_t model_outputs(const struct model *model, const struct port **ports);
 

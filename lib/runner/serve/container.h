@@ -8,6 +8,7 @@ struct container {
 	int64_t memory_limit_bytes; /* 0: no limit */
 	int cpus;                   /* of the affinity mask, at least 1 */
 };
-void container_read(struct container *container);
+/* root: "" for the machine's own /proc and /sys, or the folder that a test keeps others in. */
+void container_read(const char *root, struct container *container);
 /* Workers worth having: no more than the CPUs allowed, rounded up. */
 int container_threads(const struct container *container);

@@ -1,5 +1,6 @@
 #include "runner/serve/events.h"
 
+#include <assert.h>
 #include <poll.h>
 #include <pthread.h>
 #include <unistd.h>
@@ -10,7 +11,10 @@ struct events {
 	int fd;
 	const struct clock *clock;
 	pthread_mutex_t mutex;
-	int64_t second, this_second;
+	struct {
+		const char *event;
+		int64_t second, this_second;
+	} kinds[EVENTS_KINDS_MAX];
 	unsigned long long suppressed;
 };
 
@@ -58,11 +62,17 @@ void events_write_limited(struct events *events, const char *event, const char *
 		return;
 	int64_t second = clock_mono_ms(events->clock) / 1000;
 	pthread_mutex_lock(&events->mutex);
-	if (second != events->second) {
-		events->second = second;
-		events->this_second = 0;
+	size_t kind = 0;
+	while (events->kinds[kind].event && strcmp(events->kinds[kind].event, event) != 0) {
+		kind++;
+		assert(kind < EVENTS_KINDS_MAX);
 	}
-	if (events->this_second++ < EVENTS_PER_SECOND)
+	events->kinds[kind].event = event;
+	if (second != events->kinds[kind].second) {
+		events->kinds[kind].second = second;
+		events->kinds[kind].this_second = 0;
+	}
+	if (events->kinds[kind].this_second++ < EVENTS_PER_SECOND)
 		write_line(events, event, fields);
 	else
 		events->suppressed++;

@@ -11,6 +11,8 @@ void events_free(struct events *events);
 
 /* `fields`: further members, as JSON without braces ("\"status\":500,..."), or NULL. */
 void events_write(struct events *events, const char *event, const char *fields);
-/* At most EVENTS_PER_SECOND of these a second; the rest is counted. */
+/* At most EVENTS_PER_SECOND of each kind of event a second; the rest is counted. By kind, so that who may cause one (a stranger at the admin
+ * listener) hides no other. `event` is a literal: at most EVENTS_KINDS_MAX of them are limited. */
 #define EVENTS_PER_SECOND 20
+#define EVENTS_KINDS_MAX 8
 void events_write_limited(struct events *events, const char *event, const char *fields);

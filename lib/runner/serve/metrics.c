@@ -12,6 +12,13 @@ static const char *const edge_names[] = {"0.0005", "0.001", "0.0025", "0.005", "
 
 static const int codes[] = {200, 400, 401, 404, 405, 408, 413, 414, 417, 429, 431, 500, 502, 503, 504, 505};
 #define CODES (sizeof(codes) / sizeof(codes[0]))
+#define LABELS_BYTES_MAX ((size_t) 64 * 1024)
+#define NUMBER_MAX 32
+
+/* A rate sees nothing of a series' first value, so the statuses that alerts and verdicts are made of begin at 0; the others appear when they occur. */
+static bool is_shown_at_zero(int status) {
+	return status == 200 || status == 500 || status == 503;
+}
 
 struct counters { /* one worker's */
 	_Atomic uint64_t buckets[EDGES + 1]; /* not cumulative; the last is +Inf */
@@ -100,43 +107,69 @@ static void head(struct buf *out, const char *name, const char *type, const char
 	buf_format(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-/* Label values: backslash, quote and newline escaped (Prometheus' text format). */
+/* ,NAME="VALUE" with backslash, quote and newline escaped (Prometheus' text format), and in UTF-8, without which a scraper drops the whole page.
+ * An empty value is no label, there as here. */
 static void label(struct buf *out, const char *name, const char *value) {
-	buf_format(out, "%s=\"", name);
-	for (const char *c = value ? value : ""; *c; c++) {
+	if (!value || !*value)
+		return;
+	bool is_utf8 = utf8_is_valid(value, strlen(value));
+	buf_format(out, ",%s=\"", name);
+	for (const char *c = value; *c; c++) {
 		if (*c == '\\' || *c == '"')
 			buf_char(out, '\\');
 		if (*c == '\n')
 			buf_text(out, "\\n");
 		else if ((unsigned char) *c >= 0x20)
-			buf_char(out, *c);
+			buf_char(out, is_utf8 || (unsigned char) *c < 0x80 ? *c : '?');
 	}
 	buf_char(out, '"');
 }
 
-static void render_requests(const struct metrics *metrics, struct buf *out) {
-	head(out, "mlctl_request_duration_seconds", "histogram", "Time from the last byte of a prediction request to its answer.");
+/* NAME{KEY="VALUE",identity} N. A series' own label comes first: whoever looks for it need not read through what a person named. */
+static void count(struct buf *out, const char *name, const char *key, const char *value, const struct buf *identity, unsigned long long n) {
+	buf_format(out, "%s{%s=\"%s\"%.*s} %llu\n", name, key, value, STR_ARGS(buf_view(identity)), n);
+}
+
+static void single(struct buf *out, const char *name, const struct buf *identity, const char *number) {
+	struct str labels = buf_view(identity);
+	if (labels.len)
+		buf_format(out, "%s{%.*s} %s\n", name, (int) labels.len - 1, labels.ptr + 1, number);
+	else
+		buf_format(out, "%s %s\n", name, number);
+}
+
+static void render_duration(const struct metrics *metrics, const struct buf *identity, struct buf *out) {
+	static const char name[] = "mlctl_request_duration_seconds";
+	head(out, name, "histogram", "Time from the last byte of a prediction request to its answer.");
+	char number[NUMBER_MAX];
 	unsigned long long sum = 0;
 	for (size_t i = 0; i <= EDGES; i++) {
 		sum += TOTAL_AT(buckets, i);
-		buf_format(out, "mlctl_request_duration_seconds_bucket{le=\"%s\"} %llu\n", i < EDGES ? edge_names[i] : "+Inf", sum);
+		count(out, "mlctl_request_duration_seconds_bucket", "le", i < EDGES ? edge_names[i] : "+Inf", identity, sum);
 	}
-	buf_format(out, "mlctl_request_duration_seconds_sum %.6f\n", (double) TOTAL(sum_us) / 1e6);
-	buf_format(out, "mlctl_request_duration_seconds_count %llu\n", sum);
+	snprintf(number, sizeof(number), "%.6f", (double) TOTAL(sum_us) / 1e6);
+	single(out, "mlctl_request_duration_seconds_sum", identity, number);
+	snprintf(number, sizeof(number), "%llu", sum);
+	single(out, "mlctl_request_duration_seconds_count", identity, number);
+}
+
+static void render_requests(const struct metrics *metrics, const struct buf *identity, struct buf *out) {
+	render_duration(metrics, identity, out);
 	head(out, "mlctl_requests_total", "counter", "Prediction requests answered here and requests refused, by status; health and metadata are not counted.");
 	for (size_t i = 0; i <= CODES; i++) {
 		unsigned long long n = TOTAL_AT(codes, i);
-		if (i == CODES && n)
-			buf_format(out, "mlctl_requests_total{code=\"other\"} %llu\n", n);
-		else if (i < CODES && (n || codes[i] == 200 || codes[i] == 500))
-			buf_format(out, "mlctl_requests_total{code=\"%d\"} %llu\n", codes[i], n);
+		char code[16] = "other";
+		if (i < CODES)
+			snprintf(code, sizeof(code), "%d", codes[i]);
+		if (n || (i < CODES && is_shown_at_zero(codes[i])))
+			count(out, "mlctl_requests_total", "code", code, identity, n);
 	}
 	head(out, "mlctl_errors_total", "counter", "Answers of 500 and above, by cause.");
 	for (size_t i = 0; i < METRICS_ERRORS; i++)
-		buf_format(out, "mlctl_errors_total{reason=\"%s\"} %llu\n", metrics_error_name((enum metrics_error) i), TOTAL_AT(errors, i));
+		count(out, "mlctl_errors_total", "reason", metrics_error_name((enum metrics_error) i), identity, TOTAL_AT(errors, i));
 	head(out, "mlctl_handover_total", "counter", "Requests handed on to the canary; failed: it did not answer, and the request was answered here.");
-	buf_format(out, "mlctl_handover_total{result=\"ok\"} %llu\n", TOTAL(handed_on));
-	buf_format(out, "mlctl_handover_total{result=\"failed\"} %llu\n", TOTAL(handover_failed));
+	count(out, "mlctl_handover_total", "result", "ok", identity, TOTAL(handed_on));
+	count(out, "mlctl_handover_total", "result", "failed", identity, TOTAL(handover_failed));
 }
 
 static int64_t resident_bytes(void) {
@@ -154,43 +187,55 @@ static int64_t resident_bytes(void) {
 	return pages * sysconf(_SC_PAGESIZE);
 }
 
-static void gauge(struct buf *out, const char *name, const char *help, double value) {
+static void gauge(struct buf *out, const char *name, const char *help, const struct buf *identity, double value) {
+	char number[NUMBER_MAX];
 	head(out, name, "gauge", help);
-	buf_format(out, "%s %.15g\n", name, value);
+	snprintf(number, sizeof(number), "%.15g", value);
+	single(out, name, identity, number);
 }
 
+/* Under the names that every client library uses, and as bare as there. */
 static void render_process(const struct metrics_facts *facts, struct buf *out) {
+	static const struct buf nothing = {0};
 	struct rusage usage = {0};
 	getrusage(RUSAGE_SELF, &usage);
 	double cpu_s = (double) (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + (double) (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 	head(out, "process_cpu_seconds_total", "counter", "CPU time used.");
 	buf_format(out, "process_cpu_seconds_total %.6f\n", cpu_s);
-	gauge(out, "process_resident_memory_bytes", "Memory in use.", (double) resident_bytes());
-	gauge(out, "process_start_time_seconds", "When the process started, in seconds since 1970.", (double) facts->start_s);
-	if (facts->cpu_limit_cores > 0)
-		gauge(out, "mlctl_cpu_limit_cores", "The container's CPU quota.", facts->cpu_limit_cores);
-	if (facts->memory_limit_bytes > 0)
-		gauge(out, "mlctl_memory_limit_bytes", "The container's memory limit.", (double) facts->memory_limit_bytes);
+	gauge(out, "process_resident_memory_bytes", "Memory in use.", &nothing, (double) resident_bytes());
+	gauge(out, "process_start_time_seconds", "When the process started, in seconds since 1970.", &nothing, (double) facts->start_s);
+}
+
+static void render_build(const struct metrics_facts *facts, struct buf *out) {
+	AUTO_BUF struct buf labels = BUF(LABELS_BYTES_MAX);
+	label(&labels, "version", facts->version);
+	label(&labels, "model", facts->model);
+	label(&labels, "model_sha256", facts->model_sha256);
+	label(&labels, "release", facts->release);
+	label(&labels, "revision", facts->revision);
+	label(&labels, "image", facts->image);
+	head(out, "mlctl_build_info", "gauge", "What runs here.");
+	single(out, "mlctl_build_info", &labels, "1");
 }
 
 void metrics_render(const struct metrics *metrics, const struct metrics_facts *facts, struct buf *out) {
-	render_requests(metrics, out);
-	gauge(out, "mlctl_requests_in_flight", "Prediction requests read and not yet answered.", (double) facts->in_flight);
-	gauge(out, "mlctl_connections", "Open connections.", (double) facts->connections);
-	gauge(out, "mlctl_ready", "1 when ready, 0 while it drains.", facts->is_ready);
-	gauge(out, "mlctl_canary_weight", "Percent of the prediction requests that are handed on; 0 once nobody refreshes it.", facts->canary_weight);
-	gauge(out, "mlctl_model_created_timestamp_seconds", "When the model file was written.", (double) facts->model_created_s);
-	head(out, "mlctl_build_info", "gauge", "What runs here.");
-	buf_text(out, "mlctl_build_info{");
-	label(out, "version", facts->version);
-	buf_char(out, ',');
-	label(out, "model", facts->model);
-	buf_char(out, ',');
-	label(out, "model_sha256", facts->model_sha256);
-	buf_char(out, ',');
-	label(out, "release", facts->release);
-	buf_char(out, ',');
-	label(out, "revision", facts->revision);
-	buf_text(out, "} 1\n");
+	/* What tells one service and version from another where the replicas' numbers are added up: each of the service's series ends in it. */
+	AUTO_BUF struct buf identity = BUF(LABELS_BYTES_MAX);
+	label(&identity, "model", facts->model);
+	label(&identity, "revision", facts->revision);
+	label(&identity, "release", facts->release);
+	render_requests(metrics, &identity, out);
+	gauge(out, "mlctl_requests_in_flight", "Prediction requests read and not yet answered.", &identity, (double) facts->in_flight);
+	gauge(out, "mlctl_connections", "Open connections.", &identity, (double) facts->connections);
+	gauge(out, "mlctl_ready", "1 when ready, 0 while it drains.", &identity, facts->is_ready);
+	gauge(out, "mlctl_canary_weight", "Percent of the prediction requests that are handed on; 0 once nobody refreshes it.", &identity, facts->canary_weight);
+	if (facts->model_created_s > 0)
+		gauge(out, "mlctl_model_created_timestamp_seconds", "When the model was made, in seconds since 1970.", &identity,
+			(double) facts->model_created_s);
+	if (facts->cpu_limit_cores > 0)
+		gauge(out, "mlctl_cpu_limit_cores", "The container's CPU quota.", &identity, facts->cpu_limit_cores);
+	if (facts->memory_limit_bytes > 0)
+		gauge(out, "mlctl_memory_limit_bytes", "The container's memory limit.", &identity, (double) facts->memory_limit_bytes);
+	render_build(facts, out);
 	render_process(facts, out);
 }

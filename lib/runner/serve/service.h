@@ -37,6 +37,7 @@ struct service {
 	struct secret admin_key; /* text NULL: none, which only a unix socket may have */
 	size_t nodes_max;        /* of a request's JSON */
 	int64_t start_s;
+	int64_t model_created_s; /* 0: not known */
 
 	struct metrics *metrics;
 	struct split split;

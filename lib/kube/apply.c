@@ -1,0 +1,352 @@
+#include "kube/wire.h"
+
+#define FIELDS_SHOWN_MAX 6
+#define NOT_YET "1" /* no object has this resourceVersion: absent, it is made; there, it is a conflict */
+
+struct target {
+	char *kind, *name, *namespace_;
+};
+
+static void target_clear(struct target *target) {
+	free(target->kind);
+	free(target->name);
+	free(target->namespace_);
+}
+#define AUTO_TARGET __attribute__((cleanup(target_clear)))
+
+/* Which object this is: kind, metadata.name, metadata.namespace (NULL: ours). Its apiVersion must be the one that we write. */
+static int target_of(const struct value *object, struct target *out, struct err *err) {
+	struct str none = {"", 0}, kind, name, namespace_, version;
+	if (value_need_str(object, "kind", &kind, err) != 0 || value_need_str(object, "metadata.name", &name, err) != 0 ||
+		value_need_str(object, "apiVersion", &version, err) != 0 ||
+		value_opt_str(object, "metadata.namespace", none, &namespace_, err) != 0)
+		return -1;
+	out->kind = str_dup(kind);
+	out->name = str_dup(name);
+	out->namespace_ = namespace_.len ? str_dup(namespace_) : NULL;
+	const struct kube_kind *row = kube_kind_find(out->kind);
+	if (!row)
+		return err_set(err, ERR_INVALID, "kind %s: not one that mlctl handles", out->kind);
+	if (str_is(version, row->api_version))
+		return 0;
+	err_set(err, ERR_INVALID, "%s %s: apiVersion %.*s: removed, or never one of this kind", out->kind, out->name, STR_ARGS(version));
+	return err_fix(err, "apiVersion: %s", row->api_version);
+}
+
+/* --- conflicts */
+
+/* The values of a Secret are nobody's to read, and what looks like one in a ConfigMap is the redactor's. */
+static bool is_hidden(const struct target *target, struct str field) {
+	return strcmp(target->kind, "Secret") == 0 && (str_starts(field, ".data") || str_starts(field, ".stringData"));
+}
+
+static void add_conflict(
+	const struct target *target, const struct value *ours, const struct value *live, const struct value *cause, struct buf *out) {
+	struct str none = {"", 0}, field, message, rest = {0};
+	struct err scratch = {0};
+	if (value_opt_str(cause, "field", none, &field, &scratch) != 0 || value_opt_str(cause, "message", none, &message, &scratch) != 0)
+		return;
+	const char *at = message.len ? memchr(message.ptr, '"', message.len) : NULL;
+	struct str owner = at ? str_cut((struct str){at + 1, (size_t) (message.ptr + message.len - at - 1)}, '"', &rest) : message;
+	buf_text(out, out->len ? "; " : "");
+	buf_str(out, field);
+	buf_text(out, " belongs to ");
+	buf_str(out, owner);
+	if (!live)
+		return;
+	buf_text(out, " (there ");
+	kube_show(kube_field(live, field), is_hidden(target, field), out);
+	buf_text(out, ", ours ");
+	kube_show(kube_field(ours, field), is_hidden(target, field), out);
+	buf_char(out, ')');
+}
+
+static int owned_by_others(
+	struct kube *kube, const struct target *target, const struct value *ours, const struct value *causes, struct err *err) {
+	AUTO_DOCUMENT struct document *live = NULL;
+	AUTO_BUF struct buf text = BUF((size_t) 16 * 1024), safe = BUF((size_t) 32 * 1024);
+	struct err scratch = {0};
+	struct kube_ask ask = {.selection = {.kind = target->kind, .namespace_ = target->namespace_}, .name = target->name};
+	if (kube_ask_all(kube, &ask, 1, &scratch) == 0)
+		live = ask.answer;
+	size_t count = 0;
+	value_each(cause, causes) if (count++ < FIELDS_SHOWN_MAX) add_conflict(target, ours, live ? live->root : NULL, cause, &text);
+	if (count > FIELDS_SHOWN_MAX)
+		buf_format(&text, "; and %zu more", count - FIELDS_SHOWN_MAX);
+	redactor_apply(kube->options.redact, buf_view(&text), &safe);
+	err_set(err, ERR_CONFLICT, "%s %s/%s: %zu field%s set by somebody else: %s", target->kind,
+		target->namespace_ ? target->namespace_ : kube->config->namespace_, target->name, count, count == 1 ? " is" : "s are",
+		safe.ptr ? safe.ptr : "");
+	return err_fix(err, "mlctl deploy --force-conflicts   takes them over; or leave the fields to their owner");
+}
+
+static int stale(struct kube *kube, const struct target *target, bool must_be_new, struct err *err) {
+	return err_set(err, ERR_CONFLICT, "%s %s/%s: %s", target->kind, target->namespace_ ? target->namespace_ : kube->config->namespace_,
+		target->name, must_be_new ? "it is there already" : "somebody changed it since it was read");
+}
+
+/* The reply of an earlier try was lost, and this one met an object that is not what it was: it may be our own doing. */
+static int unclear(struct kube *kube, const struct target *target, struct err *err) {
+	return err_set(err, ERR_UNCLEAR, "%s %s/%s: a try was sent and its reply was lost; the object has changed since, perhaps by that",
+		target->kind, target->namespace_ ? target->namespace_ : kube->config->namespace_, target->name);
+}
+
+static int conflict(struct kube *kube, const struct target *target, struct kube_apply *apply, const struct http_answer *answer,
+	bool was_lost, struct err *err) {
+	AUTO_DOCUMENT struct document *status = kube_status_of(answer);
+	const struct value *causes = status ? value_find(status->root, "details.causes") : NULL;
+	bool has_owners = false;
+	value_each(cause, causes && causes->kind == VALUE_ARRAY ? causes : NULL) {
+		const struct value *reason = value_get(cause, "reason");
+		has_owners = has_owners || (reason && reason->kind == VALUE_STRING && str_is(reason->text, "FieldManagerConflict"));
+	}
+	if (has_owners)
+		return owned_by_others(kube, target, apply->object, causes, err);
+	if (was_lost)
+		return unclear(kube, target, err);
+	apply->is_stale = true;
+	return stale(kube, target, apply->resource_version && !apply->resource_version[0], err);
+}
+
+/* --- apply */
+
+static int body_of(const struct kube_apply *apply, struct document *document, char **out, struct err *err) {
+	struct value *root = value_root_object(document);
+	bool has_precondition = apply->resource_version || apply->uid;
+	value_each(member, apply->object) {
+		AUTO_FREE char *key = str_dup(member->key);
+		if (!str_is(member->key, "metadata") || !has_precondition) {
+			value_add_copy(document, root, key, member);
+			continue;
+		}
+		struct value *metadata = value_add_object(document, root, key);
+		value_each(own, member) {
+			AUTO_FREE char *own_key = str_dup(own->key);
+			if (!str_is(own->key, "resourceVersion") && !str_is(own->key, "uid"))
+				value_add_copy(document, metadata, own_key, own);
+		}
+		if (apply->resource_version)
+			value_add_text(
+				document, metadata, "resourceVersion", apply->resource_version[0] ? apply->resource_version : NOT_YET);
+		if (apply->uid)
+			value_add_text(document, metadata, "uid", apply->uid);
+	}
+	return json_write(root, JSON_COMPACT, out, err);
+}
+
+static bool is_other_uid(const struct kube_apply *apply, const struct http_answer *answer) {
+	return apply->uid && answer->status == 422 && answer->body && strstr(answer->body, "metadata.uid");
+}
+
+int kube_apply(struct kube *kube, struct kube_apply *apply, struct document **out, struct err *err) {
+	AUTO_TARGET struct target target = {0};
+	AUTO_DOCUMENT struct document *document = document_new("apply");
+	AUTO_FREE char *body = NULL;
+	AUTO_BUF struct buf url = BUF(KUBE_URL_BYTES_MAX);
+	apply->is_stale = apply->was_created = false;
+	if (target_of(apply->object, &target, err) != 0 ||
+		kube_url(kube, target.kind, target.namespace_, target.name, NULL, &url, err) != 0 ||
+		body_of(apply, document, &body, err) != 0)
+		return -1;
+	kube_query(&url, "fieldManager", STR(KUBE_FIELD_MANAGER));
+	kube_query(&url, "force", apply->is_forced ? STR("true") : STR("false"));
+	kube_query(&url, "fieldValidation", STR("Strict"));
+	if (apply->is_dry_run)
+		kube_query(&url, "dryRun", STR("All"));
+	bool was_lost = false;
+	const struct kube_doing doing = {.verb = "apply",
+		.kind = target.kind,
+		.name = target.name,
+		.namespace_ = target.namespace_,
+		.http_method = "PATCH",
+		.url = url.ptr,
+		.object = apply->object};
+	const struct rest_call call = {.method = "PATCH",
+		.url = url.ptr,
+		.body = str_of(body),
+		.content_type = "application/apply-patch+yaml",
+		.accept = "application/json",
+		.is_repeatable = true,
+		.was_lost = &was_lost,
+		.answer_bytes_max = KUBE_ANSWER_BYTES_MAX,
+		.is_final = kube_is_final};
+	struct http_answer answer = {0};
+	int rc = kube_call(kube, &call, &answer, err);
+	if (rc != 0)
+		return kube_explain(kube, &doing, err);
+	apply->was_created = answer.status == 201;
+	if (answer.status == 409 || is_other_uid(apply, &answer))
+		rc = conflict(kube, &target, apply, &answer, was_lost && (apply->resource_version || apply->uid), err);
+	else if (!kube_is_good(&answer))
+		rc = kube_failure(kube, &doing, &answer, err);
+	else if (out)
+		rc = kube_tree(target.kind, &answer, out, err);
+	http_answer_clear(&answer);
+	return rc;
+}
+
+/* --- other writes */
+
+struct write {
+	const char *verb, *method, *content_type;
+	const char *name; /* in the path; NULL: the collection */
+	const char *subresource;
+	const struct value *body;
+	bool is_repeatable;
+};
+
+static int write_one(struct kube *kube, const struct target *target, const struct write *write, struct document **out, struct err *err) {
+	AUTO_FREE char *body = NULL;
+	AUTO_BUF struct buf url = BUF(KUBE_URL_BYTES_MAX);
+	if (kube_url(kube, target->kind, target->namespace_, write->name, write->subresource, &url, err) != 0 ||
+		json_write(write->body, JSON_COMPACT, &body, err) != 0)
+		return -1;
+	kube_query(&url, "fieldManager", STR(KUBE_FIELD_MANAGER));
+	kube_query(&url, "fieldValidation", STR("Strict"));
+	bool was_lost = false;
+	const struct kube_doing doing = {.verb = write->verb,
+		.kind = target->kind,
+		.name = target->name,
+		.namespace_ = target->namespace_,
+		.http_method = write->method,
+		.url = url.ptr,
+		.object = write->body};
+	const struct rest_call call = {.method = write->method,
+		.url = url.ptr,
+		.body = str_of(body),
+		.content_type = write->content_type,
+		.accept = "application/json",
+		.is_repeatable = write->is_repeatable,
+		.was_lost = &was_lost,
+		.answer_bytes_max = KUBE_ANSWER_BYTES_MAX,
+		.is_final = kube_is_final};
+	struct http_answer answer = {0};
+	int rc = kube_call(kube, &call, &answer, err);
+	if (rc != 0)
+		return kube_explain(kube, &doing, err);
+	if (answer.status == 409 && was_lost)
+		rc = unclear(kube, target, err);
+	else if (answer.status == 409 && strcmp(write->verb, "create") != 0)
+		rc = stale(kube, target, false, err);
+	else if (!kube_is_good(&answer))
+		rc = kube_failure(kube, &doing, &answer, err);
+	else if (out)
+		rc = kube_tree(target->kind, &answer, out, err);
+	http_answer_clear(&answer);
+	return rc;
+}
+
+/* A name is taken once: when another try finds it taken, that is told apart from somebody else's by reading. */
+int kube_create(struct kube *kube, const struct value *object, struct document **out, struct err *err) {
+	AUTO_TARGET struct target target = {0};
+	if (target_of(object, &target, err) != 0)
+		return -1;
+	return write_one(kube, &target,
+		&(struct write){
+			.verb = "create", .method = "POST", .content_type = "application/json", .body = object, .is_repeatable = true},
+		out, err);
+}
+
+int kube_replace(struct kube *kube, const struct value *object, struct document **out, struct err *err) {
+	AUTO_TARGET struct target target = {0};
+	struct str version;
+	if (target_of(object, &target, err) != 0 || value_need_str(object, "metadata.resourceVersion", &version, err) != 0)
+		return -1;
+	return write_one(kube, &target,
+		&(struct write){
+			.verb = "replace", .method = "PUT", .content_type = "application/json", .name = target.name, .body = object},
+		out, err);
+}
+
+/* Without a precondition, a second try could undo what somebody did between: then a lost reply is for the caller. */
+int kube_patch(struct kube *kube, const char *kind, const char *name, const char *subresource, const struct value *patch,
+	struct document **out, struct err *err) {
+	AUTO_TARGET struct target target = {.kind = mem_text(kind), .name = mem_text(name)};
+	return write_one(kube, &target,
+		&(struct write){.verb = "patch",
+			.method = "PATCH",
+			.content_type = "application/merge-patch+json",
+			.name = name,
+			.subresource = subresource,
+			.body = patch,
+			.is_repeatable = value_find(patch, "metadata.resourceVersion") != NULL},
+		out, err);
+}
+
+int kube_delete(struct kube *kube, const char *kind, const char *name, const char *uid, bool *was_there, struct err *err) {
+	AUTO_BUF struct buf url = BUF(KUBE_URL_BYTES_MAX);
+	AUTO_DOCUMENT struct document *document = document_new("delete");
+	AUTO_FREE char *body = NULL;
+	struct value *root = value_root_object(document);
+	value_add_text(document, root, "kind", "DeleteOptions");
+	value_add_text(document, root, "apiVersion", "v1");
+	value_add_text(document, root, "propagationPolicy", "Background");
+	if (uid)
+		value_add_text(document, value_add_object(document, root, "preconditions"), "uid", uid);
+	if (kube_url(kube, kind, NULL, name, NULL, &url, err) != 0 || json_write(root, JSON_COMPACT, &body, err) != 0)
+		return -1;
+	bool was_lost = false;
+	const struct kube_doing doing = {.verb = "delete", .kind = kind, .name = name, .http_method = "DELETE", .url = url.ptr};
+	const struct rest_call call = {.method = "DELETE",
+		.url = url.ptr,
+		.body = str_of(body),
+		.content_type = "application/json",
+		.accept = "application/json",
+		.was_lost = &was_lost,
+		.answer_bytes_max = KUBE_ANSWER_BYTES_MAX,
+		.is_final = kube_is_final};
+	struct http_answer answer = {0};
+	int rc = kube_call(kube, &call, &answer, err);
+	if (rc != 0)
+		return kube_explain(kube, &doing, err);
+	AUTO_DOCUMENT struct document *status = answer.status == 404 ? kube_status_of(&answer) : NULL;
+	bool is_gone = status && value_find(status->root, "details.name");
+	if (answer.status == 409)
+		rc = err_set(err, ERR_CONFLICT, "delete %s %s: another object has this name now (its uid is not %s)", kind, name,
+			uid ? uid : "ours");
+	else if (!kube_is_good(&answer) && !is_gone)
+		rc = kube_failure(kube, &doing, &answer, err);
+	if (rc == 0 && was_there)
+		*was_there = !is_gone || was_lost;
+	http_answer_clear(&answer);
+	return rc;
+}
+
+int kube_may(struct kube *kube, const char *verb, const char *group, const char *resource, bool *out, struct err *err) {
+	AUTO_FREE char *url = mem_format("%s/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", kube->config->server), *body = NULL;
+	AUTO_DOCUMENT struct document *document = document_new("may"), *said = NULL;
+	struct value *root = value_root_object(document);
+	struct str subresource, main = str_cut(str_of(resource), '/', &subresource);
+	value_add_text(document, root, "apiVersion", "authorization.k8s.io/v1");
+	value_add_text(document, root, "kind", "SelfSubjectAccessReview");
+	struct value *asked = value_add_object(document, value_add_object(document, root, "spec"), "resourceAttributes");
+	bool is_cluster_wide = false;
+	for (const struct kube_kind *row = kube_kinds; row->kind; row++)
+		is_cluster_wide = is_cluster_wide || (!row->is_namespaced && str_is(main, row->plural));
+	if (!is_cluster_wide)
+		value_add_text(document, asked, "namespace", kube->config->namespace_);
+	value_add_text(document, asked, "verb", verb);
+	value_add_text(document, asked, "group", group);
+	value_add_str(document, asked, "resource", main);
+	if (subresource.ptr)
+		value_add_str(document, asked, "subresource", subresource);
+	if (json_write(root, JSON_COMPACT, &body, err) != 0)
+		return -1;
+	const struct kube_doing doing = {.verb = "ask for permissions:", .http_method = "POST", .url = url};
+	const struct rest_call call = {.method = "POST",
+		.url = url,
+		.body = str_of(body),
+		.content_type = "application/json",
+		.accept = "application/json",
+		.is_repeatable = true,
+		.is_final = kube_is_final};
+	struct http_answer answer = {0};
+	int rc = kube_call(kube, &call, &answer, err);
+	if (rc != 0)
+		return kube_explain(kube, &doing, err);
+	rc = kube_is_good(&answer) ? kube_tree("SelfSubjectAccessReview", &answer, &said, err) : kube_failure(kube, &doing, &answer, err);
+	if (rc == 0)
+		rc = value_opt_bool(said->root, "status.allowed", false, out, err);
+	http_answer_clear(&answer);
+	return rc;
+}

@@ -1,0 +1,124 @@
+/* Target "kubernetes", its parts among themselves: lib/target/kubernetes*.c and nobody else.
+ *
+ * Objects: Deployment NAME with Service, autoscaler and the rest, and Deployment and Service NAME-canary only while a canary runs; rendered from templates
+ * (kubernetes_objects.h) and recorded in the release. Beside them, ours alone:
+ *   ConfigMap mlctl.NAME       the head, as its one text; swapped by resourceVersion
+ *   Secret    mlctl.NAME.rN    what a rollback to rN needs, gzip
+ *   Secret    NAME-v-...       the key of that revision's control listener
+ * Every object carries the labels mlctl.dev/service and mlctl.dev/env; one without them is never touched. A change reads the objects, then the head, whose
+ * lock must still name our fence, then writes with the resourceVersion it read: whoever lost the lock in between is refused by the server. */
+#pragma once
+
+#include "kube/mirror.h"
+#include "target/kubernetes_objects.h"
+
+#define LABEL_SERVICE OBJECTS_LABEL_SERVICE
+#define LABEL_ENV OBJECTS_LABEL_ENV
+#define LABEL_ROLE OBJECTS_LABEL_ROLE	    /* stable, canary */
+#define LABEL_REVISION OBJECTS_LABEL_REVISION /* on Deployments and pods */
+#define LABEL_PART "mlctl.dev/part"	    /* head, keep, control: ours alone */
+#define ANNOTATION_FENCE "mlctl.dev/fence"
+#define ANNOTATION_RELEASE "mlctl.dev/release"
+#define ANNOTATION_CLUSTER "mlctl.dev/cluster"
+
+#define PODS_MAX TARGET_REPLICAS_MAX
+#define CONTROL_TIMEOUT_MS 5000
+#define CONTROL_KEYS_MAX 16
+#define TEXT_BYTES_MAX ((size_t) 8 * 1024 * 1024)
+
+struct answered { /* a pod that has told its revision once: it can't become another */
+	char uid[64];
+	int restarts;
+};
+
+struct kubernetes {
+	struct target_context context;
+	struct kube *kube;
+	char *name, *canary, *head, *labels; /* "fraud", "fraud-canary", "mlctl.fraud", the selector of all that is ours */
+	struct mirror *pods, *deployments, *replica_sets, *events; /* opened by the first poll(); the last two when something is wrong */
+	struct answered answered[PODS_MAX];
+	size_t answered_count;
+	struct {
+		char name[KUBE_NAME_MAX];
+		struct secret key;
+	} keys[CONTROL_KEYS_MAX];
+	size_t key_count;
+	char applied[REVISION_NAME_MAX]; /* the revision that this process made NAME's, and has not to apply again */
+	char cluster[80];		 /* the cluster's identity, once it was asked */
+	int64_t memory_needed_bytes;	 /* of the objects at hand; 0: not known */
+	size_t next_pod;		 /* of call(): one after the other */
+	int service_port;		 /* of Service NAME; 0: not asked yet */
+};
+
+/* What is there now of the service: trees lent from `asks`, or from `made`, which copies what the mirrors hold. */
+struct view {
+	const struct value *main, *canary; /* Deployments; NULL: not there */
+	const struct value *pods[PODS_MAX]; /* in order of name, those on their way out too */
+	size_t pod_count;
+	const struct value *events, *replica_sets, *nodes, *quotas; /* NULL: not looked at */
+	struct document *made;
+	struct kube_ask asks[6];
+};
+void view_clear(struct view *view);
+#define AUTO_VIEW __attribute__((cleanup(view_clear)))
+/* Asked now. */
+int view_ask(struct kubernetes *k, struct view *view, struct err *err);
+/* As the mirrors have it. */
+int view_mirrored(struct kubernetes *k, struct view *view, struct err *err);
+
+/* Texts of an object: "" when it is not there. */
+struct str object_label(const struct value *object, const char *label);
+struct str object_annotation(const struct value *object, const char *annotation);
+struct str object_text(const struct value *object, const char *path);
+int64_t object_int(const struct value *object, const char *path, int64_t fallback);
+bool object_is_ours(const struct kubernetes *k, const struct value *object);
+bool deployment_is(const struct value *deployment, const struct revision *revision);
+/* A Deployment whose every replica is of its present template, available, and no other is left. */
+bool deployment_is_complete(const struct value *deployment);
+int64_t deployment_replicas(const struct value *deployment);
+
+struct pod_port { /* how a pod is asked */
+	int http, control; /* 0: it has none */
+	struct str key_secret, key_name;
+};
+bool pod_is_leaving(const struct value *pod);
+bool pod_is_ready(const struct value *pod);
+bool pod_is(const struct value *pod, const char *role, const char *revision); /* NULL: any */
+void pod_ports(const struct value *pod, struct pod_port *out);
+/* The key that a pod's control listener wants; lent. NULL without one. */
+int control_key(struct kubernetes *k, const struct pod_port *port, const struct secret **out, struct err *err);
+
+/* One request to the control listener of each pod that has one, side by side. answers and errs as kube_proxy_all has them; the caller clears the answers. */
+int control_all(struct kubernetes *k, const struct value *const *pods, size_t count, const char *method, const char *path, const char *body,
+	struct http_answer *answers, struct err *errs, struct err *err);
+
+/* kubernetes_observe.c */
+int kubernetes_observe(void *state, const struct revision *revision, struct observed *out, struct err *err);
+int kubernetes_poll(void *state, const struct revision *revision, struct observed *out, struct err *err);
+int kubernetes_sample(void *state, const struct revision *revision, struct sample *samples, size_t *count, struct err *err);
+
+/* kubernetes_change.c */
+int kubernetes_stage(void *state, int64_t fence, const struct revision *revision, const struct value *objects, int64_t replicas, struct store *store,
+	struct err *err);
+int kubernetes_route(void *state, int64_t fence, const struct revision *stable, const struct revision *revision, const struct value *objects, double weight,
+	int64_t ttl_s, struct err *err);
+int kubernetes_retire(void *state, int64_t fence, const struct revision *revision, bool is_kept, struct err *err);
+int kubernetes_destroy(void *state, int64_t fence, struct err *err);
+
+/* kubernetes_state.c */
+int kubernetes_head_get(void *state, char bytes[TARGET_HEAD_BYTES_MAX], size_t *len, char version[64], struct err *err);
+int kubernetes_head_put(void *state, const char *bytes, size_t len, const char *version, char new_version[64], struct err *err);
+int kubernetes_keep_put(void *state, int64_t release, const char *text, struct err *err);
+int kubernetes_keep_get(void *state, int64_t release, char **text, struct err *err);
+/* ERR_LOCKED unless the head is there and its lock has this fence. INT64_MAX: not asked. */
+int check_fence(struct kubernetes *k, int64_t fence, struct err *err);
+/* Asks the cluster who it is, once. */
+int cluster_identity(struct kubernetes *k, struct err *err);
+/* The labels that make an object ours, and its part. */
+void add_own_labels(const struct kubernetes *k, struct document *document, struct value *metadata, const char *part);
+/* Every kept release's objects that name this ConfigMap or Secret. */
+int kept_objects(struct kubernetes *k, struct document **out, struct err *err);
+
+/* kubernetes_inspect.c */
+int kubernetes_check(void *state, const struct store *store, struct texts *facts, struct err *err);
+int kubernetes_inspect(void *state, enum inspection what, struct document *document, struct value *findings, struct err *err);

@@ -1,0 +1,472 @@
+/* What changes the cluster: stage, route, retire, destroy. Each reads, then looks at the fence, then writes with the versions that it read. */
+#include "target/kubernetes.h"
+
+#include "base/secret.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/random.h>
+
+#define APPLY_TRIES 5
+#define KEY_BYTES 24
+
+/* ---- applying a list of objects ---- */
+
+struct change { /* one apply of a list */
+	int64_t fence, release;
+	int64_t replicas;      /* of the Deployment; -1: as its object says */
+	bool is_taking_scale;  /* an autoscaler of ours went: its field is ours again */
+	const struct value *live; /* the Deployment that is there; NULL: none */
+};
+
+/* The container's variable, or none. */
+static struct str template_env(const struct value *deployment, const char *name) {
+	value_each(container, value_find(deployment, "spec.template.spec.containers"))
+		value_each(variable, value_get(container, "env"))
+			if (str_is(object_text(variable, "name"), name))
+				return object_text(variable, "value");
+	return (struct str) {0};
+}
+
+/* Which release a pod says it is of. It must not roll the pods when the same revision gets another number, so what runs keeps its own. */
+static void add_release_env(struct document *document, struct value *containers, const struct value *object, const struct change *change) {
+	struct value *runner = NULL;
+	for (struct value *c = containers ? containers->first : NULL; c && !runner; c = c->next)
+		if (str_is(object_text(c, "name"), "runner"))
+			runner = c;
+	struct value *env = runner ? (struct value *) value_get(runner, "env") : NULL;
+	if (!env)
+		return;
+	struct value *variable = value_add_object(document, env, NULL);
+	value_add_text(document, variable, "name", "MLCTL_RELEASE");
+	bool is_same = change->live && str_equal(object_label(change->live, LABEL_REVISION), object_label(object, LABEL_REVISION));
+	struct str old = is_same ? template_env(change->live, "MLCTL_RELEASE") : (struct str) {0};
+	AUTO_FREE char *now = mem_format("r%" PRId64, change->release);
+	value_add_str(document, variable, "value", old.len ? old : str_of(now));
+}
+
+static struct value *member(struct document *document, struct value *object, const char *key) {
+	struct value *found = (struct value *) value_get(object, key);
+	return found ? found : value_add_object(document, object, key);
+}
+
+/* The object as it is sent: with who wrote it, and with what only this moment knows. */
+static struct value *dressed(struct document *document, const struct value *object, const struct change *change) {
+	struct value *copy = value_add_copy(document, value_root_array(document), NULL, object);
+	struct value *annotations = member(document, member(document, copy, "metadata"), "annotations");
+	AUTO_FREE char *fence = mem_format("%" PRId64, change->fence), *release = mem_format("%" PRId64, change->release);
+	value_add_text(document, annotations, ANNOTATION_FENCE, fence);
+	value_add_text(document, annotations, ANNOTATION_RELEASE, release);
+	if (!str_is(object_text(object, "kind"), "Deployment"))
+		return copy;
+	struct value *spec = member(document, copy, "spec");
+	struct value *replicas = (struct value *) value_get(spec, "replicas");
+	if (change->replicas >= 0 && replicas) {
+		AUTO_FREE char *number = mem_format("%" PRId64, change->replicas);
+		replicas->text = str_of(arena_text_n(&document->memory, number, strlen(number)));
+	}
+	add_release_env(document, (struct value *) value_find(copy, "spec.template.spec.containers"), object, change);
+	return copy;
+}
+
+static int not_ours(struct kubernetes *k, const char *kind, const char *name, const struct value *live, struct err *err) {
+	struct str manager = object_label(live, "app.kubernetes.io/managed-by"), env = object_label(live, LABEL_ENV);
+	err_set(err, ERR_CONFLICT, "%s %s in namespace %s is there already and not of %s %s%s%.*s%s%.*s", kind, name, kube_namespace(k->kube),
+		k->context.service, k->context.env, manager.len ? "; managed by " : "", STR_ARGS(manager), env.len ? ", environment " : "", STR_ARGS(env));
+	return err_fix(err, "another name: or namespace: in mlctl.yaml, or kubectl -n %s delete %s %s", kube_namespace(k->kube), kind, name);
+}
+
+/* One object, by the version that was read before the fence was. Its own controller may have written in between: then once more. */
+static int apply_one(struct kubernetes *k, const struct value *object, struct change *change, const struct value *live, struct err *err) {
+	AUTO_FREE char *kind = str_dup(object_text(object, "kind")), *name = str_dup(object_text(object, "metadata.name"));
+	AUTO_DOCUMENT struct document *again = NULL;
+	bool is_taking = k->context.is_forcing || (change->is_taking_scale && strcmp(kind, "Deployment") == 0);
+	for (int tries = 1;; tries++) {
+		AUTO_DOCUMENT struct document *document = document_new("object");
+		if (live && !object_is_ours(k, live))
+			return not_ours(k, kind, name, live, err);
+		AUTO_FREE char *version = str_dup(object_text(live, "metadata.resourceVersion"));
+		struct kube_apply apply = {.object = dressed(document, object, change), .resource_version = live ? version : NULL, .is_forced = is_taking};
+		if (kube_apply(k->kube, &apply, NULL, err) == 0)
+			return 0;
+		if (!apply.is_stale || tries == APPLY_TRIES)
+			return err_wrap(err, "applying %s %s", kind, name);
+		err_clear(err);
+		document_free(take(&again));
+		if (kube_get(k->kube, kind, name, &again, err) != 0 && err->code != ERR_NOT_FOUND)
+			return -1;
+		err_clear(err);
+		live = again ? again->root : NULL;
+		if (strcmp(name, k->name) == 0 && strcmp(kind, "Deployment") == 0)
+			change->live = live;
+		if (check_fence(k, change->fence, err) != 0)
+			return -1;
+	}
+}
+
+/* All objects of the list, read side by side first. */
+static int apply_list(struct kubernetes *k, const struct value *list, struct change *change, struct err *err) {
+	size_t count = list ? list->count : 0, i = 0;
+	if (!count)
+		return err_set(err, ERR_INVALID, "the release holds no objects");
+	AUTO_FREE struct kube_ask *asks = mem_zero(count, sizeof(*asks));
+	AUTO_TEXTS struct texts words = {0};
+	value_each(object, list) {
+		AUTO_FREE char *kind = str_dup(object_text(object, "kind")), *name = str_dup(object_text(object, "metadata.name"));
+		texts_add(&words, kind);
+		texts_add(&words, name);
+	}
+	for (i = 0; i < count; i++)
+		asks[i] = (struct kube_ask) {.selection = {.kind = words.items[2 * i]}, .name = words.items[2 * i + 1]};
+	int rc = kube_ask_all(k->kube, asks, count, err);
+	for (i = 0; rc == 0 && i < count; i++) {
+		if (!asks[i].answer && asks[i].err.code != ERR_NOT_FOUND) {
+			*err = asks[i].err;
+			rc = -1;
+		}
+		if (asks[i].answer && strcmp(asks[i].selection.kind, "Deployment") == 0)
+			change->live = asks[i].answer->root;
+	}
+	if (rc == 0)
+		rc = check_fence(k, change->fence, err);
+	i = 0;
+	value_each(object, list) {
+		if (rc == 0)
+			rc = apply_one(k, object, change, asks[i].answer ? asks[i].answer->root : NULL, err);
+		i++;
+	}
+	change->live = NULL;
+	for (i = 0; i < count; i++)
+		document_free(asks[i].answer);
+	return rc;
+}
+
+/* ---- the key of a revision's control listener ---- */
+
+static int make_key(struct kubernetes *k, const struct value *objects, const struct revision *revision, struct err *err) {
+	struct str name = object_text(objects, "control_secret");
+	unsigned char bytes[KEY_BYTES];
+	AUTO_BUF struct buf key = BUF(256), encoded = BUF(512);
+	AUTO_DOCUMENT struct document *document = document_new("key");
+	if (!name.len)
+		return 0; /* a payload without a control listener */
+	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t) sizeof(bytes))
+		return err_sys(err, "random bytes for a key");
+	hex_encode(bytes, sizeof(bytes), &key);
+	base64_encode(buf_view(&key), &encoded);
+	if (k->context.redact) {
+		redactor_add(k->context.redact, buf_view(&key));
+		redactor_add(k->context.redact, buf_view(&encoded));
+	}
+	struct value *root = value_root_object(document);
+	value_add_text(document, root, "apiVersion", "v1");
+	value_add_text(document, root, "kind", "Secret");
+	struct value *metadata = value_add_object(document, root, "metadata");
+	value_add_str(document, metadata, "name", name);
+	add_own_labels(k, document, metadata, "control");
+	value_add_text(document, (struct value *) value_get(metadata, "labels"), LABEL_REVISION, revision->name);
+	value_add_text(document, root, "type", "Opaque");
+	value_add_str(document, value_add_object(document, root, "data"), "key", buf_view(&encoded));
+	if (kube_create(k->kube, root, NULL, err) != 0) {
+		if (err->code != ERR_CONFLICT)
+			return err_wrap(err, "making the key of %s", revision->name);
+		err_clear(err); /* it has one: its pods know that one */
+	}
+	return 0;
+}
+
+static void note_memory(struct kubernetes *k, const struct value *objects) {
+	k->memory_needed_bytes = object_int(objects, "memory_needed_bytes", 0);
+}
+
+int kubernetes_stage(void *state, int64_t fence, const struct revision *revision, const struct value *objects, int64_t replicas, struct store *store,
+	struct err *err) {
+	struct kubernetes *k = state;
+	struct change change = {.fence = fence, .release = revision->release, .replicas = replicas > 0 ? replicas : -1};
+	(void) store; /* the nodes pull the image themselves */
+	note_memory(k, objects);
+	if (check_fence(k, fence, err) != 0 || make_key(k, objects, revision, err) != 0)
+		return -1;
+	return apply_list(k, value_get(objects, "canary"), &change, err);
+}
+
+/* ---- the share ---- */
+
+/* Tells every stable pod that is ready what to hand on. One that goes away meanwhile hands nothing on either. */
+static int put_split(struct kubernetes *k, const struct view *view, const struct revision *revision, double weight, int64_t ttl_s, struct err *err) {
+	AUTO_DOCUMENT struct document *service = NULL;
+	const struct value *pods[PODS_MAX];
+	size_t count = 0;
+	if (kube_get(k->kube, "Service", k->canary, &service, err) != 0) {
+		if (err->code != ERR_NOT_FOUND || weight > 0)
+			return -1;
+		err_clear(err); /* nothing to hand on to: what is left of the share ends by itself */
+		return 0;
+	}
+	struct str ip = object_text(service->root, "spec.clusterIP");
+	int64_t port = object_int(value_at(value_find(service->root, "spec.ports"), 0), "port", 0);
+	bool is_v6 = ip.len && memchr(ip.ptr, ':', ip.len);
+	AUTO_FREE char *body = mem_format("{\"revision\":\"%s\",\"upstream\":\"%s%.*s%s:%lld\",\"weight\":%.6g,\"ttl_s\":%lld}", revision->name,
+		is_v6 ? "[" : "", STR_ARGS(ip), is_v6 ? "]" : "", (long long) port, weight, (long long) (ttl_s > 0 ? ttl_s : 1));
+	for (size_t i = 0; i < view->pod_count; i++) {
+		const struct value *pod = view->pods[i];
+		struct pod_port ports;
+		pod_ports(pod, &ports);
+		if (ports.control && pod_is(pod, "stable", NULL) && !pod_is(pod, NULL, revision->name) && !pod_is_leaving(pod) && pod_is_ready(pod))
+			pods[count++] = pod;
+	}
+	AUTO_FREE struct http_answer *answers = mem_zero(PODS_MAX, sizeof(*answers));
+	AUTO_FREE struct err *errs = mem_zero(PODS_MAX, sizeof(*errs));
+	int rc = control_all(k, pods, count, "PUT", "/admin/split", body, answers, errs, err);
+	for (size_t i = 0; i < count; i++) {
+		struct str name = object_text(pods[i], "metadata.name");
+		if (rc == 0 && errs[i].code && errs[i].code != ERR_NOT_FOUND) {
+			*err = errs[i];
+			rc = err_wrap(err, "setting the weight of %s to %.6g %% at pod %.*s", revision->name, weight, STR_ARGS(name));
+		} else if (rc == 0 && !errs[i].code && answers[i].status / 100 != 2) {
+			rc = err_set(err, ERR_NETWORK, "pod %.*s answered %d to a new weight", STR_ARGS(name), answers[i].status);
+		}
+		http_answer_clear(&answers[i]);
+	}
+	return rc;
+}
+
+static bool has_autoscaler(const struct value *objects) {
+	const struct value *autoscaled = value_get(objects, "has_autoscaler");
+	return autoscaled && autoscaled->kind == VALUE_BOOL && autoscaled->boolean;
+}
+
+static int set_scale(struct kubernetes *k, int64_t replicas, struct err *err) {
+	AUTO_DOCUMENT struct document *document = document_new("scale");
+	struct value *patch = value_root_object(document);
+	value_add_int(document, value_add_object(document, patch, "spec"), "replicas", replicas);
+	return kube_patch(k->kube, "Deployment", k->name, "scale", patch, NULL, err);
+}
+
+/* The first release failed and there is none to go back to: NAME gets no pods. Without an autoscaler `replicas` is ours by apply, and stays so. */
+static int scale_away(struct kubernetes *k, int64_t fence, const struct revision *revision, const struct value *objects, const struct view *view,
+	struct err *err) {
+	AUTO_DOCUMENT struct document *list = document_new("deployment");
+	if (!deployment_is(view->main, revision))
+		return 0;
+	if (!objects || has_autoscaler(objects))
+		return set_scale(k, 0, err);
+	struct value *only = value_root_array(list);
+	value_each(object, value_get(objects, "stable"))
+		if (str_is(object_text(object, "kind"), "Deployment"))
+			value_add_copy(list, only, NULL, object);
+	struct change change = {.fence = fence, .release = revision->release, .replicas = 0};
+	return apply_list(k, only, &change, err);
+}
+
+/* ---- all of the traffic ---- */
+
+/* An autoscaler that the new version has none of would fight for `replicas` from the first moment, so it goes first. */
+static int drop_autoscaler(struct kubernetes *k, const struct value *objects, struct change *change, struct err *err) {
+	AUTO_DOCUMENT struct document *scaler = NULL;
+	if (has_autoscaler(objects))
+		return 0;
+	if (kube_get(k->kube, "HorizontalPodAutoscaler", k->name, &scaler, err) != 0) {
+		if (err->code != ERR_NOT_FOUND)
+			return -1;
+		err_clear(err);
+		return 0;
+	}
+	if (!object_is_ours(k, scaler->root))
+		return 0;
+	AUTO_FREE char *uid = str_dup(object_text(scaler->root, "metadata.uid"));
+	change->is_taking_scale = true;
+	return kube_delete(k->kube, "HorizontalPodAutoscaler", k->name, uid, NULL, err);
+}
+
+/* `replicas` is the autoscaler's, so apply leaves it out; a Deployment that is new, or was scaled away, would wait for it with too few. */
+static int raise_to_least(struct kubernetes *k, const struct value *objects, int64_t live, struct err *err) {
+	int64_t least = object_int(objects, "replicas", 1);
+	return has_autoscaler(objects) && live < least ? set_scale(k, least, err) : 0;
+}
+
+static int delete_ours(struct kubernetes *k, const char *kind, const struct value *object, struct err *err) {
+	AUTO_FREE char *name = str_dup(object_text(object, "metadata.name")), *uid = str_dup(object_text(object, "metadata.uid"));
+	if (!object_is_ours(k, object))
+		return 0;
+	if (kube_delete(k->kube, kind, name, uid, NULL, err) == 0)
+		return 0;
+	if (err->code != ERR_CONFLICT)
+		return -1;
+	err_clear(err); /* another object of that name now: not the one that was meant */
+	return 0;
+}
+
+static int remove_canary(struct kubernetes *k, const struct revision *revision, struct err *err) {
+	struct kube_ask asks[] = {{.selection = {.kind = "Deployment"}, .name = k->canary}, {.selection = {.kind = "Service"}, .name = k->canary}};
+	if (kube_ask_all(k->kube, asks, 2, err) != 0)
+		return -1;
+	AUTO_DOCUMENT struct document *deployment = asks[0].answer;
+	AUTO_DOCUMENT struct document *service = asks[1].answer;
+	for (int i = 0; i < 2; i++)
+		if (!asks[i].answer && asks[i].err.code != ERR_NOT_FOUND) {
+			*err = asks[i].err;
+			return -1;
+		}
+	if (deployment && !deployment_is(deployment->root, revision))
+		return 0;
+	if (deployment && delete_ours(k, "Deployment", deployment->root, err) != 0)
+		return -1;
+	return service ? delete_ours(k, "Service", service->root, err) : 0;
+}
+
+static int roll(struct kubernetes *k, int64_t fence, const struct revision *revision, const struct value *objects, const struct view *view,
+	struct err *err) {
+	struct change change = {.fence = fence, .release = revision->release, .replicas = -1};
+	struct err split = {0};
+	if (!objects)
+		return err_set(err, ERR_INVALID, "no objects to roll out %s from", revision->name);
+	note_memory(k, objects);
+	int64_t live = view->main ? deployment_replicas(view->main) : 0;
+	if (check_fence(k, fence, err) != 0)
+		return -1;
+	if (view->canary)
+		best_effort(put_split(k, view, revision, 0, 1, &split)); /* a pod that fails just now hands nothing on either */
+	if (make_key(k, objects, revision, err) != 0 || drop_autoscaler(k, objects, &change, err) != 0 ||
+		apply_list(k, value_get(objects, "stable"), &change, err) != 0 || raise_to_least(k, objects, live, err) != 0)
+		return -1;
+	snprintf(k->applied, sizeof(k->applied), "%s", revision->name);
+	return 0;
+}
+
+int kubernetes_route(void *state, int64_t fence, const struct revision *stable, const struct revision *revision, const struct value *objects, double weight,
+	int64_t ttl_s, struct err *err) {
+	struct kubernetes *k = state;
+	AUTO_VIEW struct view view = {0};
+	if ((weight >= 100 ? view_mirrored(k, &view, err) : view_ask(k, &view, err)) != 0)
+		return -1;
+	if (weight < 100) {
+		if (check_fence(k, fence, err) != 0)
+			return -1;
+		return stable ? put_split(k, &view, revision, weight, ttl_s, err) : scale_away(k, fence, revision, objects, &view, err);
+	}
+	if (strcmp(k->applied, revision->name) != 0)
+		return roll(k, fence, revision, objects, &view, err);
+	/* Once every pod of NAME is of this revision, the canary that led the way goes. */
+	if (!view.canary || !deployment_is(view.main, revision) || !deployment_is_complete(view.main))
+		return 0;
+	return check_fence(k, fence, err) != 0 ? -1 : remove_canary(k, revision, err);
+}
+
+/* ---- removing ---- */
+
+static bool names(const struct value *list, const char *kind, struct str name) {
+	value_each(object, list)
+		if (str_is(object_text(object, "kind"), kind) && str_equal(object_text(object, "metadata.name"), name))
+			return true;
+	return false;
+}
+
+/* Is it among the objects of any release that is kept here? */
+static bool is_kept_object(const struct document *kept, const char *kind, const struct value *object) {
+	struct str name = object_text(object, "metadata.name");
+	value_each(objects, kept->root)
+		if (names(value_get(objects, "stable"), kind, name) || names(value_get(objects, "canary"), kind, name))
+			return true;
+	return false;
+}
+
+/* Of the release that NAME's annotation names; NULL: it is not kept, so nothing can be said about what it lacks. */
+static const struct value *objects_of_main(const struct document *kept, const struct value *main) {
+	struct str image = main ? object_label(main, LABEL_REVISION) : (struct str) {0};
+	value_each(objects, kept->root)
+		value_each(object, value_get(objects, "stable"))
+			if (image.len && str_is(object_text(object, "kind"), "Deployment") && str_equal(object_label(object, LABEL_REVISION), image))
+				return objects;
+	return NULL;
+}
+
+/* Kinds whose objects may be left over by an earlier version. A ConfigMap stays for as long as any kept release names it; the others
+ * belong to NAME, so what its version does not have goes. */
+static const char *const prunable[] = {"ConfigMap", "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy", "Ingress", "HTTPRoute", "ServiceMonitor",
+	"ServiceAccount"};
+#define PRUNABLE (sizeof(prunable) / sizeof(prunable[0]))
+
+static int prune(struct kubernetes *k, const struct value *main, struct err *err) {
+	struct kube_ask asks[PRUNABLE];
+	AUTO_DOCUMENT struct document *kept = NULL;
+	if (kept_objects(k, &kept, err) != 0)
+		return -1;
+	const struct value *current = objects_of_main(kept, main);
+	for (size_t i = 0; i < PRUNABLE; i++)
+		asks[i] = (struct kube_ask) {.selection = {.kind = prunable[i], .labels = k->labels}};
+	int rc = kube_ask_all(k->kube, asks, PRUNABLE, err);
+	for (size_t i = 0; i < PRUNABLE; i++) {
+		/* A kind that this cluster has not, or that we may not list, holds nothing of ours. */
+		value_each(object, rc == 0 && asks[i].answer ? value_get(asks[i].answer->root, "items") : NULL) {
+			if (object_label(object, LABEL_PART).len || !current)
+				continue;
+			bool stays = strcmp(prunable[i], "ConfigMap") == 0 ? is_kept_object(kept, prunable[i], object)
+				: names(value_get(current, "stable"), prunable[i], object_text(object, "metadata.name"));
+			if (!stays && rc == 0)
+				rc = delete_ours(k, prunable[i], object, err);
+		}
+		document_free(asks[i].answer);
+	}
+	return rc;
+}
+
+static int delete_key(struct kubernetes *k, const struct revision *revision, struct err *err) {
+	AUTO_FREE char *labels = mem_format("%s," LABEL_PART "=control," LABEL_REVISION "=%s", k->labels, revision->name);
+	AUTO_DOCUMENT struct document *secrets = NULL;
+	if (kube_list(k->kube, &(struct kube_selection) {.kind = "Secret", .labels = labels}, &secrets, err) != 0)
+		return -1;
+	value_each(secret, value_get(secrets->root, "items"))
+		if (delete_ours(k, "Secret", secret, err) != 0)
+			return -1;
+	return 0;
+}
+
+/* Every object that carries our labels. is_all: those of mlctl's own state too, the head last. */
+static int delete_all(struct kubernetes *k, bool is_all, struct err *err) {
+	static const char *const kinds[] = {"Ingress", "HTTPRoute", "HorizontalPodAutoscaler", "Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy",
+		"ServiceMonitor", "ConfigMap", "ServiceAccount", "Secret"};
+	enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
+	struct kube_ask asks[KINDS];
+	for (size_t i = 0; i < KINDS; i++)
+		asks[i] = (struct kube_ask) {.selection = {.kind = kinds[i], .labels = k->labels}};
+	int rc = kube_ask_all(k->kube, asks, KINDS, err);
+	for (size_t i = 0; i < KINDS; i++) {
+		value_each(object, rc == 0 && asks[i].answer ? value_get(asks[i].answer->root, "items") : NULL) {
+			struct str part = object_label(object, LABEL_PART);
+			if (rc == 0 && !str_is(part, "head") && (is_all || !str_is(part, "keep")))
+				rc = delete_ours(k, kinds[i], object, err);
+		}
+		if (rc == 0 && !asks[i].answer && asks[i].err.code != ERR_NOT_FOUND && asks[i].err.code != ERR_AUTH) {
+			*err = asks[i].err;
+			rc = -1;
+		}
+		document_free(asks[i].answer);
+	}
+	return rc;
+}
+
+int kubernetes_retire(void *state, int64_t fence, const struct revision *revision, bool is_kept, struct err *err) {
+	struct kubernetes *k = state;
+	AUTO_VIEW struct view view = {0};
+	(void) is_kept; /* the image stays on the nodes as long as the kubelet lets it; the objects are in the kept release */
+	if (view_ask(k, &view, err) != 0 || check_fence(k, fence, err) != 0)
+		return -1;
+	bool is_main = deployment_is(view.main, revision);
+	if (is_main && deployment_replicas(view.main) > 0)
+		return err_set(err, ERR_CONFLICT, "%s gets traffic", revision->name);
+	if (k->applied[0] && strcmp(k->applied, revision->name) == 0)
+		k->applied[0] = '\0';
+	if (is_main)
+		return delete_all(k, false, err);
+	if (remove_canary(k, revision, err) != 0 || delete_key(k, revision, err) != 0)
+		return -1;
+	return prune(k, view.main, err);
+}
+
+int kubernetes_destroy(void *state, int64_t fence, struct err *err) {
+	struct kubernetes *k = state;
+	if (check_fence(k, fence, err) != 0 || delete_all(k, true, err) != 0)
+		return -1;
+	return kube_delete(k->kube, "ConfigMap", k->head, NULL, NULL, err);
+}

@@ -1,0 +1,281 @@
+#include "target/kubernetes_input.h"
+
+#include "target/kubernetes_objects.h"
+
+#include <stdio.h>
+
+#define MIB ((int64_t) 1024 * 1024)
+#define MEMORY_MIN (64 * MIB)
+#define CPU_REQUEST "100m"
+#define CONTROL_PORT 8081
+#define PROGRESS_S_MIN 600 /* an image is pulled, too */
+#define DRAIN_DELAY_S 5    /* endpoints have forgotten a pod by then */
+#define DRAIN_ROOM_S 5
+#define GRACE_ROOM_S 10
+
+/* Of the peak twice, and what the runner itself takes; on a grid of 1, 1.5, 2, 3, 4 ... so that a measurement a little different is the same pod. */
+int64_t kubernetes_memory_for(int64_t peak_bytes) {
+	int64_t wanted, step = MEMORY_MIN;
+	if (num_mul(peak_bytes, 2, &wanted) || num_add(wanted, 16 * MIB, &wanted))
+		return INT64_MAX / 2;
+	while (step < wanted && step < INT64_MAX / 4) {
+		if (step + step / 2 >= wanted)
+			return step + step / 2;
+		step *= 2;
+	}
+	return step;
+}
+
+struct maker {
+	const struct value *settings;
+	struct document *document;
+	struct value *root, *self;
+	struct kubernetes_input *out;
+	bool is_canary;
+};
+
+static struct str text_at(const struct maker *m, const char *path) {
+	const struct value *found = value_find(m->settings, path);
+	return found && found->kind == VALUE_STRING ? found->text : (struct str) {0};
+}
+
+static int64_t number_at(const struct maker *m, const char *path, int64_t fallback) {
+	const struct value *found = value_find(m->settings, path);
+	int64_t number;
+	return found && found->kind == VALUE_NUMBER && num_int(found->text, 0, INT64_MAX, &number) == 0 ? number : fallback;
+}
+
+static int64_t seconds_at(const struct maker *m, const char *path, int64_t fallback) {
+	int64_t ms;
+	return num_duration_ms(text_at(m, path), &ms) == 0 ? (ms + 999) / 1000 : fallback;
+}
+
+const char *kubernetes_input_setting(const char *name) {
+	static const struct {
+		const char *name, *setting;
+	} all[] = {{"name", "name"}, {"image", "image"}, {"port", "serve.port"}, {"replicas", "scale.min"}, {"cpuPercent", "scale.cpu"},
+		{"cpuRequest", "resources.cpu"}, {"memoryRequest", "resources.memory"}, {"memoryLimit", "resources.memory"},
+		{"startupSeconds", "probes.startup"}, {"progressSeconds", "probes.startup"}, {"drainSeconds", "serve.timeout"},
+		{"graceSeconds", "serve.timeout"}, {"spreadKey", "scheduling.spread"}, {"serviceAccount", "serviceAccount.name"}, {"configMap", "env"}};
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (strcmp(all[i].name, name) == 0)
+			return all[i].setting;
+	return NULL;
+}
+
+/* A value of `this` that a setting decides is told with the setting's place. */
+static void derive(const struct maker *m, struct value *made, const char *name) {
+	const char *setting = kubernetes_input_setting(name);
+	const struct value *from = setting ? value_find(m->settings, setting) : NULL;
+	made->at = from ? from->at : (struct place) {0};
+	made->key_at = from ? from->key_at : (struct place) {0};
+}
+
+static void add_number(const struct maker *m, const char *name, int64_t number) {
+	derive(m, value_add_int(m->document, m->self, name, number), name);
+}
+
+static void add_text(const struct maker *m, const char *name, const char *text) {
+	derive(m, value_add_text(m->document, m->self, name, text), name);
+}
+
+/* "secret/key" becomes {name, key}. */
+static void add_secrets(const struct maker *m, const struct value *secrets) {
+	struct value *all = value_add_object(m->document, m->root, "secrets");
+	value_each(secret, secrets) {
+		struct str key, name = str_cut(secret->text, '/', &key);
+		AUTO_FREE char *variable = str_dup(secret->key);
+		struct value *one = value_add_object(m->document, all, variable);
+		one->at = secret->at;
+		one->key_at = secret->key_at;
+		value_add_str(m->document, one, "name", name)->at = secret->at;
+		value_add_str(m->document, one, "key", key)->at = secret->at;
+	}
+}
+
+/* mlctl's word "any" is Kubernetes' absence. */
+static void add_tolerations(const struct maker *m, struct value *scheduling, const struct value *tolerations) {
+	struct value *all = value_add_array(m->document, scheduling, "tolerations");
+	value_each(toleration, tolerations) {
+		struct value *one = value_add_object(m->document, all, NULL);
+		one->at = toleration->at;
+		value_each(member, toleration) {
+			AUTO_FREE char *key = str_dup(member->key);
+			if (!(str_is(member->key, "effect") && str_is(member->text, "any")))
+				value_add_copy(m->document, one, key, member);
+		}
+	}
+}
+
+static void add_scheduling(const struct maker *m, const struct value *scheduling) {
+	struct value *made = value_add_object(m->document, m->root, "scheduling");
+	value_each(member, scheduling) {
+		AUTO_FREE char *key = str_dup(member->key);
+		if (str_is(member->key, "tolerations"))
+			add_tolerations(m, made, member);
+		else
+			value_add_copy(m->document, made, key, member);
+	}
+}
+
+static void add_settings(const struct maker *m) {
+	value_each(member, m->settings) {
+		AUTO_FREE char *key = str_dup(member->key);
+		if (str_is(member->key, "secrets"))
+			add_secrets(m, member);
+		else if (str_is(member->key, "scheduling"))
+			add_scheduling(m, member);
+		else
+			value_add_copy(m->document, m->root, key, member);
+	}
+}
+
+static void add_labels(const struct maker *m, const struct target_context *context, const struct revision *revision) {
+	const char *role = m->is_canary ? "canary" : "stable";
+	struct value *labels = value_add_object(m->document, m->self, "labels");
+	const struct {
+		const char *key, *text;
+	} ours[] = {{"app.kubernetes.io/name", context->service}, {"app.kubernetes.io/instance", context->env}, {"app.kubernetes.io/managed-by", "mlctl"},
+		{OBJECTS_LABEL_SERVICE, context->service}, {OBJECTS_LABEL_ENV, context->env}};
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		value_add_text(m->document, labels, ours[i].key, ours[i].text);
+	value_each(label, value_get(m->settings, "labels")) {
+		AUTO_FREE char *key = str_dup(label->key);
+		value_add_copy(m->document, labels, key, label);
+	}
+	struct value *pods = value_add_copy(m->document, m->self, "podLabels", labels);
+	value_add_text(m->document, pods, OBJECTS_LABEL_ROLE, role);
+	value_add_text(m->document, pods, OBJECTS_LABEL_REVISION, revision->name);
+	struct value *both = value_add_object(m->document, m->self, "bothSelector");
+	value_add_text(m->document, both, OBJECTS_LABEL_SERVICE, context->service);
+	struct value *one = value_add_copy(m->document, m->self, "selector", both);
+	value_add_text(m->document, one, OBJECTS_LABEL_ROLE, role);
+	value_add_copy(m->document, m->self, "serviceSelector", m->is_canary || m->out->has_split ? one : both);
+	m->out->labels = labels;
+	m->out->pod_labels = pods;
+}
+
+/* A change of its content is another name, so that pods change with it and an undo finds the old one. */
+static int add_config_map(const struct maker *m, const struct target_context *context, struct err *err) {
+	const struct value *env = value_get(m->settings, "env");
+	if (!env || !env->count)
+		return 0;
+	AUTO_FREE char *text = NULL;
+	struct digest digest;
+	if (json_write(env, JSON_CANONICAL, &text, err) != 0)
+		return -1;
+	digest_of(str_of(text), &digest);
+	AUTO_FREE char *name = mem_format("%s-%.8s", context->service, digest_hex(&digest));
+	add_text(m, "configMap", name);
+	return 0;
+}
+
+static int add_resources(const struct maker *m, const struct value *facts, struct err *err) {
+	struct str cpu = text_at(m, "resources.cpu"), memory = text_at(m, "resources.memory");
+	int64_t peak = 0;
+	char text[32] = "";
+	if (facts && value_opt_int(facts, "test.peak_bytes", 0, &peak, err) != 0)
+		return -1;
+	AUTO_FREE char *cpu_request = cpu.len ? str_dup(cpu) : mem_text(CPU_REQUEST);
+	if (memory.len)
+		snprintf(text, sizeof(text), "%.*s", STR_ARGS(memory));
+	else if (peak > 0)
+		snprintf(text, sizeof(text), "%lldMi", (long long) (kubernetes_memory_for(peak) / MIB));
+	add_text(m, "cpuRequest", cpu_request);
+	add_text(m, "memoryRequest", *text ? text : "64Mi");
+	if (*text)
+		add_text(m, "memoryLimit", text);
+	value_add_bool(m->document, m->self, "hasLimits", cpu.len || *text);
+	return 0;
+}
+
+static void add_times(const struct maker *m) {
+	int64_t startup = seconds_at(m, "probes.startup", 60), timeout = seconds_at(m, "serve.timeout", 10);
+	int64_t drain = DRAIN_DELAY_S + timeout + DRAIN_ROOM_S;
+	add_number(m, "startupSeconds", startup);
+	add_number(m, "progressSeconds", startup + 120 > PROGRESS_S_MIN ? startup + 120 : PROGRESS_S_MIN);
+	add_number(m, "drainDelaySeconds", DRAIN_DELAY_S);
+	add_number(m, "drainSeconds", drain);
+	add_number(m, "graceSeconds", drain + GRACE_ROOM_S);
+}
+
+static void add_scale(const struct maker *m) {
+	int64_t min = number_at(m, "scale.min", 1), max = number_at(m, "scale.max", min);
+	double share = 0.7;
+	struct kubernetes_input *out = m->out;
+	out->replicas = min;
+	out->has_autoscaler = max > min;
+	if (m->is_canary)
+		value_add_int(m->document, m->self, "replicas", 1);
+	else if (!out->has_autoscaler)
+		add_number(m, "replicas", min);
+	if (num_share(text_at(m, "scale.cpu"), &share) != 0)
+		share = 0.7;
+	add_number(m, "cpuPercent", (int64_t) (share * 100 + 0.5));
+	value_add_bool(m->document, m->self, "hasAutoscaler", out->has_autoscaler);
+}
+
+static void add_ports(const struct maker *m) {
+	struct kubernetes_input *out = m->out;
+	out->port = number_at(m, "serve.port", 8080);
+	out->control_port = out->port == CONTROL_PORT ? CONTROL_PORT + 1 : CONTROL_PORT;
+	out->service_port = number_at(m, "expose.port", 80);
+	add_number(m, "port", out->port);
+	add_number(m, "controlPort", out->control_port);
+}
+
+static void add_names(const struct maker *m, const struct target_context *context, const struct revision *revision, struct str repository) {
+	struct kubernetes_input *out = m->out;
+	AUTO_FREE char *name = mem_format("%s%s", context->service, m->is_canary ? "-canary" : "");
+	struct str account = text_at(m, "serviceAccount.name"), spread = text_at(m, "scheduling.spread");
+	snprintf(out->image, sizeof(out->image), "%.*s@%s", STR_ARGS(repository), revision->image.text);
+	snprintf(out->control_secret, sizeof(out->control_secret), "%s-%s", context->service, revision->name);
+	value_add_text(m->document, m->root, "service", context->service);
+	value_add_text(m->document, m->root, "environment", context->env);
+	add_text(m, "role", m->is_canary ? "canary" : "stable");
+	value_add_bool(m->document, m->self, "isStable", !m->is_canary);
+	value_add_bool(m->document, m->self, "isCanary", m->is_canary);
+	value_add_bool(m->document, m->self, "isNative", out->is_native);
+	add_text(m, "name", name);
+	out->name = value_get(m->self, "name")->text.ptr;
+	add_text(m, "revision", revision->name);
+	add_text(m, "digest", revision->image.text);
+	add_text(m, "image", out->image);
+	add_text(m, "controlSecret", out->control_secret);
+	AUTO_FREE char *account_name = str_dup(account.len ? account : str_of(context->service));
+	add_text(m, "serviceAccount", account_name);
+	if (str_is(spread, "host"))
+		add_text(m, "spreadKey", "kubernetes.io/hostname");
+	else if (str_is(spread, "zone"))
+		add_text(m, "spreadKey", "topology.kubernetes.io/zone");
+	const struct value *ingress = value_find(m->settings, "expose.ingress"), *route = value_find(m->settings, "expose.route");
+	value_add_bool(m->document, m->self, "hasIngress", ingress && ingress->kind == VALUE_OBJECT);
+	value_add_bool(m->document, m->self, "hasRoute", route && route->kind == VALUE_OBJECT);
+}
+
+int kubernetes_input_make(const struct target_context *context, const struct revision *revision, const struct value *facts, bool is_canary,
+	struct kubernetes_input *out, struct err *err) {
+	*out = (struct kubernetes_input) {.document = document_new("input")};
+	struct maker m = {.settings = context->settings, .document = out->document, .out = out, .is_canary = is_canary};
+	struct str repository = text_at(&m, "image"), payload = text_at(&m, "payload.kind");
+	if (!repository.len) {
+		err_set(err, ERR_CONFIG, "image: missing, target kubernetes needs a registry that the cluster's nodes can pull from");
+		return err_fix(err, "image: registry.example.com/team/%s", context->service);
+	}
+	out->is_native = !payload.len || str_is(payload, "native");
+	out->has_split = out->is_native;
+	m.root = value_root_object(out->document);
+	add_settings(&m);
+	m.self = value_add_object(out->document, m.root, "this");
+	add_names(&m, context, revision, repository);
+	add_labels(&m, context, revision);
+	add_ports(&m);
+	add_scale(&m);
+	add_times(&m);
+	return add_resources(&m, facts, err) != 0 ? -1 : add_config_map(&m, context, err);
+}
+
+void kubernetes_input_clear(struct kubernetes_input *input) {
+	document_free(input->document);
+	*input = (struct kubernetes_input) {0};
+}

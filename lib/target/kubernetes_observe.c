@@ -1,0 +1,413 @@
+/* What is true in the cluster: observe() asks now, poll() reads mirrors, both say why what is not ready is not. */
+#include "target/kubernetes.h"
+
+#include "kube/diagnose.h"
+#include "target/prometheus.h"
+
+#include <stdio.h>
+
+#define FIRST_LIST_MS 10000
+#define STALE_MS_MAX 15000
+#define LOG_LINES 20
+
+void view_clear(struct view *view) {
+	for (size_t i = 0; i < sizeof(view->asks) / sizeof(view->asks[0]); i++)
+		document_free(view->asks[i].answer);
+	document_free(view->made);
+	*view = (struct view) {0};
+}
+
+static const struct value *root_of(const struct document *document) {
+	return document ? document->root : NULL;
+}
+
+static void add_pods(struct view *view, const struct value *list) {
+	value_each(pod, list)
+		if (view->pod_count < PODS_MAX)
+			view->pods[view->pod_count++] = pod;
+}
+
+/* Not there is an answer; everything else that went wrong is an error. */
+static int answers_of(struct kube_ask *asks, size_t count, struct err *err) {
+	for (size_t i = 0; i < count; i++)
+		if (!asks[i].answer && asks[i].err.code != ERR_NOT_FOUND) {
+			*err = asks[i].err;
+			return -1;
+		}
+	return 0;
+}
+
+int view_ask(struct kubernetes *k, struct view *view, struct err *err) {
+	view->asks[0] = (struct kube_ask) {.selection = {.kind = "Deployment"}, .name = k->name};
+	view->asks[1] = (struct kube_ask) {.selection = {.kind = "Deployment"}, .name = k->canary};
+	view->asks[2] = (struct kube_ask) {.selection = {.kind = "Pod", .labels = k->labels}};
+	if (kube_ask_all(k->kube, view->asks, 3, err) != 0 || answers_of(view->asks, 3, err) != 0)
+		return -1;
+	view->main = root_of(view->asks[0].answer);
+	view->canary = root_of(view->asks[1].answer);
+	add_pods(view, value_get(root_of(view->asks[2].answer), "items"));
+	return 0;
+}
+
+static int open_mirrors(struct kubernetes *k, struct err *err) {
+	if (!k->pods)
+		k->pods = mirror_open(k->kube, &(struct kube_selection) {.kind = "Pod", .labels = k->labels});
+	if (!k->deployments)
+		k->deployments = mirror_open(k->kube, &(struct kube_selection) {.kind = "Deployment", .labels = k->labels});
+	return mirror_await(k->pods, FIRST_LIST_MS, STALE_MS_MAX, err) != 0 || mirror_await(k->deployments, FIRST_LIST_MS, STALE_MS_MAX, err) != 0 ? -1 : 0;
+}
+
+/* Copies of what a mirror holds: asking a pod steps the network, and that may put newer objects in their place. */
+static const struct value *array_of(struct view *view, const char *name, const struct mirror *mirror) {
+	struct value *array = value_add_array(view->made, view->made->root, name);
+	for (size_t i = 0; i < mirror_count(mirror); i++)
+		value_add_copy(view->made, array, NULL, mirror_at(mirror, i));
+	return array;
+}
+
+int view_mirrored(struct kubernetes *k, struct view *view, struct err *err) {
+	if (open_mirrors(k, err) != 0)
+		return -1;
+	view->made = document_new("mirrors");
+	value_root_object(view->made);
+	add_pods(view, array_of(view, "pods", k->pods));
+	value_each(deployment, array_of(view, "deployments", k->deployments)) {
+		if (str_is(object_text(deployment, "metadata.name"), k->name))
+			view->main = deployment;
+		if (str_is(object_text(deployment, "metadata.name"), k->canary))
+			view->canary = deployment;
+	}
+	return 0;
+}
+
+/* Events, ReplicaSets, nodes and quotas: what tells why. Whoever may not see them is told less. */
+static void look_closer(struct kubernetes *k, struct view *view, bool is_polling) {
+	struct err none = {0};
+	size_t at = 3;
+	if (view->events)
+		return;
+	if (is_polling) {
+		if (!k->events)
+			k->events = mirror_open(k->kube, &(struct kube_selection) {.kind = "Event"});
+		if (!k->replica_sets)
+			k->replica_sets = mirror_open(k->kube, &(struct kube_selection) {.kind = "ReplicaSet", .labels = k->labels});
+		best_effort(mirror_await(k->events, FIRST_LIST_MS, 0, &none));
+		err_clear(&none);
+		best_effort(mirror_await(k->replica_sets, FIRST_LIST_MS, 0, &none));
+		err_clear(&none);
+		view->events = array_of(view, "events", k->events);
+		view->replica_sets = array_of(view, "replicaSets", k->replica_sets);
+		view->asks[at] = (struct kube_ask) {.selection = {.kind = "Node"}};
+		best_effort(kube_ask_all(k->kube, view->asks + at, 1, &none));
+		view->nodes = value_get(root_of(view->asks[at].answer), "items");
+		return;
+	}
+	view->asks[at] = (struct kube_ask) {.selection = {.kind = "Event"}};
+	view->asks[at + 1] = (struct kube_ask) {.selection = {.kind = "ReplicaSet", .labels = k->labels}};
+	view->asks[at + 2] = (struct kube_ask) {.selection = {.kind = "Node"}};
+	best_effort(kube_ask_all(k->kube, view->asks + at, 3, &none));
+	view->events = value_get(root_of(view->asks[at].answer), "items");
+	view->replica_sets = value_get(root_of(view->asks[at + 1].answer), "items");
+	view->nodes = value_get(root_of(view->asks[at + 2].answer), "items");
+}
+
+static struct diagnose_world world_of(const struct kubernetes *k, const struct view *view) {
+	return (struct diagnose_world) {.now_s = clock_wall_s(k->context.clock),
+		.events = view->events,
+		.nodes = view->nodes,
+		.replica_sets = view->replica_sets,
+		.memory_needed_bytes = k->memory_needed_bytes,
+		.settings_file = k->context.settings_file};
+}
+
+static enum replica_state state_of(enum diagnosis_state state) {
+	return state == DIAGNOSIS_STUCK ? REPLICA_STUCK : state == DIAGNOSIS_FAILING ? REPLICA_FAILING : REPLICA_STARTING;
+}
+
+static void say(struct replica *replica, const struct diagnosis *diagnosis) {
+	replica->state = state_of(diagnosis->state);
+	snprintf(replica->reason, sizeof(replica->reason), "%s", diagnosis->text);
+	snprintf(replica->fix, sizeof(replica->fix), "%s", diagnosis->fix);
+}
+
+static void explain_pod(struct kubernetes *k, struct view *view, const struct value *pod, bool is_polling, struct replica *replica) {
+	struct diagnosis diagnosis = {0};
+	look_closer(k, view, is_polling);
+	struct diagnose_world world = world_of(k, view);
+	diagnose_pod(&world, pod, &diagnosis);
+	if (diagnosis.wants_log && (diagnosis.state == DIAGNOSIS_STUCK || !is_polling)) {
+		AUTO_FREE char *log = NULL;
+		struct err none = {0};
+		const struct kube_logs logs = {.pod = replica->name,
+			.container = diagnosis.container[0] ? diagnosis.container : NULL,
+			.lines = LOG_LINES,
+			.is_previous = diagnosis.is_previous,
+			.bytes_max = 64 * 1024};
+		if (kube_logs(k->kube, &logs, &log, &none) == 0) {
+			world.log = log;
+			diagnose_pod(&world, pod, &diagnosis);
+		}
+	}
+	say(replica, &diagnosis);
+}
+
+static int restarts_of(const struct value *pod) {
+	int64_t restarts = 0;
+	value_each(container, value_find(pod, "status.containerStatuses"))
+		restarts += object_int(container, "restartCount", 0);
+	return (int) (restarts > 1000000 ? 1000000 : restarts);
+}
+
+static bool has_answered(const struct kubernetes *k, struct str uid, int restarts) {
+	for (size_t i = 0; i < k->answered_count; i++)
+		if (str_is(uid, k->answered[i].uid) && k->answered[i].restarts == restarts)
+			return true;
+	return false;
+}
+
+static void note_answered(struct kubernetes *k, struct str uid, int restarts) {
+	if (k->answered_count == PODS_MAX)
+		k->answered_count = 0; /* all are asked again */
+	snprintf(k->answered[k->answered_count].uid, sizeof(k->answered[0].uid), "%.*s", STR_ARGS(uid));
+	k->answered[k->answered_count++].restarts = restarts;
+}
+
+/* What the kubelet says it runs: "repository@sha256:...". Of another kind (an id without a repository) it says nothing here. */
+static bool runs_other_image(const struct value *pod, const struct revision *revision) {
+	value_each(status, value_find(pod, "status.containerStatuses")) {
+		struct str digest, id = object_text(status, "imageID");
+		str_cut(id, '@', &digest);
+		if (str_is(object_text(status, "name"), "runner") && digest.ptr && str_starts(digest, "sha256:"))
+			return !str_is(digest, revision->image.text);
+	}
+	return false;
+}
+
+/* A payload that is not ours can't be asked: what the pod is specified and reported to run is all there is. */
+static void believe_platform(const struct value *pod, const struct revision *revision, struct replica *replica) {
+	value_each(status, value_find(pod, "status.containerStatuses")) {
+		struct str digest, id = object_text(status, "imageID");
+		str_cut(id, '@', &digest);
+		if (digest.ptr && str_is(digest, revision->image.text)) {
+			replica->serving = revision->image;
+			replica->state = REPLICA_READY;
+		}
+	}
+}
+
+/* The runner's own word on which revision it is. */
+static void take_answer(struct kubernetes *k, const struct value *pod, const struct revision *revision, const struct http_answer *answer,
+	const struct err *failed, struct replica *replica) {
+	AUTO_DOCUMENT struct document *document = NULL;
+	struct err err = {0};
+	struct str claimed = {0}, image = {0};
+	bool is_ready = false;
+	if (failed->code || answer->status != 200) {
+		snprintf(replica->reason, sizeof(replica->reason), "ready, but its control listener does not answer: %s",
+			failed->code ? failed->message : "not with 200");
+		return;
+	}
+	if (json_read("/admin/info", (struct str) {answer->body, answer->body_len}, VALUE_LIMITS_CONFIG, &document, &err) != 0 ||
+		value_opt_str(document->root, "revision", STR(""), &claimed, &err) != 0 ||
+		value_opt_str(document->root, "image", STR(""), &image, &err) != 0 ||
+		value_opt_bool(document->root, "ready", false, &is_ready, &err) != 0)
+		return;
+	if (!str_is(claimed, revision->name) || (image.len && !str_is(image, revision->image.text)) || runs_other_image(pod, revision)) {
+		snprintf(replica->reason, sizeof(replica->reason), "answers as revision %.*s, image %.*s", STR_ARGS(claimed), STR_ARGS(image));
+		replica->state = REPLICA_FAILING;
+		return;
+	}
+	replica->serving = revision->image;
+	if (is_ready) {
+		replica->state = REPLICA_READY;
+		note_answered(k, object_text(pod, "metadata.uid"), replica->restarts);
+	}
+}
+
+/* Pods that are ready are asked, side by side; the others are explained. */
+static int fill_replicas(struct kubernetes *k, struct view *view, const struct revision *revision, const char *role, bool is_polling,
+	struct observed *out, struct err *err) {
+	const struct value *asked[PODS_MAX];
+	struct replica *slots[PODS_MAX];
+	size_t asked_count = 0;
+	for (size_t i = 0; i < view->pod_count; i++) {
+		const struct value *pod = view->pods[i];
+		if (!pod_is(pod, role, revision->name) || pod_is_leaving(pod) || out->count == TARGET_REPLICAS_MAX)
+			continue;
+		struct replica *replica = &out->replicas[out->count++];
+		struct pod_port port;
+		AUTO_FREE char *since = str_dup(object_text(pod, "status.startTime"));
+		*replica = (struct replica) {.state = REPLICA_STARTING, .restarts = restarts_of(pod)};
+		snprintf(replica->name, sizeof(replica->name), "%.*s", STR_ARGS(object_text(pod, "metadata.name")));
+		best_effort(clock_parse(since, &replica->since_s)); /* a pod that has not begun has no time */
+		pod_ports(pod, &port);
+		if (!pod_is_ready(pod)) {
+			explain_pod(k, view, pod, is_polling, replica);
+		} else if (!port.control) {
+			believe_platform(pod, revision, replica);
+		} else if (is_polling && has_answered(k, object_text(pod, "metadata.uid"), replica->restarts)) {
+			replica->serving = revision->image;
+			replica->state = REPLICA_READY;
+		} else {
+			asked[asked_count] = pod;
+			slots[asked_count++] = replica;
+		}
+	}
+	AUTO_FREE struct http_answer *answers = mem_zero(PODS_MAX, sizeof(*answers));
+	AUTO_FREE struct err *errs = mem_zero(PODS_MAX, sizeof(*errs));
+	int rc = control_all(k, asked, asked_count, "GET", "/admin/info", NULL, answers, errs, err);
+	for (size_t i = 0; i < asked_count; i++) {
+		if (rc == 0)
+			take_answer(k, asked[i], revision, &answers[i], &errs[i], slots[i]);
+		http_answer_clear(&answers[i]);
+	}
+	return rc;
+}
+
+/* A Deployment without the pods it should have: its own reason stands in for theirs. */
+static void explain_missing(struct kubernetes *k, struct view *view, const struct value *deployment, bool is_polling, struct observed *out) {
+	struct diagnosis diagnosis = {0};
+	if ((int64_t) out->count >= out->desired || out->count == TARGET_REPLICAS_MAX)
+		return;
+	look_closer(k, view, is_polling);
+	struct diagnose_world world = world_of(k, view);
+	diagnose_deployment(&world, deployment, &diagnosis);
+	if (diagnosis.state == DIAGNOSIS_FINE)
+		return;
+	struct replica *replica = &out->replicas[out->count++];
+	*replica = (struct replica) {0};
+	snprintf(replica->name, sizeof(replica->name), "%.*s", STR_ARGS(object_text(deployment, "metadata.name")));
+	say(replica, &diagnosis);
+}
+
+/* The share that the stable pods hand on to `revision`: the least of them. */
+static int split_weight(struct kubernetes *k, const struct view *view, const struct revision *revision, double *out, struct err *err) {
+	const struct value *stable[PODS_MAX];
+	size_t count = 0;
+	double weight = -1;
+	for (size_t i = 0; i < view->pod_count; i++)
+		if (pod_is(view->pods[i], "stable", NULL) && !pod_is_leaving(view->pods[i]) && pod_is_ready(view->pods[i]))
+			stable[count++] = view->pods[i];
+	AUTO_FREE struct http_answer *answers = mem_zero(PODS_MAX, sizeof(*answers));
+	AUTO_FREE struct err *errs = mem_zero(PODS_MAX, sizeof(*errs));
+	int rc = control_all(k, stable, count, "GET", "/admin/split", NULL, answers, errs, err);
+	for (size_t i = 0; i < count; i++) {
+		AUTO_DOCUMENT struct document *split = NULL;
+		struct err unread = {0};
+		struct str to = {0};
+		double one = 0;
+		if (rc == 0 && !errs[i].code && answers[i].status == 200 &&
+			json_read("/admin/split", (struct str) {answers[i].body, answers[i].body_len}, VALUE_LIMITS_CONFIG, &split, &unread) == 0 &&
+			value_opt_str(split->root, "revision", STR(""), &to, &unread) == 0 && str_is(to, revision->name) &&
+			value_opt_double(split->root, "weight", 0, &one, &unread) == 0)
+			weight = weight < 0 || one < weight ? one : weight;
+		else
+			weight = 0;
+		http_answer_clear(&answers[i]);
+	}
+	*out = weight < 0 ? 0 : weight;
+	return rc;
+}
+
+static bool has_other_pods(const struct view *view, const struct revision *revision) {
+	for (size_t i = 0; i < view->pod_count; i++)
+		if (pod_is(view->pods[i], "stable", NULL) && !pod_is(view->pods[i], NULL, revision->name) && !pod_is_leaving(view->pods[i]))
+			return true;
+	return false;
+}
+
+static int look(struct kubernetes *k, struct view *view, const struct revision *revision, bool is_polling, struct observed *out, struct err *err) {
+	const struct value *main = view->main, *canary = view->canary;
+	*out = (struct observed) {0};
+	if (deployment_is(main, revision)) {
+		bool is_complete = deployment_is_complete(main) && !has_other_pods(view, revision) && !deployment_is(canary, revision);
+		out->exists = true;
+		out->desired = deployment_replicas(main);
+		if (fill_replicas(k, view, revision, "stable", is_polling, out, err) != 0)
+			return -1;
+		explain_missing(k, view, main, is_polling, out);
+		out->weight = out->desired == 0 ? 0 : is_complete ? 100 : 50; /* a roll sends each version its share */
+		return 0;
+	}
+	if (deployment_is(canary, revision)) {
+		out->exists = true;
+		out->desired = deployment_replicas(canary);
+		if (fill_replicas(k, view, revision, "canary", is_polling, out, err) != 0)
+			return -1;
+		explain_missing(k, view, canary, is_polling, out);
+		return is_polling ? 0 : split_weight(k, view, revision, &out->weight, err);
+	}
+	/* Old pods of a Deployment that has another template already. */
+	if (fill_replicas(k, view, revision, "stable", is_polling, out, err) != 0)
+		return -1;
+	out->exists = out->count > 0;
+	out->weight = out->count > 0 ? 50 : 0;
+	out->desired = (int64_t) out->count;
+	return 0;
+}
+
+int kubernetes_observe(void *state, const struct revision *revision, struct observed *out, struct err *err) {
+	struct kubernetes *k = state;
+	AUTO_VIEW struct view view = {0};
+	return view_ask(k, &view, err) != 0 ? -1 : look(k, &view, revision, false, out, err);
+}
+
+int kubernetes_poll(void *state, const struct revision *revision, struct observed *out, struct err *err) {
+	struct kubernetes *k = state;
+	AUTO_VIEW struct view view = {0};
+	return view_mirrored(k, &view, err) != 0 ? -1 : look(k, &view, revision, true, out, err);
+}
+
+/* ---- numbers ---- */
+
+static void add_sample(struct kubernetes *k, const struct value *pod, const struct revision *revision, const struct http_answer *answer,
+	struct sample *samples, size_t *count) {
+	struct err err = {0};
+	struct sample sample = {0};
+	char claimed[REVISION_NAME_MAX] = "";
+	struct str name = object_text(pod, "metadata.name");
+	if (*count == TARGET_REPLICAS_MAX || answer->status != 200 ||
+		prometheus_sample((struct str) {answer->body, answer->body_len}, &sample, claimed, &err) != 0)
+		return;
+	bool is_own = strcmp(claimed, revision->name) == 0;
+	sample.at_ms = clock_mono_ms(k->context.clock);
+	if (is_own && pod_is(pod, NULL, revision->name)) {
+		sample.failed_handovers = 0; /* of its own canaries; not its errors */
+		snprintf(sample.replica, sizeof(sample.replica), "%.*s", STR_ARGS(name));
+		samples[(*count)++] = sample;
+		return;
+	}
+	/* What a stable pod failed to hand on belongs to the canary: a sample of its own, so that a restart of either shows. */
+	if (sample.failed_handovers > 0) {
+		struct sample *out = &samples[(*count)++];
+		*out = (struct sample) {.start_s = sample.start_s, .at_ms = sample.at_ms, .failed_handovers = sample.failed_handovers};
+		snprintf(out->replica, sizeof(out->replica), "handover@%.*s", (int) (name.len > 50 ? 50 : name.len), name.ptr);
+	}
+	sample_clear(&sample);
+}
+
+int kubernetes_sample(void *state, const struct revision *revision, struct sample *samples, size_t *count, struct err *err) {
+	struct kubernetes *k = state;
+	AUTO_VIEW struct view view = {0};
+	const struct value *pods[PODS_MAX];
+	size_t n = 0;
+	*count = 0;
+	if (view_mirrored(k, &view, err) != 0)
+		return -1;
+	bool is_canary = deployment_is(view.canary, revision);
+	for (size_t i = 0; i < view.pod_count; i++) {
+		const struct value *pod = view.pods[i];
+		bool is_asked = pod_is(pod, NULL, revision->name) || (is_canary && pod_is(pod, "stable", NULL));
+		if (is_asked && !pod_is_leaving(pod) && str_is(object_text(pod, "status.phase"), "Running"))
+			pods[n++] = pod;
+	}
+	AUTO_FREE struct http_answer *answers = mem_zero(PODS_MAX, sizeof(*answers));
+	AUTO_FREE struct err *errs = mem_zero(PODS_MAX, sizeof(*errs));
+	int rc = control_all(k, pods, n, "GET", "/metrics", NULL, answers, errs, err);
+	for (size_t i = 0; i < n; i++) {
+		if (rc == 0 && !errs[i].code)
+			add_sample(k, pods[i], revision, &answers[i], samples, count);
+		http_answer_clear(&answers[i]);
+	}
+	return rc;
+}

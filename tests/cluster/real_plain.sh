@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# The ground under the other tests of this tier: an image of ours, deployed by hand with kubectl, serves on a real node; and the node gives what those tests rely on.
+. "$(dirname "$0")/lib.sh"
+cluster_service 1s 10 "local: {target: local}"
+in_ns label namespace "$namespace" pod-security.kubernetes.io/enforce=restricted >"$out" 2>&1
+
+push_image "push v1"
+v1=$image
+exits "apply" 0 apply_plain
+exits "the rollout ends" 0 in_ns rollout status deployment/breast-cancer --timeout=60s
+silent "PodSecurity finds nothing" "$err" 'would violate'
+pod=$(pods_of app=breast-cancer | head -1)
+equals "two pods" "$(pods_of app=breast-cancer | wc -l)" 2
+exits "a pod answers through the API server" 0 pod_predict "$pod"
+says "with a prediction" "$out" '"predictions"'
+exits "its metrics too" 0 pod_ask "$pod" /metrics
+says "with counters" "$out" '^mlctl_'
+equals "each pod runs the digest that was pushed" "$(in_ns get pods -l app=breast-cancer -o json | jq -r '.items[].status.containerStatuses[0].imageID' | sort -u)" "$v1"
+
+if address=$(address_of breast-cancer); then
+	exits "the Service answers" 0 curl -sf -m 5 -H 'Content-Type: application/json' -d "$(head -1 traffic.jsonl)" "http://$address/predict"
+	says "with a prediction" "$out" '"predictions"'
+	version v2
+	git commit -qam "gradient boosting"
+	push_image "push v2"
+	if has_wrk; then
+		write_lua
+		load_start "$address"
+		exits "apply v2" 0 apply_plain
+		exits "the rollout to v2 ends" 0 in_ns rollout status deployment/breast-cancer --timeout=60s
+		sleep 2.5 # the old pods' farewell
+		load_stop
+		no_failure "a rolling update"
+	else skip "a rolling update under load" "wrk is not here"; fi
+else skip "the Service answers" "neither its address nor a node port is reached from here"; fi
+
+if is_real_node; then
+	port=$(in_ns get service breast-cancer -o 'jsonpath={.spec.ports[0].nodePort}')
+	exits "the node port answers" 0 curl -sf -m 5 -o /dev/null "http://$CLUSTER_NODE:$port/v2/health/ready"
+	comes_true "metrics of the pods" 60 in_ns top pod "$(pods_of app=breast-cancer | head -1)"
+	killed=$(api_server_pid)
+	kill -KILL "$killed"
+	comes_true "a killed API server comes back" 60 kubectl get --raw /readyz
+	[ "$(api_server_pid)" != "$killed" ] && pass "as another process" || flunk "as another process"
+else skip "the node port, metrics, a killed API server" "not a node of ours"; fi
+finish
