@@ -47,6 +47,8 @@ int json_read(const char *name, struct str text, struct value_limits limits, str
  * file without a value is null. Cost is linear: libyaml's quadratic nesting ends at depth_max plus the 1,024 characters it looks ahead.
  * Only in libmlctl.a, never in the runner. */
 int yaml_read(const char *name, struct str text, struct value_limits limits, struct document **out, struct err *err);
+/* A file of several documents, split by "---": the root is a list of their values, in order; a document without a value is left out. */
+int yaml_read_all(const char *name, struct str text, struct value_limits limits, struct document **out, struct err *err);
 
 /* Reading. A path is "a.b.c" for messages: find does not parse it; value_get takes one member name. */
 const struct value *value_get(const struct value *object, const char *key); /* NULL: no object, or not there */
