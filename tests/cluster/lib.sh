@@ -140,4 +140,19 @@ trust_registry() {
 		printf 'server = "http://%s"\n[host."http://%s"]\n  capabilities = ["pull", "resolve"]\n' "$1" "$1" >"$CLUSTER_RUN/registries/$1/hosts.toml"
 }
 
+# private_registry: another one on this machine, which a real node can reach and which wants a password; sets PRIVATE, its host:port. Debian's, and by plain http.
+PRIVATE_USER=peer PRIVATE_PASSWORD=s3cret:word
+private_registry() {
+	local port
+	is_real_node && command -v htpasswd >/dev/null || return 1
+	port=$(free_port)
+	PRIVATE=$CLUSTER_HOST:$port
+	htpasswd -Bbn -C 4 "$PRIVATE_USER" "$PRIVATE_PASSWORD" >"$home/htpasswd" 2>/dev/null
+	printf 'version: 0.1\nlog: {level: warn, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: "%s"}\nauth: {htpasswd: {realm: test, path: %s}}\n' \
+		"$home/private" "$PRIVATE" "$home/htpasswd" >"$home/private.yml"
+	docker-registry serve "$home/private.yml" >"$home/private.log" 2>&1 &
+	children="$children $!"
+	trust_registry "$PRIVATE" && within 15 curl -s -o /dev/null "http://$PRIVATE/v2/"
+}
+
 new_namespace || { flunk "a namespace for the test"; finish; }
