@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the tests on a Kubernetes share: a namespace of their own that goes with them, a project for this cluster, its users, its pods, its audit log.
 #
 # KUBECONFIG and REGISTRY name the cluster and where images go: set by tests/run, or by whoever runs the tests on a cluster of their own. Of our
@@ -20,6 +21,7 @@ is_simulated() { is_own_cluster && ! is_real_node; }
 
 # new_namespace [WORD]: makes one and works in it from now on. All go at the end; the first is made here. In one whose WORD is "held" simulated pods
 # stay Pending (stages.yaml).
+# shellcheck disable=SC2120
 namespaces='' cluster_wide=''
 new_namespace() {
 	namespace=mlctl-test-$(basename "$0" .sh | tr _ -)${1:+-$1}-$(printf '%04x' $RANDOM)
