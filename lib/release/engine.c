@@ -194,24 +194,32 @@ static int stuck(const struct observed *seen, const struct revision *revision, s
 	return 0;
 }
 
-static int too_late(const struct observed *seen, const struct wait_wish *wish, struct err *err) {
-	size_t ready = 0;
+static bool is_right(const struct replica *replica, const struct revision *revision) {
+	return replica->state == REPLICA_READY && digest_equal(&replica->serving, &revision->image);
+}
+
+static size_t right_count(const struct observed *seen, const struct revision *revision) {
+	size_t right = 0;
+	for (size_t i = 0; i < seen->count; i++)
+		right += is_right(&seen->replicas[i], revision);
+	return right;
+}
+
+static int too_late(const struct observed *seen, const struct wait_wish *wish, bool is_rolling, struct err *err) {
+	size_t ready = right_count(seen, wish->revision);
 	const struct replica *worst = NULL;
-	for (size_t i = 0; i < seen->count; i++) {
-		bool is_right =
-			seen->replicas[i].state == REPLICA_READY && digest_equal(&seen->replicas[i].serving, &wish->revision->image);
-		ready += is_right;
-		if (!is_right)
+	for (size_t i = 0; i < seen->count; i++)
+		if (!is_right(&seen->replicas[i], wish->revision))
 			worst = &seen->replicas[i];
-	}
 	char human[NUM_HUMAN_MAX];
 	int64_t wanted = seen->desired > (int64_t) seen->count ? seen->desired : (int64_t) seen->count;
 	const char *why = !worst			  ? (ready ? "its share of the traffic is not 100 %" : "no replica exists")
 			  : worst->reason[0]		  ? worst->reason
 			  : worst->state == REPLICA_READY ? "it answers with another digest"
 							  : "it is still starting";
-	err_set(err, ERR_TIMEOUT, "%s: %zu/%" PRId64 " replicas ready after %s%s%s: %s", wish->revision->name, ready, wanted,
-		num_human_ms(wish->timeout_ms, human), worst ? "; " : "", worst ? worst->name : "", why);
+	err_set(err, ERR_TIMEOUT, "%s: %zu/%" PRId64 " replicas ready%s %s%s%s: %s", wish->revision->name, ready, wanted,
+		is_rolling && ready ? ", not one more in" : " after", num_human_ms(wish->timeout_ms, human), worst ? "; " : "",
+		worst ? worst->name : "", why);
 	return worst && worst->fix[0] ? err_fix(err, "%s", worst->fix) : -1;
 }
 
@@ -240,7 +248,9 @@ static void tell_waiting(struct run *run, const struct observed *seen, struct wa
 int engine_await(struct run *run, const struct wait_wish *wish, struct observed *out, struct err *err) {
 	const struct release_context *context = run->context;
 	struct waiting said = {0};
-	int64_t began_ms = run_now(run);
+	bool is_rolling = (context->target->caps & TARGET_ROLLING) != 0;
+	int64_t began_ms = run_now(run), moved_ms = began_ms;
+	size_t right_max = 0;
 	for (;;) {
 		if (wish->is_routing && engine_route(run, wish->stable, wish->revision, wish->objects, 100, err) != 0)
 			return -1;
@@ -254,10 +264,14 @@ int engine_await(struct run *run, const struct wait_wish *wish, struct observed 
 		if (wish->is_routing ? plan_is_serving(out, wish->revision) : is_ready(out, wish->revision))
 			return 0;
 		tell_waiting(run, out, &said);
-		int64_t elapsed_ms = run_now(run) - began_ms;
-		if (elapsed_ms >= wish->timeout_ms)
-			return too_late(out, wish, err);
-		if (run_wait(run, cadence_ms(elapsed_ms), err) != 0)
+		size_t right = right_count(out, wish->revision);
+		if (is_rolling && right > right_max) { /* one after the other: each has the time that all have where they start together */
+			right_max = right;
+			moved_ms = run_now(run);
+		}
+		if (run_now(run) - moved_ms >= wish->timeout_ms)
+			return too_late(out, wish, is_rolling, err);
+		if (run_wait(run, cadence_ms(run_now(run) - began_ms), err) != 0)
 			return -1;
 		if (run_signal(run) && !run->is_undoing)
 			return err_set(err, ERR_INTERRUPTED, "interrupted while waiting for %s", wish->revision->name);

@@ -155,7 +155,8 @@ static bool may_take(const struct run *run, const struct lock_wish *wish, const 
 	const struct release_context *context = run->context;
 	if (context->target->is_gone && context->target->is_gone(context->target_state, lock->token))
 		return true;
-	bool is_serving = run->head.candidate.phase >= PHASE_PROMOTE;
+	/* Where both stand side by side a promotion ends in a moment. A roll takes minutes, and can be turned round in the middle of it. */
+	bool is_serving = run->head.candidate.phase >= (context->target->caps & TARGET_ROLLING ? PHASE_SMOKE : PHASE_PROMOTE);
 	return wish->is_preempting && strcmp(lock->verb, "deploy") == 0 && !is_serving;
 }
 

@@ -55,10 +55,23 @@ static int take_away(struct run *run, struct err *err) {
 	return seen.exists && seen.weight > 0 ? engine_route(run, NULL, subject, run->subject.objects, 0, err) : 0;
 }
 
+/* Who must act now needs to know why it can't go back; why it was to go back comes first where that is known. */
+static void tell_failure(struct run *run, const struct err *err) {
+	AUTO_FREE char *first = mem_text(run->cause);
+	if (first[0])
+		snprintf(run->cause, sizeof(run->cause), "%.240s; and going back failed: %.240s", first, err->message);
+	else
+		run_cause(run, err);
+	if (err->fix[0])
+		snprintf(run->fix, sizeof(run->fix), "%s", err->fix);
+}
+
 static enum event rollback_failed(struct run *run, struct err *err) {
-	run_cause(run, err);
-	if (err->code == ERR_LOCKED)
+	if (err->code == ERR_LOCKED) {
+		run_cause(run, err);
 		return EVENT_LOST;
+	}
+	tell_failure(run, err);
 	run->outcome = OUTCOME_ROLLBACK_FAILED;
 	run_tell(run, "rollback", "FAILED: %s", err->message);
 	return EVENT_BAD;
@@ -116,25 +129,32 @@ enum event effect_undo(struct run *run) {
 	return EVENT_DONE;
 }
 
-/* Interrupted: six seconds for weight 0, a word in the head and the lock. A rollback's own candidate keeps what it has. */
+/* Interrupted: six seconds for weight 0, a word in the head and the lock. Beyond the canary there is no weight to take back: what was begun of the
+ * switch stays, or rolls on by itself. A rollback's own candidate keeps what it has. */
 enum event effect_park(struct run *run) {
 	struct err err = {0};
 	struct revision good;
 	head_entry_revision(&run->head.good, &good);
 	run_park(run);
 	run->outcome = OUTCOME_INTERRUPTED;
-	bool is_stopping = run->head.good.n && !run->subject.is_same && !run->subject.again && run->head.candidate.phase >= PHASE_BAKE;
-	if (is_stopping && engine_route(run, &good, &run->subject.revision, run->subject.objects, 0, &err) == 0)
-		run->head.candidate.weight = 0;
+	struct head_candidate *candidate = &run->head.candidate;
+	bool is_baking = candidate->phase == PHASE_BAKE;
+	bool is_stopping = run->head.good.n && !run->subject.is_same && !run->subject.again && candidate->phase >= PHASE_BAKE;
+	if (is_stopping && engine_route(run, &good, &run->subject.revision, run->subject.objects, 0, &err) == 0 && is_baking)
+		candidate->weight = 0;
 	else if (err.code == ERR_LOCKED)
 		return effect_lost(run);
 	err_clear(&err);
-	run->head.candidate.is_interrupted = true;
+	candidate->is_interrupted = true;
 	run->head.lock = (struct head_lock){0};
 	if (head_save(run, &err) == 0)
 		run->is_holding = false; /* else the lease ends by itself, and the head still says where to go on */
-	run_tell(run, "interrupted", "r%" PRId64 " is kept at weight %g; the next deploy goes on, rollback undoes it", run->subject.entry.n,
-		run->head.candidate.weight);
+	if (candidate->phase <= PHASE_BAKE)
+		run_tell(run, "interrupted", "r%" PRId64 " is kept at weight %g; the next deploy goes on, rollback undoes it",
+			run->subject.entry.n, candidate->weight);
+	else
+		run_tell(run, "interrupted", "r%" PRId64 " is on its way to all of the traffic; the next deploy goes on, rollback undoes it",
+			run->subject.entry.n);
 	return EVENT_DONE;
 }
 

@@ -5,6 +5,7 @@
 # address of node ports) are set too; what needs one of them skips without it.
 PATH=${PEERS_BIN:-$("$(dirname "${BASH_SOURCE[0]}")/../peers/deps.sh" path)}:$PATH # kubectl; asked before the home is another
 . "$(dirname "${BASH_SOURCE[0]}")/../local/lib.sh"
+. "$ROOT/tests/cluster/audit.sh"
 if [ -z "${KUBECONFIG:-}" ] || [ -z "${REGISTRY:-}" ]; then
 	skip "$(basename "$0" .sh)" "no cluster: type make test-cluster, or name yours with KUBECONFIG and REGISTRY"
 	finish
@@ -122,17 +123,6 @@ pod_ask() { kubectl get --raw "/api/v1/namespaces/$namespace/pods/$1:${3:-8080}/
 pod_predict() {
 	[ -n "${2:-}" ] || head -1 traffic.jsonl >"$home/request"
 	kubectl create --raw "/api/v1/namespaces/$namespace/pods/$1:8080/proxy/predict" -f "${2:-$home/request}"
-}
-
-# audit_mark, then audit_writes: what was written since, a line each: user, verb, resource, name. What only asks (reviews, dry runs) and what the cluster's own
-# members do is no write. has_audit: there is such a log.
-has_audit() { [ -n "${AUDIT_LOG:-}" ]; }
-audit_mark() { audit_from=$(wc -l <"$AUDIT_LOG"); }
-audit_since() { tail -n +$((audit_from + 1)) "$AUDIT_LOG"; }
-audit_writes() {
-	audit_since | jq -r 'select((.verb | IN("create", "update", "patch", "delete", "deletecollection")) and (.requestURI | contains("dryRun=All") | not) and
-		((.objectRef.apiGroup // "") | IN("authorization.k8s.io", "authentication.k8s.io") | not)) |
-		"\(.user.username) \(.verb) \(.objectRef.resource // .requestURI)\(if .objectRef.subresource then "/" + .objectRef.subresource else "" end) \(.objectRef.name // "")"'
 }
 
 # kubeconfig_of SERVICEACCOUNT FILE [DURATION]: a kubeconfig that knows this cluster as that account of this namespace, and nothing of ours.

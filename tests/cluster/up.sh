@@ -57,30 +57,31 @@ missing=$(what_is_missing "$run/probe")
 rm -rf "$run/probe"
 [ -z "$missing" ] || cannot "the kernel does not give $missing"
 
-# A number of its own: its addresses are routed nowhere yet, and the link's name is free. Making the link is the claim.
+# A number of its own for addresses and names: pods 198.18.N, services 198.19.N, the link to this machine 198.19.(100+N). That block is set aside
+# for tests of networks, so no company's network or VPN uses it. It must be routed nowhere yet, and the link's name be free: making it is the claim.
 is_unrouted() { ! ip -4 route show table all to match "$1" | grep -qvE '^(default|unreachable)' && [ -z "$(ip -4 route show table all to root "$1/24")" ]; }
 number=
 for n in $(seq 1 30); do
-	if is_unrouted "10.244.$n.1" && is_unrouted "10.96.$n.1" && is_unrouted "10.245.$n.1" && ip link add "mlctl$n" type veth peer name "mlctl${n}n" 2>/dev/null; then
+	if is_unrouted "198.18.$n.1" && is_unrouted "198.19.$n.1" && is_unrouted "198.19.$((n + 100)).1" && ip link add "mlctl$n" type veth peer name "mlctl${n}n" 2>/dev/null; then
 		number=$n
 		break
 	fi
 done
-[ -n "$number" ] || cannot "no addresses are free: 10.244.N.0/24, 10.96.N.0/24 and 10.245.N.0/30 for an N from 1 to 30"
+[ -n "$number" ] || cannot "no addresses are free: 198.18.N.0/24 for an N from 1 to 30"
 mkdir -p "$run"/{pki,log,keep,etcd,registry,containerd,kubelet,pods,sysctl,cni/net.d,cni/addresses}
 chmod 700 "$run/pki"
-node_ip=10.244.$number.1
-link_host=10.245.$number.1
+node_ip=198.18.$number.1
+link_host=198.19.$((number + 100)).1
 # What node.sh and down.sh have to know.
 cat >"$run/node.env" <<END
 number=$number cgroup_version=$cgroup_version group=mlctl-test$number
-link=mlctl$number link_peer=mlctl${number}n link_host=$link_host link_node=10.245.$number.2
-node=node$number node_ip=$node_ip pods=10.244.$number.0/24 services=10.96.$number.0/24
+link=mlctl$number link_peer=mlctl${number}n link_host=$link_host link_node=198.19.$((number + 100)).2
+node=node$number node_ip=$node_ip pods=198.18.$number.0/24 services=198.19.$number.0/24
 END
 . "$run/node.env"
 
 server=https://$node_ip:6443
-make_identities "$server" "IP:127.0.0.1,IP:$node_ip,IP:$link_node,IP:10.96.$number.1,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local" &&
+make_identities "$server" "IP:127.0.0.1,IP:$node_ip,IP:$link_node,IP:198.19.$number.1,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local" &&
 	certificate api-to-kubelet /O=system:masters/CN=api-to-kubelet && certificate kubelet "/O=system:nodes/CN=system:node:$node" &&
 	certificate kubelet-server "/O=system:nodes/CN=system:node:$node" serverAuth "IP:$node_ip,DNS:$node" &&
 	certificate proxy /CN=system:kube-proxy && certificate member "/O=system:masters/O=mlctl-test:cluster/CN=member" || { say "no certificates"; exit 1; }

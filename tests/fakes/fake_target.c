@@ -23,6 +23,7 @@ static void world_sleep(void *self, int64_t ms) {
 void fake_world_init(struct fake_world *world) {
 	*world = (struct fake_world){
 		.mono_ms = 1000000, .wall_s = 1795262400, .random = 88172645463325252ULL, .front = -1, .canary = -1, .rps = 20};
+	world->main.revision = world->side.revision = world->known_good = world->known_candidate = -1;
 	world->clock = (struct clock){world_mono, world_wall, world_sleep, world};
 	world->traffic_ms = world->mono_ms;
 }
@@ -72,11 +73,25 @@ static const struct fake_model *model_of(const struct fake_world *world, const s
 	return &plain;
 }
 
-static int index_of(const struct fake_world *world, const struct revision *revision) {
+const struct fake_model *fake_model_of(const struct fake_world *world, int revision) {
+	return model_of(world, revision >= 0 ? &world->revisions[revision].revision.image : &(struct digest){0});
+}
+
+int fake_index_of(const struct fake_world *world, const struct revision *revision) {
 	for (size_t i = 0; revision && i < world->revision_count; i++)
 		if (strcmp(world->revisions[i].revision.name, revision->name) == 0)
 			return (int) i;
 	return -1;
+}
+
+int fake_index_for(struct fake_world *world, const struct revision *revision) {
+	int i = fake_index_of(world, revision);
+	if (i >= 0)
+		return i;
+	if (world->revision_count == FAKE_REVISIONS_MAX)
+		abort();
+	world->revisions[world->revision_count] = (struct fake_revision){.revision = *revision};
+	return (int) world->revision_count++;
 }
 
 struct fake_revision *fake_find(struct fake_world *world, const struct digest *image) {
@@ -106,6 +121,14 @@ double fake_canary_weight(struct fake_world *world) {
 	return world->canary >= 0 ? world->weight : 0;
 }
 
+/* Which revisions get the traffic that is not the canary's, and how much of it each. */
+static double share_of(const struct fake_world *world, int revision) {
+	if (!world->is_rolling)
+		return revision == world->front ? 1 : 0;
+	size_t all = rolling_ready(world, -1);
+	return all ? (double) rolling_ready(world, revision) / (double) all : 0;
+}
+
 static void serve(struct fake_world *world, struct fake_revision *revision, double requests) {
 	const struct fake_model *model = model_of(world, &revision->revision.image);
 	revision->owed += requests;
@@ -120,10 +143,14 @@ static void serve(struct fake_world *world, struct fake_revision *revision, doub
 static void flow(struct fake_world *world) {
 	double seconds = (double) (world->mono_ms - world->traffic_ms) / 1000, weight = fake_canary_weight(world);
 	world->traffic_ms = world->mono_ms;
-	if (world->front < 0)
-		return;
-	serve(world, &world->revisions[world->front], seconds * world->rps * (100 - weight) / 100);
-	if (world->canary < 0)
+	double all = 0;
+	for (size_t i = 0; i < world->revision_count; i++) {
+		double share = share_of(world, (int) i);
+		all += share;
+		if (share > 0)
+			serve(world, &world->revisions[i], seconds * world->rps * share * (100 - weight) / 100);
+	}
+	if (all <= 0 || world->canary < 0)
 		return;
 	world->exposed += seconds * world->rps * weight / 100;
 	serve(world, &world->revisions[world->canary], seconds * world->rps * weight / 100);
@@ -132,22 +159,47 @@ static void flow(struct fake_world *world) {
 /* In small steps, so that a weight that falls back stops its share in time. */
 void fake_advance(struct fake_world *world, int64_t ms) {
 	while (ms > 0) {
-		int64_t step = ms > 500 ? 500 : ms;
+		int64_t step_max = world->is_rolling && rolling_is_moving(world) ? 100 : 500, step = ms > step_max ? step_max : ms;
 		world->mono_ms += step;
 		world->wall_rest_ms += step;
 		world->wall_s += world->wall_rest_ms / 1000;
 		world->wall_rest_ms %= 1000;
 		flow(world);
+		rolling_move(world);
 		ms -= step;
 	}
 }
 
 struct digest fake_serving(struct fake_world *world) {
-	return world->front >= 0 ? world->revisions[world->front].revision.image : (struct digest){0};
+	struct digest found = {0};
+	for (size_t i = 0; i < world->revision_count; i++) {
+		const struct digest *image = &world->revisions[i].revision.image;
+		if (share_of(world, (int) i) <= 0 || (found.text[0] && digest_equal(&found, image)))
+			continue;
+		if (found.text[0])
+			return (struct digest){.text = "mixed"};
+		found = *image;
+	}
+	return found;
+}
+
+bool fake_serves_only(const struct fake_world *world, const struct digest *allowed, size_t count) {
+	for (size_t i = 0; i < world->revision_count; i++) {
+		bool is_allowed = share_of(world, (int) i) <= 0 || world->revisions[i].is_foreign;
+		for (size_t k = 0; k < count; k++)
+			is_allowed = is_allowed || strcmp(allowed[k].text, world->revisions[i].revision.image.text) == 0;
+		if (!is_allowed)
+			return false;
+	}
+	return true;
 }
 
 /* Traffic must always be on something that is there. */
 static void watch_traffic(struct fake_world *world) {
+	if (world->is_rolling) {
+		rolling_watch(world);
+		return;
+	}
 	if (world->front >= 0 && !world->revisions[world->front].exists)
 		fake_violate(world, "traffic on %s, which is gone", world->revisions[world->front].revision.name);
 	if (world->front >= 0 && !ready_count(world, &world->revisions[world->front]))
@@ -326,7 +378,7 @@ static int client_step(struct http *http, int64_t until_ms, struct http_event *e
 void fake_client_init(struct fake_client *client, struct fake_world *world, int id) {
 	*client = (struct fake_client){.world = world, .id = id, .http = {.step = client_step, .clock = &world->clock}};
 	snprintf(client->actor, sizeof(client->actor), "tester-%d", id);
-	client->context = (struct release_context){.target = &fake_target,
+	client->context = (struct release_context){.target = world->is_rolling ? &fake_rolling_target : &fake_target,
 		.target_state = client,
 		.http = &client->http,
 		.clock = &world->clock,
@@ -376,7 +428,12 @@ static int fake_observe(void *state, const struct revision *revision, struct obs
 	if (enter(client, &fault, err) != 0)
 		return -1;
 	*out = (struct observed){0};
-	int i = index_of(world, revision);
+	int i = fake_index_of(world, revision);
+	if (world->is_rolling) {
+		rolling_move(world);
+		rolling_observe(world, i, out);
+		return leave(client, fault, 0, err);
+	}
 	if (i < 0 || !world->revisions[i].exists)
 		return leave(client, fault, 0, err);
 	const struct fake_revision *found = &world->revisions[i];
@@ -419,12 +476,11 @@ static int fake_stage(void *state, int64_t fence, const struct revision *revisio
 		return -1;
 	if (!objects)
 		return err_set(err, ERR_INVALID, "no objects to stage %s from", revision->name);
-	int i = index_of(world, revision);
-	if (i < 0) {
-		if (world->revision_count == FAKE_REVISIONS_MAX)
-			abort();
-		i = (int) world->revision_count++;
-		world->revisions[i] = (struct fake_revision){.revision = *revision};
+	int i = fake_index_for(world, revision);
+	if (world->is_rolling) {
+		rolling_stage(world, i);
+		world->writes++;
+		return leave(client, fault, 0, err);
 	}
 	struct fake_revision *found = &world->revisions[i];
 	if (!found->exists) {
@@ -440,13 +496,21 @@ static int fake_stage(void *state, int64_t fence, const struct revision *revisio
 static int fake_route(void *state, int64_t fence, const struct revision *stable, const struct revision *revision,
 	const struct value *objects, double weight, int64_t ttl_s, struct err *err) {
 	struct fake_client *client = state;
-	(void) objects;
 	struct fake_world *world = client->world;
 	enum fake_fault fault;
-	if (enter(client, &fault, err) != 0 || check_fence(world, fence, err) != 0)
+	int64_t full = 2;
+	if (enter(client, &fault, err) != 0 || check_fence(world, fence, err) != 0 ||
+		value_opt_int(objects, "replicas", 2, &full, err) != 0)
 		return -1;
 	flow(world);
-	int to = index_of(world, revision), from = index_of(world, stable);
+	if (world->is_rolling) {
+		world->weight_until_ms = world->mono_ms + ttl_s * 1000;
+		if (rolling_route(world, stable, fake_index_for(world, revision), objects, weight, full, err) != 0)
+			return -1;
+		world->writes++;
+		return leave(client, fault, 0, err);
+	}
+	int to = fake_index_of(world, revision), from = fake_index_of(world, stable);
 	if (weight >= 100) {
 		if (to < 0 || !world->revisions[to].exists)
 			return err_set(err, ERR_NOT_FOUND, "%s is not there", revision->name);
@@ -477,18 +541,18 @@ static int fake_retire(void *state, int64_t fence, const struct revision *revisi
 	enum fake_fault fault;
 	if (enter(client, &fault, err) != 0 || check_fence(world, fence, err) != 0)
 		return -1;
-	int i = index_of(world, revision);
+	int i = fake_index_of(world, revision);
 	fake_canary_weight(world);
-	if (i >= 0 && (i == world->front || i == world->canary))
-		return err_set(err, ERR_CONFLICT, "%s gets traffic", revision->name);
+	if (world->is_rolling ? rolling_retire(world, i, err) != 0 : i >= 0 && (i == world->front || i == world->canary))
+		return err->code ? -1 : err_set(err, ERR_CONFLICT, "%s gets traffic", revision->name);
 	struct head head;
 	struct err unread = {0};
 	if (head_parse(world->head, world->head_len, &head, &unread) == 0 && head_entry_is(&head.good, revision))
 		fake_violate(world, "%s was retired, and it is what the head calls good", revision->name);
 	if (i >= 0) {
-		world->revisions[i].exists = false;
 		world->revisions[i].is_kept = is_kept;
 		world->revisions[i].desired = 0;
+		world->revisions[i].exists = world->is_rolling && world->revisions[i].exists;
 	}
 	world->writes++;
 	watch_traffic(world);
@@ -502,6 +566,7 @@ static int fake_destroy(void *state, int64_t fence, struct err *err) {
 	if (enter(client, &fault, err) != 0 || (world->head_len && fence != INT64_MAX && check_fence(world, fence, err) != 0))
 		return -1;
 	world->front = world->canary = -1;
+	world->main = world->side = (struct fake_deployment){.revision = -1};
 	for (size_t i = 0; i < world->revision_count; i++)
 		world->revisions[i].exists = false;
 	for (size_t i = 0; i < FAKE_KEPT_MAX; i++) {
@@ -558,8 +623,8 @@ static bool fake_is_gone(void *state, const char *token) {
 /* A new head is looked at as it arrives: the lock may be taken only when it is free, expired or pre-empted; `good` must serve right now. */
 static void watch_head(struct fake_world *world, const struct head *old, const struct head *new) {
 	bool is_other = new->lock.fence &&strcmp(new->lock.token, old->lock.token) != 0;
-	bool is_preempted =
-		strcmp(new->lock.verb, "rollback") == 0 && strcmp(old->lock.verb, "deploy") == 0 && old->candidate.phase < PHASE_PROMOTE;
+	bool is_preempted = strcmp(new->lock.verb, "rollback") == 0 && strcmp(old->lock.verb, "deploy") == 0 &&
+			    old->candidate.phase < (world->is_rolling ? PHASE_SMOKE : PHASE_PROMOTE);
 	for (size_t i = 0; i < world->holder_count; i++)
 		is_preempted = is_preempted || (world->holders[i].is_gone && strcmp(world->holders[i].token, old->lock.token) == 0);
 	if (old->lock.fence && is_other && !is_preempted && world->mono_ms - world->lock_touched_ms < old->lock.ttl_s * 1000)
@@ -573,9 +638,18 @@ static void watch_head(struct fake_world *world, const struct head *old, const s
 		return;
 	struct revision good;
 	head_entry_revision(&new->good, &good);
-	int i = index_of(world, &good);
-	if (i < 0 || i != world->front || ready_count(world, &world->revisions[i]) < world->revisions[i].full)
+	int i = fake_index_of(world, &good);
+	bool is_whole = world->is_rolling && i >= 0 && rolling_is_whole(world, i);
+	if (!is_whole && (i < 0 || i != world->front || ready_count(world, &world->revisions[i]) < world->revisions[i].full))
 		fake_violate(world, "r%lld was called good, and it does not serve", (long long) new->good.n);
+}
+
+static int index_of_entry(struct fake_world *world, const struct head_entry *entry) {
+	struct revision revision;
+	if (!entry->n || !entry->image.text[0]) /* the intent to destroy names no revision */
+		return -1;
+	head_entry_revision(entry, &revision);
+	return fake_index_for(world, &revision);
 }
 
 static int fake_head_put(void *state, const char *bytes, size_t len, const char *version, char new_version[64], struct err *err) {
@@ -599,6 +673,8 @@ static int fake_head_put(void *state, const char *bytes, size_t len, const char 
 		world->lock_touched_ms = world->mono_ms;
 	memcpy(world->head, bytes, len);
 	world->head_len = len;
+	world->known_good = index_of_entry(world, &new.good);
+	world->known_candidate = index_of_entry(world, &new.candidate.is);
 	snprintf(new_version, 64, "%lld", (long long) ++world->head_version);
 	world->writes++;
 	return leave(client, fault, 0, err);
@@ -641,9 +717,9 @@ static int fake_keep_get(void *state, int64_t release, char **text, struct err *
 	return err_set(err, ERR_NOT_FOUND, "r%lld is not kept", (long long) release);
 }
 
-static void fill_sample(
-	struct fake_world *world, const struct fake_revision *revision, enum fake_metrics mode, size_t k, struct sample *out) {
-	double share = 1.0 / (double) revision->desired, n = floor(revision->requests * share);
+static void fill_sample(struct fake_world *world, const struct fake_revision *revision, enum fake_metrics mode, size_t k, size_t count,
+	struct sample *out) {
+	double share = 1.0 / (double) count, n = floor(revision->requests * share);
 	*out = (struct sample){.start_s = 1,
 		.at_ms = world->mono_ms,
 		.requests = n,
@@ -683,13 +759,40 @@ static int fake_sample(void *state, const struct revision *revision, struct samp
 	if (fault == FAULT_LOST || fault == FAULT_LATE || fault == FAULT_KILL_AFTER)
 		return leave(client, fault, 0, err);
 	flow(world);
-	int i = index_of(world, revision);
+	int i = fake_index_of(world, revision);
 	enum fake_metrics mode = model_of(world, &revision->image)->metrics;
 	if (i < 0 || !world->revisions[i].exists || mode == METRICS_MISSING)
 		return 0;
-	for (size_t k = 0; k < (size_t) world->revisions[i].desired; k++)
-		fill_sample(world, &world->revisions[i], mode, k, &samples[(*count)++]);
+	struct observed seen = {.count = (size_t) world->revisions[i].desired};
+	if (world->is_rolling)
+		rolling_observe(world, i, &seen);
+	for (size_t k = 0; k < seen.count; k++) {
+		fill_sample(world, &world->revisions[i], mode, k, seen.count, &samples[*count]);
+		if (world->is_rolling && mode != METRICS_FOREIGN)
+			memcpy(samples[*count].replica, seen.replicas[k].name, sizeof(samples[*count].replica));
+		(*count)++;
+	}
 	return 0;
+}
+
+/* Behind a front door each request meets another pod. */
+static int any_pod(struct fake_world *world) {
+	size_t ready = rolling_ready(world, -1), at = ready ? (size_t) (fake_random(world) * (double) ready) : 0;
+	for (size_t i = 0; i < world->main.count; i++)
+		if (rolling_is_ready(world, &world->main.pods[i]) && at-- == 0)
+			return world->main.pods[i].revision;
+	return -1;
+}
+
+static bool is_listening(struct fake_world *world, int i) {
+	struct observed seen = {0};
+	if (!world->is_rolling)
+		return world->revisions[i].exists && ready_count(world, &world->revisions[i]);
+	rolling_observe(world, i, &seen);
+	for (size_t k = 0; k < seen.count; k++)
+		if (seen.replicas[k].state == REPLICA_READY)
+			return true;
+	return false;
 }
 
 /* One golden example: rows [[1]] are labelled 1. */
@@ -703,8 +806,8 @@ static int fake_call(
 		return -1;
 	if (fault == FAULT_LOST || fault == FAULT_LATE || fault == FAULT_KILL_AFTER)
 		return leave(client, fault, 0, err);
-	int i = revision ? index_of(world, revision) : world->front;
-	if (i < 0 || !world->revisions[i].exists || !ready_count(world, &world->revisions[i]))
+	int i = revision ? fake_index_of(world, revision) : world->is_rolling ? any_pod(world) : world->front;
+	if (i < 0 || !is_listening(world, i))
 		return err_set(err, ERR_NETWORK, "nobody listens");
 	const struct fake_model *model = model_of(world, &world->revisions[i].revision.image);
 	double errors = world->revisions[i].errors;
@@ -740,25 +843,25 @@ static int fake_address(void *state, char out[256], struct err *err) {
 	return 0;
 }
 
-const struct target fake_target = {
-	.name = "fake",
-	.caps = TARGET_SPLIT | TARGET_HOT,
-	.check = fake_check,
-	.observe = fake_observe,
-	.stage = fake_stage,
-	.poll = fake_observe,
-	.route = fake_route,
-	.retire = fake_retire,
-	.destroy = fake_destroy,
-	.head_get = fake_head_get,
-	.head_put = fake_head_put,
-	.hold = fake_hold,
-	.is_gone = fake_is_gone,
-	.keep_put = fake_keep_put,
-	.keep_get = fake_keep_get,
-	.sample = fake_sample,
-	.call = fake_call,
-	.logs = fake_logs,
-	.events = fake_events,
-	.address = fake_address,
-};
+#define FAKE_VERBS \
+	.check = fake_check, \
+	.observe = fake_observe, \
+	.stage = fake_stage, \
+	.poll = fake_observe, \
+	.route = fake_route, \
+	.retire = fake_retire, \
+	.destroy = fake_destroy, \
+	.head_get = fake_head_get, \
+	.head_put = fake_head_put, \
+	.hold = fake_hold, \
+	.is_gone = fake_is_gone, \
+	.keep_put = fake_keep_put, \
+	.keep_get = fake_keep_get, \
+	.sample = fake_sample, \
+	.call = fake_call, \
+	.logs = fake_logs, \
+	.events = fake_events, \
+	.address = fake_address
+
+const struct target fake_target = {.name = "fake", .caps = TARGET_SPLIT | TARGET_HOT, FAKE_VERBS};
+const struct target fake_rolling_target = {.name = "fake-rolling", .caps = TARGET_SPLIT | TARGET_HOT | TARGET_ROLLING, FAKE_VERBS};

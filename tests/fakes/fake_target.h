@@ -26,9 +26,25 @@ struct fake_model { /* how an image behaves */
 struct fake_revision {
 	struct revision revision;
 	bool exists, is_kept, has_served;
+	bool is_foreign; /* put there by hand: the head need not know it */
 	int64_t desired, full;
 	int64_t started_ms[TARGET_REPLICAS_MAX];
 	double requests, errors, slow, owed; /* since start; owed: a fraction of a request */
+};
+
+/* A world of is_rolling has one Deployment in its place: route(100) changes its template, and the world itself then brings up one new pod at a
+ * time and takes an old one away for each that is ready; beside it, at most one canary. */
+#define FAKE_PODS_MAX 8
+struct fake_pod {
+	int revision;
+	int64_t started_ms;
+};
+struct fake_deployment {
+	bool exists, had_ready;
+	int revision; /* of its template */
+	int64_t desired;
+	size_t count;
+	struct fake_pod pods[FAKE_PODS_MAX];
 };
 
 struct fake_world {
@@ -39,7 +55,11 @@ struct fake_world {
 	size_t model_count;
 	struct fake_revision revisions[FAKE_REVISIONS_MAX];
 	size_t revision_count;
-	int front, canary; /* indexes, -1: none */
+	int front, canary; /* indexes, -1: none; canary: what the weight goes to */
+	bool is_rolling;
+	struct fake_deployment main, side; /* is_rolling: NAME and NAME-canary */
+	int known_good, known_candidate;   /* what the head names, as indexes; -1: none */
+	bool is_retire_greedy;		   /* a broken twin of the target: retire() takes NAME along */
 	double weight, rps;
 	int64_t weight_until_ms, traffic_ms;
 	double exposed; /* requests that reached a canary */
@@ -107,13 +127,31 @@ struct digest fake_digest(char letter);
 void fake_client_init(struct fake_client *client, struct fake_world *world, int id);
 void fake_advance(struct fake_world *world, int64_t ms);
 void fake_violate(struct fake_world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* The image that gets the traffic that is not the canary's; empty when none does. */
+/* The image that gets the traffic that is not the canary's; empty when none does, the text "mixed" when several do. */
 struct digest fake_serving(struct fake_world *world);
+/* Is all of that traffic on these? Texts of digests; any may be empty. */
+bool fake_serves_only(const struct fake_world *world, const struct digest *allowed, size_t count);
 double fake_canary_weight(struct fake_world *world); /* 0 once it has fallen back */
 struct fake_revision *fake_find(struct fake_world *world, const struct digest *image);
 double fake_random(struct fake_world *world);
 
-extern const struct target fake_target;
+extern const struct target fake_target, fake_rolling_target;
+const struct fake_model *fake_model_of(const struct fake_world *world, int revision);
+int fake_index_of(const struct fake_world *world, const struct revision *revision); /* -1: not known */
+int fake_index_for(struct fake_world *world, const struct revision *revision);	     /* known from now on */
+
+/* What the verbs do in a world that rolls (fake_rolling.c). rolling_move(): the platform at work, until nothing more happens at this moment. */
+void rolling_move(struct fake_world *world);
+bool rolling_is_moving(const struct fake_world *world);
+bool rolling_is_ready(const struct fake_world *world, const struct fake_pod *pod);
+size_t rolling_ready(const struct fake_world *world, int revision); /* pods of NAME; revision -1: of any */
+bool rolling_is_whole(const struct fake_world *world, int revision); /* NAME is at it, every pod there and ready */
+void rolling_observe(struct fake_world *world, int revision, struct observed *out);
+void rolling_stage(struct fake_world *world, int revision);
+int rolling_route(struct fake_world *world, const struct revision *stable, int revision, const struct value *objects, double weight,
+	int64_t full, struct err *err);
+int rolling_retire(struct fake_world *world, int revision, struct err *err);
+void rolling_watch(struct fake_world *world);
 
 /* Turns: each engine runs in a thread of its own and stops before each call; `choose` says who makes the next one among the ready. All
  * waiting: the clock moves to the first that wakes. */

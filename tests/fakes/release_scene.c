@@ -2,6 +2,7 @@
 
 #define GOLDEN "{\"rows\":[[1]],\"predictions\":[{\"label\":1}],\"tolerance\":0.0001}\n"
 #define LOCK_WAIT_MS 60000
+#define READY_TIMEOUT 1000
 #define INTERRUPT_MS_MAX 6000
 
 static struct document *make_objects(void) {
@@ -13,7 +14,7 @@ static struct document *make_objects(void) {
 static struct deploy_request make_request(char letter, const struct value *objects, bool is_canary_none) {
 	struct deploy_request request = {.objects = objects,
 		.golden = GOLDEN,
-		.ready_timeout_ms = 5000,
+		.ready_timeout_ms = READY_TIMEOUT,
 		.canary = {.is_none = is_canary_none,
 			.weight = 10,
 			.for_ms = 1000,
@@ -37,7 +38,7 @@ void scene_act_waiting(struct fake_client *client, const struct scene *scene, co
 		request.lock_wait_ms = lock_wait_ms;
 		ending->rc = release_deploy_with(&client->context, &request, table, &ending->result, &ending->err);
 	} else if (scene->act == ACT_ROLLBACK) {
-		struct rollback_request request = {.ready_timeout_ms = 5000, .lock_wait_ms = lock_wait_ms};
+		struct rollback_request request = {.ready_timeout_ms = READY_TIMEOUT, .lock_wait_ms = lock_wait_ms};
 		ending->rc = release_rollback_with(&client->context, &request, table, &ending->result, &ending->err);
 	} else {
 		ending->rc = release_destroy(&client->context, false, &ending->result, &ending->err);
@@ -52,6 +53,9 @@ void scene_world(struct fake_world *world, const struct scene *scene) {
 	fake_world_init(world);
 	world->rps = 300;
 	world->has_flock = scene->has_flock;
+	world->is_rolling = scene->is_rolling;
+	world->is_retire_greedy = scene->is_retire_greedy;
+	fake_model_add(world, 'Z')->ready_ms = 700;
 	fake_model_add(world, 'X')->error_rate = 0.6;
 	fake_model_add(world, 'S')->is_stuck = true;
 	fake_model_add(world, 'F')->is_failing = true;
@@ -154,23 +158,43 @@ static const char *lie(const struct scene *scene, const struct fake_world *befor
 	return head.candidate.is.n ? "says it is over, and left a candidate" : NULL;
 }
 
+/* Traffic on the old or the new version, whatever happened and whoever works. */
+static const char *misrouted(const struct fake_world *before, struct fake_world *world) {
+	struct head head = scene_head(world);
+	struct digest allowed[] = {head.good.image, head.candidate.is.image, fake_serving((struct fake_world *) before)};
+	if (!head.good.n)
+		return NULL;
+	struct fake_revision *good = fake_find(world, &head.good.image);
+	if (!good || !good->has_served || (!good->exists && !world->is_rolling)) /* what was rolled over exists in what is kept of it */
+		return "good names something that is gone or never served";
+	if (!fake_serving(world).text[0])
+		return "nothing serves";
+	return fake_serves_only(world, allowed, 3) ? NULL : "neither the old nor the new version serves";
+}
+
 const char *scene_problem(const struct scene *scene, const struct fake_world *before, struct fake_world *world,
 	const struct fake_client *client, const struct ending *ending) {
 	if (world->violation_count)
 		return world->violations;
-	struct head head = scene_head(world);
-	struct digest serving = fake_serving(world), was = fake_serving((struct fake_world *) before);
-	if (head.good.n) {
-		struct fake_revision *good = fake_find(world, &head.good.image);
-		if (!good || !good->exists || !good->has_served)
-			return "good names something that is gone or never served";
-		if (!serving.text[0])
-			return "nothing serves";
-		bool is_candidate = head.candidate.is.n && digest_equal(&serving, &head.candidate.is.image);
-		if (!digest_equal(&serving, &head.good.image) && !is_candidate && !digest_equal(&serving, &was))
-			return "neither the old nor the new version serves";
-	}
-	return client->is_dead ? NULL : lie(scene, before, world, client, ending);
+	const char *problem = misrouted(before, world);
+	return problem || client->is_dead ? problem : lie(scene, before, world, client, ending);
+}
+
+const char *scene_drifted(const struct fake_world *before, struct fake_world *world) {
+	if (world->violation_count)
+		return world->violations;
+	return fake_canary_weight(world) > 0 ? "a canary has traffic and nobody watches it" : misrouted(before, world);
+}
+
+const char *scene_left_over(struct fake_world *world) {
+	if (world->violation_count)
+		return world->violations;
+	if (world->head_len)
+		return "the head is left";
+	for (size_t i = 0; i < world->revision_count; i++)
+		if (world->revisions[i].exists)
+			return "a revision is left";
+	return fake_serving(world).text[0] || world->main.exists || world->side.exists ? "something still serves" : NULL;
 }
 
 const char *scene_unserved(struct fake_world *world) {
@@ -198,5 +222,7 @@ const char *scene_unsettled(struct fake_world *world) {
 	for (size_t i = 0; i < world->revision_count; i++)
 		if (world->revisions[i].exists && !digest_equal(&world->revisions[i].revision.image, &head.good.image))
 			return "a revision without traffic is left running";
-	return NULL;
+	if (world->side.exists)
+		return "a canary is left running";
+	return world->main.exists && !head.good.n ? "NAME is left, and there is no good release" : NULL;
 }

@@ -1,4 +1,5 @@
-/* The engine in a fake world: deploys, canaries, undos, rollbacks, as one after another. Faults are test_release_faults.c's. */
+/* The engine in a fake world: deploys, canaries, undos, rollbacks, as one after another, at a target that has versions side by side and at one
+ * that rolls. Faults are test_release_faults.c's and test_release_rolling.c's. */
 #include "fakes/fake_target.h"
 
 #include "release/head.h"
@@ -16,14 +17,23 @@ struct place_ {
 	struct document *objects;
 };
 
-static int set_up(void **state) {
+static int set_up_at(void **state, bool is_rolling) {
 	struct place_ *p = NEW(struct place_);
 	fake_world_init(&p->world);
+	p->world.is_rolling = is_rolling;
 	fake_client_init(&p->client, &p->world, 0);
 	p->objects = document_new("objects");
 	value_add_int(p->objects, value_root_object(p->objects), "replicas", 2);
 	*state = p;
 	return 0;
+}
+
+static int set_up(void **state) {
+	return set_up_at(state, false);
+}
+
+static int set_up_rolling(void **state) {
+	return set_up_at(state, true);
 }
 
 static int tear_down(void **state) {
@@ -220,6 +230,7 @@ static void test_forced_and_drifted(void **state) {
 	struct place_ *p = *state;
 	struct release_result result;
 	struct err err = {0};
+	struct fake_model *model = fake_model_add(&p->world, 'B');
 	deploy(p, 'A');
 	deploy(p, 'B');
 	struct deploy_request request = request_for(p, 'B');
@@ -231,14 +242,14 @@ static void test_forced_and_drifted(void **state) {
 	assert_int_equal(head.previous, 1);
 	/* Somebody took a replica away: the same deploy is no longer "unchanged". */
 	struct digest b = fake_digest('B');
-	fake_find(&p->world, &b)->desired = 1;
+	fake_find(&p->world, &b)->desired = p->world.main.desired = 1;
 	fake_find(&p->world, &b)->full = 2;
 	check(p, deploy(p, 'B'), OUTCOME_UNCHANGED, 3, 'B'); /* one of one is what the platform was told to run */
-	fake_model_add(&p->world, 'B')->is_lying = true;
+	model->is_lying = true;
 	result = deploy(p, 'B');
 	assert_int_equal(result.outcome, OUTCOME_FAILED);
 	assert_string_equal(fake_serving(&p->world).text, b.text); /* what is good is never taken away */
-	p->world.models[p->world.model_count - 1].is_lying = false;
+	model->is_lying = false;
 	check(p, deploy(p, 'B'), OUTCOME_UNCHANGED, 3, 'B');
 }
 
@@ -280,7 +291,10 @@ static void test_head_spoiled(void **state) {
 }
 
 int main(void) {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define CASE(name)                                                                                                                         \
+	cmocka_unit_test_setup_teardown(name, set_up, tear_down), {                                                                        \
+		#name " where it rolls", name, set_up_rolling, tear_down, NULL                                                             \
+	}
 	const struct CMUnitTest tests[] = {
 		CASE(test_first),
 		CASE(test_canary_and_unchanged),

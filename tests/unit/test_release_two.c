@@ -31,6 +31,8 @@ static const struct pair pairs[] = {
 	{"deploy and rollback", "AB", {.act = ACT_DEPLOY, .image = 'C'}, {.act = ACT_ROLLBACK}},
 	{"two rollbacks", "AB", {.act = ACT_ROLLBACK}, {.act = ACT_ROLLBACK}},
 	{"rollback and deploy", "AB", {.act = ACT_ROLLBACK}, {.act = ACT_DEPLOY, .image = 'C'}},
+	{"a slow deploy and a rollback", "AB", {.act = ACT_DEPLOY, .image = 'Z', .is_canary_none = true}, {.act = ACT_ROLLBACK}},
+	{"a slow deploy and another", "A", {.act = ACT_DEPLOY, .image = 'Z', .is_canary_none = true}, {.act = ACT_DEPLOY, .image = 'C'}},
 	{"deploy and destroy", "A", {.act = ACT_DEPLOY, .image = 'B'}, {.act = ACT_DESTROY}},
 };
 #define PAIRS (sizeof(pairs) / sizeof(pairs[0]))
@@ -88,6 +90,7 @@ struct twin {
 	bool is_lock_blind, is_fence_ignored;
 	bool has_flock;
 	bool is_fence_highest; /* no broken one: a target that only knows the highest fence so far */
+	bool is_rolling;       /* nor this */
 };
 
 /* Plays a pair once; the first problem, or NULL. *calls: how many the first one made. */
@@ -138,7 +141,7 @@ static const char *play(const struct pair *pair, const struct fake_world *before
 
 static int64_t play_all(const struct pair *pair, struct twin twin, bool is_quiet, int64_t *runs) {
 	struct fake_world before;
-	struct scene scene = {.name = pair->name, .before = pair->before};
+	struct scene scene = {.name = pair->name, .before = pair->before, .is_rolling = twin.is_rolling};
 	int64_t problems = 0, calls = INT64_MAX;
 	scene_world(&before, &scene);
 	if (before.violation_count)
@@ -167,34 +170,39 @@ static void test_pair(void **state) {
 	const struct pair *pair = *state;
 	int64_t runs = 0, problems = play_all(pair, (struct twin){0}, false, &runs);
 	problems += play_all(pair, (struct twin){.is_fence_highest = true, .has_flock = true}, false, &runs);
+	problems += play_all(pair, (struct twin){.is_rolling = true}, false, &runs);
 	print_message("# %s: %lld interleavings, %lld problems\n", pair->name, (long long) runs, (long long) problems);
 	assert_int_equal(problems, 0);
 }
 
 static void test_twins(void **state) {
 	(void) state;
-	const struct twin twins[] = {{.is_lock_blind = true}, {.is_fence_ignored = true}};
-	for (size_t t = 0; t < 2; t++) {
+	const struct twin twins[] = {{.is_lock_blind = true},
+		{.is_fence_ignored = true},
+		{.is_lock_blind = true, .is_rolling = true},
+		{.is_fence_ignored = true, .is_rolling = true}};
+	for (size_t t = 0; t < sizeof(twins) / sizeof(twins[0]); t++) {
 		int64_t problems = 0, runs = 0;
 		for (size_t i = 0; i < PAIRS && !problems; i++)
 			problems += play_all(&pairs[i], twins[t], true, &runs);
-		print_message("# twin \"%s ignored\": caught after %lld runs\n", t ? "fence" : "lock", (long long) runs);
+		print_message("# twin \"%s ignored\"%s: caught after %lld runs\n", twins[t].is_lock_blind ? "lock" : "fence",
+			twins[t].is_rolling ? " at a target that rolls" : "", (long long) runs);
 		assert_true(problems > 0);
 	}
 }
 
 /* A rollback typed while r3 was on its way ends on r2 whether it came before r3 was good (undone) or after (gone back from). */
-static void test_rollback_means_away(void **state) {
-	(void) state;
+static void check_rollback_means_away(bool is_rolling) {
 	struct fake_world before;
-	struct scene scene = {.name = "away", .before = "AB"};
+	struct scene scene = {.name = "away", .before = "AB", .is_rolling = is_rolling};
 	int undone = 0, runs = 0;
 	scene_world(&before, &scene);
-	int64_t calls = 200;
+	int64_t calls = 300;
 	for (int64_t at = 12; at < calls; at++) {
 		struct fake_world world;
 		struct fake_client clients[2];
-		struct player players[2] = {{.scene = {.act = ACT_DEPLOY, .image = 'C'}}, {.scene = {.act = ACT_ROLLBACK}}};
+		struct player players[2] = {
+			{.scene = {.act = ACT_DEPLOY, .image = is_rolling ? 'Z' : 'C'}}, {.scene = {.act = ACT_ROLLBACK}}};
 		struct fake_job jobs[2];
 		scene_copy(&world, &before);
 		for (int i = 0; i < 2; i++) {
@@ -214,17 +222,24 @@ static void test_rollback_means_away(void **state) {
 		fake_world_clear(&world);
 	}
 	fake_world_clear(&before);
-	print_message("# %d rollbacks during a deploy: %d took the lock from it\n", runs, undone);
-	assert_true(undone > 0 && undone < runs);
+	print_message("# %d rollbacks during a deploy%s: %d took the lock from it\n", runs, is_rolling ? " that rolls" : "", undone);
+	assert_true(undone > (is_rolling ? runs / 2 : 0) && undone < runs);
+}
+
+static void test_rollback_means_away(void **state) {
+	(void) state;
+	check_rollback_means_away(false);
+	check_rollback_means_away(true); /* half way through a roll too */
 }
 
 #define CROWD 50
 
 static void test_crowd(void **state) {
 	(void) state;
-	for (int is_waiting = 0; is_waiting < 2; is_waiting++) {
+	for (int round = 0; round < 4; round++) {
+		bool is_waiting = round % 2, is_rolling = round >= 2;
 		struct fake_world before, *world = NEW(struct fake_world);
-		struct scene scene = {.name = "crowd", .before = "A"};
+		struct scene scene = {.name = "crowd", .before = "A", .is_rolling = is_rolling};
 		struct fake_client *clients = mem_zero(CROWD, sizeof(*clients));
 		struct player *players = mem_zero(CROWD, sizeof(*players));
 		struct fake_job *jobs = mem_zero(CROWD, sizeof(*jobs));
@@ -243,8 +258,8 @@ static void test_crowd(void **state) {
 			assert_int_equal(players[i].ending.rc, 0);
 			ends[players[i].ending.result.outcome]++;
 		}
-		print_message("# %d deploys at once, %s: %d done, %d unchanged, %d locked out (exit 7)\n", CROWD,
-			is_waiting ? "waiting for the lock" : "not waiting", ends[OUTCOME_DONE], ends[OUTCOME_UNCHANGED],
+		print_message("# %d deploys at once%s, %s: %d done, %d unchanged, %d locked out (exit 7)\n", CROWD,
+			is_rolling ? " that roll" : "", is_waiting ? "waiting for the lock" : "not waiting", ends[OUTCOME_DONE], ends[OUTCOME_UNCHANGED],
 			ends[OUTCOME_LOCKED]);
 		assert_string_equal(world->violations, "");
 		assert_int_equal(ends[OUTCOME_DONE] + ends[OUTCOME_UNCHANGED] + ends[OUTCOME_LOCKED], CROWD);
