@@ -200,7 +200,7 @@ static int render_run(struct cli *cli, const void *raw, const char *const *args,
 	struct rendered r CLEANUP(rendered_clear) = {.document = document_new("objects"), .s = &s};
 	struct revision revision = {0};
 	struct build *build = NULL;
-	if (session_open(&s, cli, NULL, opts->env, NEED_PROJECT, err) != 0)
+	if (session_open(&s, cli, &(struct where){.env = opts->env}, NEED_PROJECT, err) != 0)
 		return -1;
 	int rc = opts->image ? take_image(&s, opts->image, &revision, err) : session_build(&s, false, &build, err);
 	if (rc == 0) {

@@ -1,7 +1,7 @@
 #include "project/project.h"
 
 #include "os/fs.h"
-#include "project/kubernetes.h"
+#include "project/cluster.h"
 #include "project/names.h"
 #include "project/overlay.h"
 #include "project/table.h"
@@ -220,7 +220,7 @@ static int check_together(struct settings *s, struct err *err) {
 		err_set(err, ERR_CONFIG, "scale.max: %lld is below scale.min, %lld", (long long) s->scale.max, (long long) s->scale.min);
 		return refuse(s, "scale.max", err);
 	}
-	if (strcmp(s->target, "local") == 0 ? check_local(s, err) != 0 : kubernetes_check(s, err) != 0)
+	if (strcmp(s->target, "local") == 0 ? check_local(s, err) != 0 : cluster_check(s, err) != 0)
 		return -1;
 	const struct settings_canary *canary = &s->rollout.canary;
 	if (canary->is_on && canary->for_ms > canary->max_ms) {

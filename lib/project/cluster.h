@@ -4,4 +4,4 @@
 #include "project/project.h"
 
 /* ERR_CONFIG with the place of the key. */
-int kubernetes_check(const struct settings *settings, struct err *err);
+int cluster_check(const struct settings *settings, struct err *err);

@@ -1,4 +1,4 @@
-#include "project/kubernetes.h"
+#include "project/cluster.h"
 
 /* At the first of the two paths that the file has. */
 static int refuse(const struct settings *s, const char *path, const char *or_path, struct err *err) {
@@ -99,7 +99,7 @@ static int check_account(const struct settings *s, struct err *err) {
 	return refuse(s, "serviceAccount.annotations", NULL, err);
 }
 
-int kubernetes_check(const struct settings *s, struct err *err) {
+int cluster_check(const struct settings *s, struct err *err) {
 	if (value_find(s->document->root, "scale.cpu") && s->scale.max == s->scale.min) {
 		err_set(err, ERR_CONFIG, "scale.cpu: without a scale.max above scale.min nothing scales: set max, or leave cpu out");
 		err_fix(err, "scale.max: %lld", (long long) s->scale.min * 2);
