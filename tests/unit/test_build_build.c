@@ -178,6 +178,13 @@ static void list_layer(const struct blob *blob, size_t piece, struct buf *out) {
 
 /* ---- tests ---- */
 
+static size_t files_in(const struct buf *list) {
+	size_t count = 0;
+	for (const char *c = list->ptr; (c = strstr(c, " 644 ")) != NULL; c++)
+		count++;
+	return count;
+}
+
 static void layers_hold_what_they_should(void **state) {
 	(void) state;
 	AUTO_FOLDER char *folder = project_new(
@@ -435,13 +442,43 @@ static void an_interrupt_is_heeded(void **state) {
 	assert_int_equal(err.code, ERR_INTERRUPTED);
 }
 
-static void many_large_files_share_a_layer(void **state) {
+static void many_large_files_share_layers(void **state) {
 	(void) state;
 	AUTO_FOLDER char *folder = project_new("mkdir m; mv model.onnx m; sed -i s/model.onnx/m/ mlctl.yaml\n"
 					       "for i in $(seq 10 75); do truncate -s $((4194304 + i % 70)) m/f$i; done");
 	AUTO_BUILD struct build *b = build(&(struct call){.folder = folder});
-	assert_int_equal(b->image.layer_count, 1 + 64 + 1);
-	assert_string_equal(b->image.layers[65].title, "4 files"); /* the two smallest, the model, the golden examples */
+	assert_int_equal(b->image.layer_count, 1 + 64 + 2);
+	AUTO_BUF struct buf list = BUF(4096);
+	for (size_t i = 65; i < 67; i++)
+		list_layer(&b->image.layers[i], 100000, &list);
+	assert_int_equal(files_in(&list), 4); /* the two smallest, the model, the golden examples */
+}
+
+/* Nine megabytes in 300 files: two layers, and what one file does shows in one of them. */
+static void small_files_share_layers(void **state) {
+	(void) state;
+	AUTO_FOLDER char *folder = project_new("mkdir m; mv model.onnx m; sed -i s/model.onnx/m/ mlctl.yaml\n"
+					       "head -c 9000000 /dev/zero | split -b 30000 - m/f");
+	static const char *const changes[] = {"true", "echo x >>m/faa", "echo new >m/new"};
+	struct digest before[3] = {{{0}}};
+	for (size_t i = 0; i < 3; i++) {
+		scratch_sh(folder, changes[i]);
+		AUTO_BUILD struct build *b = build(&(struct call){.folder = folder});
+		assert_int_equal(b->image.layer_count, 3);
+		AUTO_BUF struct buf list = BUF((size_t) 64 * 1024);
+		size_t changed = 0;
+		for (size_t k = 0; k < 3; k++) {
+			const struct blob *layer = &b->image.layers[k];
+			if (k > 0) {
+				assert_true(layer->size > 4000000);
+				list_layer(layer, 100000, &list);
+			}
+			changed += !digest_equal(&layer->digest, &before[k]);
+			before[k] = layer->digest;
+		}
+		assert_int_equal(files_in(&list), i == 2 ? 303 : 302);
+		assert_int_equal(changed, i == 0 ? 3 : 1);
+	}
 }
 
 static void other_outputs(void **state) {
@@ -502,7 +539,8 @@ int main(int argc, char **argv) {
 		cmocka_unit_test(the_self_test_runs_once),
 		cmocka_unit_test(the_self_test_refuses),
 		cmocka_unit_test(an_interrupt_is_heeded),
-		cmocka_unit_test(many_large_files_share_a_layer),
+		cmocka_unit_test(many_large_files_share_layers),
+		cmocka_unit_test(small_files_share_layers),
 		cmocka_unit_test(other_outputs),
 		cmocka_unit_test(a_base_image_comes_first),
 	};
