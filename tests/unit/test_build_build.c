@@ -1,6 +1,7 @@
 /* Whole builds of small projects. The runner is this test program itself: started as `mlctl-runner check` it says what the files beside the
  * model tell it to say, and counts how often it was asked. */
 #include "build/build.h"
+#include "build/plan.h"
 #include "data/tar.h"
 #include "project/project.h"
 #include "scratch.h"
@@ -346,6 +347,33 @@ static void a_file_that_changes_is_named(void **state) {
 	scratch_sh(folder, "rm golden.jsonl; echo other >golden.jsonl");
 	assert_int_equal(blob_read(&b->image.layers[2], 0, block, sizeof(block), &got, &err), -1);
 	assert_non_null(strstr(err.message, "golden.jsonl"));
+	err_clear(&err);
+	scratch_sh(folder, "rm golden.jsonl; mkfifo golden.jsonl"); /* opened without waiting for a writer */
+	assert_int_equal(blob_read(&b->image.layers[2], 0, block, sizeof(block), &got, &err), -1);
+	assert_non_null(strstr(err.message, "golden.jsonl: changed"));
+}
+
+/* The runner's layer is remembered under the digest that was counted when mlctl was built, and under no other. */
+static void a_known_runner_is_not_hashed(void **state) {
+	(void) state;
+	AUTO_FOLDER char *folder = scratch_new();
+	AUTO_FREE char *path = fs_join(folder, "hashes");
+	AUTO_CACHE struct cache *cache = cache_open_file(path);
+	static const struct {
+		const char *runner, *digest;
+		size_t same_as;
+	} plans[] = {{"one", "aa", 0}, {"two", "aa", 0} /* the word of who built it is taken */, {"two", "bb", 2}, {"one", "", 0}, {"two", "", 2}};
+	struct digest seen[5];
+	for (size_t i = 0; i < 5; i++) {
+		struct err err = {0};
+		AUTO_PLAN struct plan *plan = NULL;
+		struct plan_options options = {
+			.runner = str_of(plans[i].runner), .runner_digest = str_of(plans[i].digest), .cache = cache, .clock = &clock_system};
+		assert_int_equal(plan_new(&options, &plan, &err), 0);
+		seen[i] = plan_blob(plan, 0).digest;
+		assert_string_equal(seen[i].text, seen[plans[i].same_as].text);
+	}
+	assert_string_not_equal(seen[0].text, seen[2].text);
 }
 
 static void what_is_refused(void **state) {
@@ -534,6 +562,7 @@ int main(int argc, char **argv) {
 		cmocka_unit_test(commits_are_annotations_of_the_index),
 		cmocka_unit_test(unchanged_costs_no_read),
 		cmocka_unit_test(a_file_that_changes_is_named),
+		cmocka_unit_test(a_known_runner_is_not_hashed),
 		cmocka_unit_test(what_is_refused),
 		cmocka_unit_test(external_data_comes_along),
 		cmocka_unit_test(the_self_test_runs_once),
