@@ -65,6 +65,9 @@ int value_opt_double(const struct value *v, const char *path, double fallback, d
 int value_opt_bool(const struct value *v, const char *path, bool fallback, bool *out, struct err *err);
 const struct value *value_find(const struct value *v, const char *path); /* NULL when any step is missing */
 bool value_equal(const struct value *a, const struct value *b);          /* order of members does not matter */
+/* What differs, added to the array `changes` of `document`: {"path": "a.b[0]", "from": .., "to": ..} each, `from` or `to` left out where there is
+ * nothing on that side. Lists are compared place by place. Either tree may be NULL. */
+void value_diff(struct document *document, struct value *changes, const struct value *from, const struct value *to);
 
 /* Building; texts are copied into the document's arena. add_* append to an array (key NULL) or an object and return the new node. */
 struct value *value_root_object(struct document *document);
