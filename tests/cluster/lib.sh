@@ -138,7 +138,7 @@ kubeconfig_of() {
 # from there by plain http from now on.
 api_server_pid() { pgrep -f "^kube-apiserver .*$CLUSTER_RUN/"; }
 trust_registry() {
-	mkdir -p "$CLUSTER_RUN/registries/$1" &&
+	[ -d "$CLUSTER_RUN/registries" ] && mkdir -p "$CLUSTER_RUN/registries/$1" &&
 		printf 'server = "http://%s"\n[host."http://%s"]\n  capabilities = ["pull", "resolve"]\n' "$1" "$1" >"$CLUSTER_RUN/registries/$1/hosts.toml"
 }
 
