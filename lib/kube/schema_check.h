@@ -89,6 +89,7 @@ struct schema_check {
 	const struct schema_root *kind; /* NULL: not one that we know */
 	int minor;			/* the cluster's; 29 for 1.29 */
 	bool is_version_given, is_secret;
+	bool is_at_key;                 /* the next problem's place is that of the node's key */
 	char path[KUBE_PATH_MAX];
 	size_t path_len;
 	struct kube_problem first;	/* the first error of this check, kept or not */

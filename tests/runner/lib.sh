@@ -65,7 +65,7 @@ stop() {
 code() { curl -s -o "$WORK/out" -w '%{http_code}' --max-time 10 "$@"; }
 # metric PORT NAME{label}: the value; the labels that say whose it is, behind the series' own, are left out.
 metric() {
-	curl -s --max-time 10 "http://127.0.0.1:$1/metrics" | sed -E 's/[,{]model="[^}]*"(,|\})/}/; s/^([a-z_]+)\}/\1/' | awk -v name="$2" 'index($0, name " ") == 1 {print $2}'
+	curl -s --max-time 10 "http://127.0.0.1:$1/metrics" | sed -E 's/[,{]mlctl_service="[^}]*"(,|\})/}/; s/^([a-z_]+)\}/\1/' | awk -v name="$2" 'index($0, name " ") == 1 {print $2}'
 }
 # raw PORT TEXT: sends the bytes (printf escapes), says it is done, prints what comes back until the server closes.
 raw() {
