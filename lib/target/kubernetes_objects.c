@@ -151,21 +151,26 @@ static int finish_object(struct rendering *r, const struct overlay_file *file, s
 	return add_labels(r, file, pod ? need_object(r, pod, "metadata") : NULL, labels);
 }
 
-/* What a project's own templates make is held against the published schemas before a cluster sees it. mlctl's own are, by its tests. */
-static int check_schema(struct rendering *r, const struct overlay_file *file, const struct value *object) {
+/* What a project's own templates make is held against the published schemas before a cluster sees it. mlctl's own are, by its tests. `first`: of the
+ * object's origins, which tell the file of a path. */
+static int check_schema(struct rendering *r, const struct overlay_file *file, const struct value *object, size_t first) {
 	struct kube_problem problem = {0};
 	struct kube_problems problems = {.items = &problem, .max = 1};
 	struct err found = {0};
 	if (kube_schema_check(object, NULL, &problems, &found) == 0)
 		return 0;
-	struct value at = {.at = problem.at};
-	const struct value *node = NULL;
-	for (size_t i = 0; i < r->origins->count && !node; i++)
-		if (r->origins->items[i].place.line == problem.at.line && r->origins->items[i].place.column == problem.at.column)
-			node = r->origins->items[i].node;
+	const char *name = file->shown;
+	size_t len = strlen(problem.path);
+	for (size_t i = first; i < r->origins->count; i++) {
+		const struct tmpl_origin *one = &r->origins->items[i];
+		if (*one->file && strncmp(one->path, problem.path, len) == 0 && (!one->path[len] || strchr(".[", one->path[len]))) {
+			name = one->file;
+			break;
+		}
+	}
 	*r->err = found;
 	*r->err->at = '\0';
-	return fail_at(r, file, node ? node : problem.at.line ? &at : object);
+	return problem.at.line ? err_at(r->err, "%s:%d:%d", name, problem.at.line, problem.at.column) : err_at(r->err, "%s", name);
 }
 
 static const char *keep(const struct rendering *r, const char *text) {
@@ -210,7 +215,7 @@ static int render_file(struct rendering *r, const struct overlay_file *file) {
 		return err_set(r->err, ERR_LIMIT, "more than %d objects", LIST_MAX);
 	int rc = finish_object(r, file, r->list->last);
 	if (rc == 0 && r->has_own)
-		rc = check_schema(r, file, object);
+		rc = check_schema(r, file, object, before);
 	for (size_t i = before; i < r->origins->count; i++)
 		name_origin(r, &r->origins->items[i], index);
 	return rc;

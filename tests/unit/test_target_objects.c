@@ -418,7 +418,7 @@ static void refuse_template(const char *path, const char *text, enum err_code co
 /* What the cluster would refuse is told before, with the template's line. */
 static void test_overlay_schema(void **state) {
 	(void) state;
-	refuse_template("kubernetes/x.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndta: {a: b}\n", ERR_INVALID, HERE "x.yaml:4:6", "data");
+	refuse_template("kubernetes/x.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndta: {a: b}\n", ERR_INVALID, HERE "x.yaml:4:6", "dta");
 	refuse_template("kubernetes/x.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata:\n  a: 1\n", ERR_INVALID, HERE "x.yaml:5:6", "data.a");
 	refuse_template("payload/native.yaml", "name: runner\nimage: x\nimagePullPolicy: Sometimes\n", ERR_INVALID, ".mlctl/templates/payload/native.yaml:3:18", "imagePullPolicy");
 }
