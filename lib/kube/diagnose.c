@@ -8,6 +8,7 @@
 #define TRIAL_S_MAX 60 /* how long a second life is watched, at most */
 #define TERMINATING_LATE_S 30
 #define INIT_SLOW_S 10
+#define SETTLE_LONG_S 30
 #define FLIPS_MIN 3
 
 static bool is_init(const struct value *pod, struct str name) {
@@ -144,17 +145,22 @@ static void look_at_leaving(struct diagnose_case *c) {
 		diagnose_fix(c, "kubectl -n %.*s delete pod %.*s --grace-period=0 --force", STR_ARGS(c->space), STR_ARGS(c->name));
 }
 
-/* A pod that is over is replaced; the same end three times in a row is no accident. */
-static int64_t evictions(const struct diagnose_case *c) {
+/* A pod that is over is replaced; the same end three times in a row is no accident. The ended pods tell, or their events when they are gone
+ * already. */
+static int64_t ends_alike(const struct diagnose_case *c, struct str reason) {
 	struct str owner = diagnose_str(value_at(value_find(c->object, "metadata.ownerReferences"), 0), "name");
-	int64_t count = 0;
+	int64_t events = 0, pods = 0;
 	value_each(event, c->world->events) {
 		struct str name = diagnose_str(event, "involvedObject.name");
 		bool is_kin = owner.len && name.len > owner.len && memcmp(name.ptr, owner.ptr, owner.len) == 0;
-		if (is_kin && str_is(diagnose_str(event, "reason"), "Evicted"))
-			count++;
+		events += is_kin && str_equal(diagnose_str(event, "reason"), reason);
 	}
-	return count;
+	value_each(pod, c->world->pods) {
+		struct str of = diagnose_str(value_at(value_find(pod, "metadata.ownerReferences"), 0), "name");
+		pods += owner.len && str_equal(of, owner) && str_is(diagnose_str(pod, "status.phase"), "Failed") &&
+			str_equal(diagnose_str(pod, "status.reason"), reason);
+	}
+	return events > pods ? events : pods;
 }
 
 static void look_at_end(struct diagnose_case *c) {
@@ -162,12 +168,16 @@ static void look_at_end(struct diagnose_case *c) {
 		   message = diagnose_quote(diagnose_str(c->object, "status.message"), 220);
 	struct str node = diagnose_str(c->object, "spec.nodeName");
 	const char *settings = diagnose_settings(c);
-	int64_t n = evictions(c);
+	int64_t n = ends_alike(c, reason);
+	enum diagnosis_state by_repeats = n >= DIAGNOSIS_REPEATS ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING;
 	if (str_is(reason, "Evicted")) {
 		bool is_disk = diagnose_has(message, "ephemeral"), is_memory = diagnose_has(message, "memory");
-		if (diagnose_say(c, n >= DIAGNOSIS_REPEATS ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING, "evicted",
-			    "evicted from node %.*s%s: %.*s", STR_ARGS(node), n > 1 ? " again" : "", STR_ARGS(message))) {
-			if (is_disk && diagnose_has(message, "limit"))
+		if (diagnose_say(c, by_repeats, "evicted", "evicted from node %.*s%s: %.*s", STR_ARGS(node), n > 1 ? " again" : "",
+			    STR_ARGS(message))) {
+			if (diagnose_has(message, "emptydir"))
+				diagnose_fix(c, "it writes more than the sizeLimit of that emptyDir: a higher one in "
+						".mlctl/templates/deployment.yaml");
+			else if (is_disk && diagnose_has(message, "limit"))
 				diagnose_fix(c, "it writes more than its ephemeral-storage limit: a higher one, or a volume, in "
 						".mlctl/templates/deployment.yaml");
 			else
@@ -192,8 +202,8 @@ static void look_at_end(struct diagnose_case *c) {
 			c, DIAGNOSIS_WAITING, "node_gone", "node %.*s went away or shut down: %.*s", STR_ARGS(node), STR_ARGS(message));
 	} else if (str_starts(reason, "OutOf") || str_is(reason, "UnexpectedAdmissionError") || str_is(reason, "NodeAffinity") ||
 		   str_is(reason, "NodePorts")) {
-		if (diagnose_say(c, DIAGNOSIS_FAILING, "node_refused", "node %.*s refuses it (%.*s): %.*s", STR_ARGS(node),
-			    STR_ARGS(reason), STR_ARGS(message)))
+		if (diagnose_say(c, by_repeats, "node_refused", "node %.*s refuses it (%.*s): %.*s", STR_ARGS(node), STR_ARGS(reason),
+			    STR_ARGS(message)))
 			diagnose_fix(c, "kubectl describe node %.*s", STR_ARGS(node));
 	} else {
 		look_at_containers(c);
@@ -294,6 +304,35 @@ static void look_at_fight(struct diagnose_case *c) {
 			STR_ARGS(c->space), STR_ARGS(c->name));
 }
 
+/* What a Deployment waits for by its own settings. */
+static void look_at_waits(struct diagnose_case *c) {
+	int64_t wanted = diagnose_int(c->object, "spec.replicas", 1), ready = diagnose_int(c->object, "status.readyReplicas", 0);
+	int64_t available = diagnose_int(c->object, "status.availableReplicas", 0),
+		settle_s = diagnose_int(c->object, "spec.minReadySeconds", 0);
+	if (wanted == 0 && diagnose_say(c, DIAGNOSIS_WAITING, "scaled_to_zero",
+				   "Deployment %.*s is scaled to 0 pods, and an autoscaler leaves that alone", STR_ARGS(c->name)))
+		diagnose_fix(c, "kubectl -n %.*s scale deployment/%.*s --replicas=1", STR_ARGS(c->space), STR_ARGS(c->name));
+	if (ready >= wanted && available < wanted && settle_s >= SETTLE_LONG_S &&
+		diagnose_say(c, DIAGNOSIS_WAITING, "min_ready_seconds",
+			"all %lld pods are ready; each counts only after minReadySeconds %lld", (long long) ready, (long long) settle_s))
+		diagnose_fix(c, "a lower minReadySeconds in .mlctl/templates/deployment.yaml");
+	if (!str_is(diagnose_str(c->object, "spec.strategy.type"), "Recreate") ||
+		diagnose_int(newest_set(c->world), "status.replicas", 1) > 0)
+		return;
+	value_each(pod, c->world->pods) {
+		const struct value *finalizer = value_at(value_find(pod, "metadata.finalizers"), 0);
+		struct str held = finalizer && finalizer->kind == VALUE_STRING ? diagnose_quote(finalizer->text, 100) : STR("");
+		int64_t late_s = diagnose_age(c, diagnose_time(pod, "metadata.deletionTimestamp"));
+		if (late_s >= INIT_SLOW_S &&
+			diagnose_say(c, DIAGNOSIS_WAITING, "terminating",
+				"the old pod %.*s should have been gone %lld s ago%s%.*s; strategy Recreate waits for it",
+				STR_ARGS(diagnose_str(pod, "metadata.name")), (long long) late_s, held.len ? ", held by finalizer " : "",
+				STR_ARGS(held)))
+			diagnose_fix(c, "kubectl -n %.*s describe pod %.*s   (who removes the finalizer?), or strategy RollingUpdate",
+				STR_ARGS(c->space), STR_ARGS(diagnose_str(pod, "metadata.name")));
+	}
+}
+
 static void look_at_refusals(struct diagnose_case *c) {
 	const struct value *set = newest_set(c->world), *failure = diagnose_condition(set, "ReplicaFailure");
 	if (!set)
@@ -334,6 +373,7 @@ void diagnose_deployment(const struct diagnose_world *world, const struct value 
 			STR_ARGS(diagnose_quote(diagnose_str(progress, "message"), DIAGNOSE_QUOTE))))
 		diagnose_fix(&c, "kubectl -n %.*s get pods,events", STR_ARGS(c.space));
 	look_at_fight(&c);
+	look_at_waits(&c);
 	if (observed < generation && diagnose_age(&c, diagnose_time(deployment, "metadata.creationTimestamp")) >= 10)
 		diagnose_say(&c, DIAGNOSIS_WAITING, "controller_behind",
 			"the cluster's deployment controller has not seen the last change (generation %lld, seen %lld)",

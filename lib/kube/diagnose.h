@@ -20,8 +20,9 @@ enum diagnosis_state {
 
 #define DIAGNOSIS_REPEATS 3	    /* crash loop, out of memory, probe: stuck after so many */
 #define DIAGNOSIS_SECRET_GRACE_S 30 /* a Secret that is there (or of which nothing is known) may be seen by the node a moment late */
-#define DIAGNOSIS_MISSING_GRACE_S 8 /* what is known not to be there, since its lack first showed: whoever makes it may be a moment late   \
-				     */
+#define DIAGNOSIS_MISSING_GRACE_S                                                                                                          \
+	8 /* what is known not to be there, since its lack first showed: whoever makes it may be a moment late                             \
+	   */
 
 struct diagnosis {
 	enum diagnosis_state state;

@@ -174,6 +174,8 @@ static const struct told {
 } told[] = {
 	{"wrong_architecture", "exec format error", "build the image for the node's architecture (kubectl get nodes -L kubernetes.io/arch)",
 		true},
+	{"gpu_memory", "cuda out of memory|cuda error: out of memory|cudaerrormemoryallocation|cuda_error_out_of_memory|hip out of memory",
+		"a GPU with more memory, or a smaller batch", false},
 	{"out_of_memory", "memoryerror|std::bad_alloc|cannot allocate memory|outofmemoryerror|out of memory|javascript heap", "", false},
 	{"port_in_use", "address already in use|eaddrinuse", "two containers of the pod listen on one port: serve.port", false},
 	{"port_privileged", "bind: permission denied|bind to port|binding to port", "serve.port: 8080", false},

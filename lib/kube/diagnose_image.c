@@ -26,6 +26,8 @@ static const struct kind {
 		"x509:|certificate|http response to https client|first record does not look like a tls handshake|tls: |ssl_error|remote "
 		"error: tls|unknown authority",
 		"the node does not trust the registry's TLS", "tls", HOPELESS_AT_ONCE},
+	{"pull_secret_invalid", "invalid character|cannot unmarshal|unexpected end of json|illegal base64|dockerconfigjson",
+		"a Secret of imagePullSecrets holds no readable .dockerconfigjson", "login", HOPELESS_AT_ONCE},
 	{"registry_dns", "no such host|name or service not known|name does not resolve", "the node can't resolve the registry's name",
 		"name", HOPELESS_TWICE},
 	{"registry_dns", "server misbehaving|temporary failure in name resolution|tcp: lookup ",
@@ -52,7 +54,7 @@ static const struct kind {
 	{"image_invalid_name", "invalid reference format|couldn't parse image|failed to parse image|must be lowercase|invalid image name",
 		"this is no image's name", "image", HOPELESS_AT_ONCE},
 	{"image_not_found",
-		"manifest unknown|name unknown|repository name not known|not found|404|no such image|does not "
+		"manifest unknown|name unknown|repository name not known|not found| 404|no such image|does not "
 		"exist|name_unknown|manifest_unknown",
 		"the registry has no such image", "push", HOPELESS_AT_ONCE},
 	{"image_broken",
@@ -60,7 +62,8 @@ static const struct kind {
 		"digest|failed to extract|error "
 		"unpacking|failed to unpack|archive/tar|gzip: |schema 1|schema version|invalid checksum|filesystem layer verification",
 		"the image can't be unpacked", "push", DIAGNOSIS_REPEATS},
-	{"image_signature", "signature|policy", "the node's policy wants a signature that the image has not", "sign", HOPELESS_AT_ONCE},
+	{"image_signature", "signature|source image rejected", "the node's policy wants a signature that the image has not", "sign",
+		HOPELESS_AT_ONCE},
 };
 
 /* The message without whatever is a path, a reference or a URL: a repository may be called "denied/404". */
@@ -177,6 +180,9 @@ static void fix(struct diagnose_case *c, const struct kind *kind, struct str ima
 		diagnose_fix(c, "%s: image: HOST/NAME in lower case, with one tag or digest", diagnose_settings(c));
 	else if (strcmp(kind->fix, "secret") == 0 && !secret.len)
 		diagnose_fix(c, "%s: imagePullSecrets: [NAME]   (an account has a higher limit), or a mirror", diagnose_settings(c));
+	else if (strcmp(kind->fix, "login") == 0)
+		diagnose_fix(c, "kubectl -n %.*s create secret docker-registry %.*s --docker-server=%.*s ...   (after deleting it)",
+			STR_ARGS(c->space), STR_ARGS(secret), STR_ARGS(registry));
 	else if (strcmp(kind->fix, "disk") == 0)
 		diagnose_fix(c, "free the node's disk: kubectl describe node %.*s", STR_ARGS(diagnose_str(c->object, "spec.nodeName")));
 	else if (strcmp(kind->fix, "tls") == 0)

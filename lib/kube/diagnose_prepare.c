@@ -119,6 +119,16 @@ void diagnose_prepare(struct diagnose_case *c) {
 		diagnose_say(c, DIAGNOSIS_WAITING, "image_pulling", "node %.*s has been pulling for %lld s: %.*s",
 			STR_ARGS(diagnose_str(c->object, "spec.nodeName")), (long long) diagnose_age(c, event.last_s),
 			STR_ARGS(diagnose_quote(event.message, DIAGNOSE_QUOTE)));
+	value_each(spec, value_find(c->object, "spec.containers")) {
+		const struct diagnose_wanted started = {.reasons = "Started", .container = diagnose_str(spec, "name")};
+		if (value_find(spec, "lifecycle.postStart") && diagnose_event_find(c, &started, &event) &&
+			diagnose_age(c, event.last_s) >= SLOW_S &&
+			diagnose_say(c, DIAGNOSIS_WAITING, "hook_running",
+				"container %.*s: its postStart hook has been running for %lld s, and the container counts as started only "
+				"after it",
+				STR_ARGS(diagnose_str(spec, "name")), (long long) diagnose_age(c, event.last_s)))
+			diagnose_fix(c, "a lifecycle.postStart of container %.*s that ends", STR_ARGS(diagnose_str(spec, "name")));
+	}
 	int64_t waiting_s = diagnose_age(c, diagnose_time(c->object, "status.startTime"));
 	if (waiting_s >= DIAGNOSIS_SECRET_GRACE_S)
 		diagnose_say(c, DIAGNOSIS_WAITING, "container_creating",

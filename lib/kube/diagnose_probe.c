@@ -255,6 +255,12 @@ void diagnose_probe(struct diagnose_case *c, const struct value *spec, const str
 		say(c, &f, spec, judge(c, &f, spec, running_s), 0);
 		return;
 	}
+	int64_t delay_s = diagnose_int(value_get(spec, spec_names[kind]), "initialDelaySeconds", 0);
+	if (running_s >= LOADED_S && running_s <= delay_s &&
+		diagnose_say(c, DIAGNOSIS_WAITING, "probe_delay",
+			"container %.*s: runs for %lld s; its %s probe begins after initialDelaySeconds %lld", STR_ARGS(container),
+			(long long) running_s, kind_names[kind], (long long) delay_s))
+		diagnose_fix(c, "a lower initialDelaySeconds of the %sProbe in .mlctl/templates/deployment.yaml", kind_names[kind]);
 	if (running_s >= SLOW_START_S && value_get(spec, spec_names[kind]))
 		diagnose_say(c, DIAGNOSIS_WAITING, "not_ready",
 			"container %.*s: runs for %lld s and is not ready; its %s probe has not said why", STR_ARGS(container),

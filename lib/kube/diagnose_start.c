@@ -249,10 +249,14 @@ void diagnose_start(struct diagnose_case *c, const struct value *spec, const str
 	bool is_passing = diagnose_has(message, "timed out|deadline exceeded|reserve container name|have not yet been read|host ip "
 						"unknown|sync secret cache|sync configmap "
 						"cache|not registered|context canceled");
-	diagnose_say(c,
-		is_passing			? DIAGNOSIS_WAITING
-		: failures >= DIAGNOSIS_REPEATS ? DIAGNOSIS_STUCK
-						: DIAGNOSIS_FAILING,
-		is_passing ? "node_busy" : "container_start", "container %.*s: can't start (%.*s): %.*s", STR_ARGS(container),
-		STR_ARGS(reason), STR_ARGS(detail));
+	struct diagnose_event event;
+	const struct diagnose_wanted failed = {.reasons = "Failed|FailedCreatePodContainer", .container = container};
+	bool is_lasting = diagnose_event_find(c, &failed, &event) && event.count >= DIAGNOSIS_REPEATS &&
+			  diagnose_age(c, event.first_s) >= DIAGNOSIS_SECRET_GRACE_S;
+	enum diagnosis_state state = is_passing					   ? DIAGNOSIS_WAITING
+				     : is_lasting || failures >= DIAGNOSIS_REPEATS ? DIAGNOSIS_STUCK
+										   : DIAGNOSIS_FAILING;
+	if (diagnose_say(c, state, is_passing ? "node_busy" : "container_start", "container %.*s: can't start (%.*s): %.*s",
+		    STR_ARGS(container), STR_ARGS(reason), STR_ARGS(detail)))
+		diagnose_fix(c, "kubectl -n %.*s describe pod %.*s", STR_ARGS(c->space), STR_ARGS(c->name));
 }
