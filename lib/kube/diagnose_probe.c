@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #define LOADED_S 4
+#define DELAY_LONG_S 10
 #define BROKEN_S 8
 #define SLOW_START_S 30 /* without a startup probe, a server that does not listen yet may be one that loads */
 
@@ -48,8 +49,10 @@ static int64_t port_of(const struct value *spec, const struct value *probe, bool
 static void asks(struct failing *f) {
 	const struct value *http = value_get(f->probe, "httpGet"), *command = value_find(f->probe, "exec.command");
 	if (http) {
-		struct str path = diagnose_str(http, "path");
-		snprintf(f->asks, sizeof(f->asks), "GET :%lld%.*s", (long long) f->port,
+		struct str path = diagnose_str(http, "path"), port = diagnose_quote(diagnose_str(http, "port"), 20);
+		char number[24];
+		snprintf(number, sizeof(number), "%lld", (long long) f->port);
+		snprintf(f->asks, sizeof(f->asks), "GET :%.*s%.*s", STR_ARGS(f->port ? str_of(number) : port),
 			STR_ARGS(diagnose_quote(path.len ? path : STR("/"), 100)));
 	} else if (command) {
 		const struct value *first = value_at(command, 0);
@@ -72,7 +75,7 @@ static void answers(struct failing *f) {
 			number == 404			 ? ", the path is not served"
 			: number == 401 || number == 403 ? ", it asks for credentials"
 							 : "");
-	} else if (diagnose_has(message, "find port|valid port number")) {
+	} else if (diagnose_has(message, "find port|valid port number|strconv.Atoi: parsing")) {
 		f->answer = ANSWER_WRONG;
 		snprintf(f->says, sizeof(f->says), "no port of the container has that name");
 	} else if (diagnose_has(message, "HTTP response to HTTPS client|malformed HTTP|tls: |x509")) {
@@ -256,7 +259,7 @@ void diagnose_probe(struct diagnose_case *c, const struct value *spec, const str
 		return;
 	}
 	int64_t delay_s = diagnose_int(value_get(spec, spec_names[kind]), "initialDelaySeconds", 0);
-	if (running_s >= LOADED_S && running_s <= delay_s &&
+	if (delay_s >= DELAY_LONG_S && running_s >= LOADED_S && running_s <= delay_s &&
 		diagnose_say(c, DIAGNOSIS_WAITING, "probe_delay",
 			"container %.*s: runs for %lld s; its %s probe begins after initialDelaySeconds %lld", STR_ARGS(container),
 			(long long) running_s, kind_names[kind], (long long) delay_s))
