@@ -145,8 +145,8 @@ static int make_route(const struct release_context *context, int64_t fence, cons
 		context->target_state, fence, change->stable, change->revision, change->objects, change->weight, ttl_s, err);
 }
 
-int engine_route(struct run *run, const struct revision *stable, const struct revision *revision, const struct value *objects, double weight,
-	struct err *err) {
+int engine_route(struct run *run, const struct revision *stable, const struct revision *revision, const struct value *objects,
+	double weight, struct err *err) {
 	const struct change change = {.make = make_route, .stable = stable, .revision = revision, .objects = objects, .weight = weight};
 	return make_change(run, &change, err);
 }

@@ -22,12 +22,17 @@ static const struct scene scenes[] = {
 };
 #define SCENES (sizeof(scenes) / sizeof(scenes[0]))
 
-/* Where a target rolls by itself, what comes after a crash may find it anywhere between two revisions: the one that comes next is at once there,
- * and pods take their time. Here retire() protects nothing: the engine must never ask it to take what NAME serves. */
+/* Where a target rolls by itself, what comes after a crash may find it anywhere between two revisions: the one that comes next is at once
+ * there, and pods take their time. Here retire() protects nothing: the engine must never ask it to take what NAME serves. */
 static const struct scene rolls[] = {
 	{.name = "a roll, holder watched", .before = "A", .image = 'B', .is_canary_none = true, .has_flock = true, .settles = 'B'},
 	{.name = "a slow roll, holder watched", .before = "A", .image = 'Z', .is_canary_none = true, .has_flock = true, .settles = 'Z'},
-	{.name = "a roll to one that never is ready", .before = "A", .image = 'F', .is_canary_none = true, .has_flock = true, .settles = 'A'},
+	{.name = "a roll to one that never is ready",
+		.before = "A",
+		.image = 'F',
+		.is_canary_none = true,
+		.has_flock = true,
+		.settles = 'A'},
 	{.name = "a roll that stops half way", .before = "A", .image = 'H', .is_canary_none = true, .has_flock = true, .settles = 'A'},
 	{.name = "a roll behind a canary that stops half way", .before = "A", .image = 'H', .has_flock = true, .settles = 'A'},
 	{.name = "a roll to one that can't start", .before = "A", .image = 'S', .is_canary_none = true, .has_flock = true, .settles = 'A'},
@@ -81,7 +86,8 @@ static void follow_up(struct fake_world *world, const struct scene *scene, enum 
 	scene_follow(world, is_same ? scene->act : acts[follow], is_same ? scene->image : 'C', after);
 }
 
-static const char *kill_again(const struct scene *scene, const struct fake_world *before, struct fake_world *world, const struct blow *blow) {
+static const char *kill_again(
+	const struct scene *scene, const struct fake_world *before, struct fake_world *world, const struct blow *blow) {
 	struct fake_client client;
 	struct ending ending;
 	fake_client_init(&client, world, 1);
@@ -128,10 +134,11 @@ static const char *play(
 		problem = not_settled(scene, &world, follow, &after);
 	}
 	if (problem)
-		snprintf(text, sizeof(text), "%s, %s at call %lld x%lld (again at %lld, then %d), %s: %s [ended %d/%d: %s%s; after %d/%d: %s%s]",
-			scene->name, fake_fault_names[blow->fault], (long long) blow->at, (long long) blow->times, (long long) blow->again_at, (int) follow, when, problem,
-			ending.rc, (int) ending.result.outcome, ending.err.message, ending.result.cause, after.rc,
-			(int) after.result.outcome, after.err.message, after.result.cause);
+		snprintf(text, sizeof(text),
+			"%s, %s at call %lld x%lld (again at %lld, then %d), %s: %s [ended %d/%d: %s%s; after %d/%d: %s%s]", scene->name,
+			fake_fault_names[blow->fault], (long long) blow->at, (long long) blow->times, (long long) blow->again_at,
+			(int) follow, when, problem, ending.rc, (int) ending.result.outcome, ending.err.message, ending.result.cause,
+			after.rc, (int) after.result.outcome, after.err.message, after.result.cause);
 	fake_world_clear(&world);
 	return problem ? text : NULL;
 }
@@ -207,8 +214,7 @@ static int64_t torture_twice(const struct scene *scene, struct tally *tally) {
 	scene_world(&before, scene);
 	int64_t calls = calls_of(scene, &before), places = is_full_wanted() ? TWICE_PLACES_FULL : TWICE_PLACES;
 	for (int64_t i = 0; i < places * places; i++) {
-		struct blow blow = {
-			FAULT_KILL, 1 + i / places * calls / places, 1, engine_table, 1 + i % places * calls / places};
+		struct blow blow = {FAULT_KILL, 1 + i / places * calls / places, 1, engine_table, 1 + i % places * calls / places};
 		const char *problem = play(scene, &before, &blow, (enum follow)(i % FOLLOW_COUNT), tally);
 		if (problem && ++problems <= PROBLEMS_SHOWN)
 			print_message("# %s\n", problem);
