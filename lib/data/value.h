@@ -47,6 +47,8 @@ int json_read(const char *name, struct str text, struct value_limits limits, str
  * file without a value is null. Cost is linear: libyaml's quadratic nesting ends at depth_max plus the 1,024 characters it looks ahead.
  * Only in libmlctl.a, never in the runner. */
 int yaml_read(const char *name, struct str text, struct value_limits limits, struct document **out, struct err *err);
+/* A file of several documents, split by "---": the root is a list of their values, in order; a document without a value is left out. */
+int yaml_read_all(const char *name, struct str text, struct value_limits limits, struct document **out, struct err *err);
 
 /* Reading. A path is "a.b.c" for messages: find does not parse it; value_get takes one member name. */
 const struct value *value_get(const struct value *object, const char *key); /* NULL: no object, or not there */
@@ -63,6 +65,9 @@ int value_opt_double(const struct value *v, const char *path, double fallback, d
 int value_opt_bool(const struct value *v, const char *path, bool fallback, bool *out, struct err *err);
 const struct value *value_find(const struct value *v, const char *path); /* NULL when any step is missing */
 bool value_equal(const struct value *a, const struct value *b);          /* order of members does not matter */
+/* What differs, added to the array `changes` of `document`: {"path": "a.b[0]", "from": .., "to": ..} each, `from` or `to` left out where there is
+ * nothing on that side. Lists are compared place by place. Either tree may be NULL. */
+void value_diff(struct document *document, struct value *changes, const struct value *from, const struct value *to);
 
 /* Building; texts are copied into the document's arena. add_* append to an array (key NULL) or an object and return the new node. */
 struct value *value_root_object(struct document *document);

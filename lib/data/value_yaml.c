@@ -19,6 +19,7 @@ struct composer {
 	struct str key;
 	struct place key_at;
 	int documents;
+	bool is_many;
 	int flow_depth;	       /* how many of the open ones are in brackets */
 	struct place block_at; /* the innermost open one that is not */
 	size_t checked_line;   /* of lines inside brackets, by libyaml's count */
@@ -308,7 +309,7 @@ static int on_close(struct composer *c) {
 }
 
 static int on_document(struct composer *c, const yaml_event_t *event) {
-	if (c->documents++)
+	if (c->documents++ && !c->is_many)
 		return refuse(c, event->start_mark, "a second document begins here: one is allowed");
 	if (event->data.document_start.version_directive)
 		return refuse(c, event->start_mark, "%YAML directives are not supported: leave the line out");
@@ -489,7 +490,30 @@ static int compose(struct composer *c) {
 	return 0;
 }
 
-int yaml_read(const char *name, struct str text, struct value_limits limits, struct document **out, struct err *err) {
+/* The documents are the items of a list, which no event opens or closes. */
+static int open_many(struct composer *c) {
+	if (!value_root_array(c->document))
+		return err_set(c->err, ERR_LIMIT, "%s: no memory to read it", c->document->name);
+	c->open[c->depth++] = c->document->root;
+	c->limits.depth_max++;
+	return 0;
+}
+
+static void drop_nulls(struct value *list) {
+	struct value **at = &list->first;
+	list->last = NULL;
+	while (*at) {
+		if ((*at)->kind == VALUE_NULL) {
+			*at = (*at)->next;
+			list->count--;
+		} else {
+			list->last = *at;
+			at = &(*at)->next;
+		}
+	}
+}
+
+static int read_text(const char *name, struct str text, struct value_limits limits, bool is_many, struct document **out, struct err *err) {
 	assert(limits.depth_max < VALUE_DEPTH_MAX);
 	if (text.len > limits.bytes_max) {
 		err_set(err, ERR_LIMIT, "%zu bytes, at most %zu", text.len, limits.bytes_max);
@@ -507,14 +531,26 @@ int yaml_read(const char *name, struct str text, struct value_limits limits, str
 		text = str_of(ended);
 	}
 	AUTO_DOCUMENT struct document *document = document_new(name);
-	struct composer c = {.document = document, .text = text, .limits = limits, .err = err};
+	struct composer c = {.document = document, .text = text, .limits = limits, .is_many = is_many, .err = err};
+	if (is_many && open_many(&c) != 0)
+		return -1;
 	if (!yaml_parser_initialize(&c.parser))
 		return err_set(err, ERR_LIMIT, "%s: no memory to read it", name);
 	yaml_parser_set_encoding(&c.parser, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&c.parser, (const unsigned char *) (text.ptr ? text.ptr : ""), text.len);
 	int rc = compose(&c);
 	yaml_parser_delete(&c.parser);
+	if (rc == 0 && is_many)
+		drop_nulls(document->root);
 	if (rc == 0)
 		*out = take(&document);
 	return rc;
+}
+
+int yaml_read(const char *name, struct str text, struct value_limits limits, struct document **out, struct err *err) {
+	return read_text(name, text, limits, false, out, err);
+}
+
+int yaml_read_all(const char *name, struct str text, struct value_limits limits, struct document **out, struct err *err) {
+	return read_text(name, text, limits, true, out, err);
 }

@@ -168,11 +168,13 @@ static void indent(struct writer *w, size_t columns) {
 
 /* The key and its colon. *deeper: what follows a key of its own line is indented, lists too. */
 static void write_key(struct writer *w, const struct value *member, size_t columns, bool *deeper) {
-	*deeper = member->key.len > SIMPLE_KEY_BYTES_MAX;
-	if (*deeper)
-		buf_text(w->out, "? ");
+	size_t start = w->out->len;
 	write_text(member->key, w->out);
+	*deeper = w->out->len - start > SIMPLE_KEY_BYTES_MAX; /* as it is spelled */
 	if (*deeper) {
+		w->out->len = start;
+		buf_text(w->out, "? ");
+		write_text(member->key, w->out);
 		end_line(w, NULL);
 		indent(w, columns);
 	}

@@ -79,6 +79,7 @@ int kube_open(const struct kube_options *options, struct kube **out, struct err 
 		.auth = &kube->auth,
 		.is_unverified = config->is_unverified,
 		.tls = &kube->tls,
+		.is_staying = true, /* what a pod answers through the proxy would lead the credential elsewhere */
 		.proxy = config->proxy,
 		.redact = options->redact,
 		.decode_error = decode_error};
@@ -124,9 +125,12 @@ int kube_url(const struct kube *kube, const char *kind, const char *namespace_, 
 		url_encode(str_of(namespace_ ? namespace_ : kube->config->namespace_), out);
 	}
 	buf_format(out, "/%s", row->plural);
-	if (name) {
-		buf_char(out, '/');
-		url_encode(str_of(name), out);
+	if (name) { /* a colon stays one: "pod:8080" of the proxy */
+		char mark = '/';
+		for (struct str rest = str_of(name); rest.ptr; mark = ':') {
+			buf_char(out, mark);
+			url_encode(str_cut(rest, ':', &rest), out);
+		}
 	}
 	if (subresource)
 		buf_format(out, "/%s", subresource);

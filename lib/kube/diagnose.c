@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #define SETTLED_S 600       /* a crash longer ago than this is history */
+#define TRIAL_S_MAX 60      /* how long a second life is watched, at most */
 #define TERMINATING_LATE_S 30
 #define INIT_SLOW_S 10
 #define FLIPS_MIN 3
@@ -24,11 +25,22 @@ static void look_back(struct diagnose_case *c, const struct value *spec, const s
 	if (is_init(c->object, diagnose_str(status, "name")) && !is_helper && diagnose_int(ended, "exitCode", 1) == 0)
 		return;
 	int64_t ended_s = diagnose_time(ended, "finishedAt"), lived_s = ended_s - diagnose_time(ended, "startedAt");
+	bool is_ready = is_running && diagnose_bool(status, "ready");
 	if (is_running) {
-		int64_t lives_s = diagnose_age(c, diagnose_time(status, "state.running.startedAt"));
-		bool is_over = diagnose_bool(status, "ready") ? lives_s > 2 * lived_s + 10 : lives_s > SETTLED_S;
-		if (is_over || (diagnose_bool(status, "ready") && failures < DIAGNOSIS_REPEATS))
+		int64_t lives_s = diagnose_age(c, diagnose_time(status, "state.running.startedAt")), trial_s = 2 * (lived_s > 0 ? lived_s : 0) + 10;
+		if (lives_s > (is_ready ? trial_s < TRIAL_S_MAX ? trial_s : TRIAL_S_MAX : SETTLED_S))
 			return;
+	}
+	if (is_ready && failures < DIAGNOSIS_REPEATS) { /* it may be well now: wait for as long as would have shown */
+		struct diagnosis said = {0};
+		struct diagnose_case aside = *c;
+		aside.out = &said;
+		diagnose_crash(&aside, spec, status, ended, failures);
+		if (said.state == DIAGNOSIS_FAILING)
+			said.state = DIAGNOSIS_WAITING;
+		if (said.state > c->out->state)
+			*c->out = said;
+		return;
 	}
 	diagnose_crash(c, spec, status, ended, failures);
 }

@@ -187,6 +187,14 @@ struct str diagnose_quote(struct str text, size_t bytes_max) {
 	return (struct str){text.ptr, len};
 }
 
+struct str diagnose_quote_end(struct str text, size_t bytes_max) {
+	text = str_trim(text);
+	size_t start = text.len > bytes_max ? text.len - bytes_max : 0;
+	while (start < text.len && start > 0 && ((unsigned char) text.ptr[start] & 0xc0) == 0x80)
+		start++;
+	return (struct str){text.ptr + start, text.len - start};
+}
+
 static struct str container_of(const struct value *event) {
 	struct str path = diagnose_str(event, "involvedObject.fieldPath");
 	return diagnose_between(path, "ontainers{", "}");

@@ -36,6 +36,7 @@ const char *diagnose_settings(const struct diagnose_case *c);
 void diagnose_clean(char *text);
 #define DIAGNOSE_QUOTE 160 /* what is quoted of a message from outside; with "%.*s" and diagnose_quote() */
 struct str diagnose_quote(struct str text, size_t bytes_max);
+struct str diagnose_quote_end(struct str text, size_t bytes_max);
 
 /* An event about an object (kind and name suffice where an uid is missing). */
 struct diagnose_event {

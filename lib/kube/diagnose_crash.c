@@ -27,7 +27,7 @@ static bool json_line(struct str line, char *out, size_t size) {
 /* How much a line tells of the end: a panic's headline more than an error, that more than the last words. Of equals the last counts, but for a panic,
  * whose first line is the one: what follows is where it happened. */
 static int weight(struct str line, bool is_in_traceback) {
-	if (!line.len || line.ptr[0] == ' ' || line.ptr[0] == '\t')
+	if (!line.len || line.ptr[0] == ' ' || line.ptr[0] == '\t' || str_starts(line, "unable to retrieve container logs"))
 		return 0;
 	if (str_starts(line, "panic: ") || str_starts(line, "fatal error: ") || str_starts(line, "terminate called") ||
 		(str_starts(line, "thread '") && diagnose_has(line, "panicked at")))
@@ -169,6 +169,8 @@ static const struct told {
 	{"out_of_memory", "memoryerror|std::bad_alloc|cannot allocate memory|outofmemoryerror|out of memory|javascript heap", "", false},
 	{"port_in_use", "address already in use|eaddrinuse", "two containers of the pod listen on one port: serve.port", false},
 	{"port_privileged", "bind: permission denied|bind to port|binding to port", "serve.port: 8080", false},
+	{"permission_denied", "permission denied|eacces|errno 13|operation not permitted",
+		"runAsUser and fsGroup in .mlctl/templates/deployment.yaml: those that own what it opens; or an emptyDir where it writes", false},
 	{"read_only_file_system", "read-only file system|erofs|errno 30", "write below an emptyDir (volumeMounts in .mlctl/templates/deployment.yaml), as /tmp", false},
 };
 
@@ -179,7 +181,7 @@ static const struct told *find_told(struct str line) {
 	return NULL;
 }
 
-static void fix_crash(struct diagnose_case *c, struct str container, int64_t code, const char *line, const struct told *known) {
+static void fix_crash(struct diagnose_case *c, const struct value *status, int64_t code, const char *line, const struct told *known) {
 	const char *settings = diagnose_settings(c);
 	bool is_runner = strncmp(line, "error: ", 7) == 0;
 	if (known && str_starts(str_of(known->fix), "serve.port: "))
@@ -195,7 +197,8 @@ static void fix_crash(struct diagnose_case *c, struct str container, int64_t cod
 	else if (code == 127)
 		diagnose_fix(c, "correct the container's command, or the image's ENTRYPOINT");
 	else
-		diagnose_fix(c, "kubectl -n %.*s logs %.*s -c %.*s --previous", STR_ARGS(c->space), STR_ARGS(c->name), STR_ARGS(container));
+		diagnose_fix(c, "kubectl -n %.*s logs %.*s -c %.*s%s", STR_ARGS(c->space), STR_ARGS(c->name), STR_ARGS(diagnose_str(status, "name")),
+			value_find(status, "state.running") ? " --previous" : "");
 }
 
 static void crashed(struct diagnose_case *c, const struct value *spec, const struct value *status, const struct value *ended, int64_t failures) {
@@ -219,7 +222,7 @@ static void crashed(struct diagnose_case *c, const struct value *spec, const str
 		line[0] ? "\"" : "");
 	if (!is_said)
 		return;
-	fix_crash(c, container, code, line, known);
+	fix_crash(c, status, code, line, known);
 	if (!line[0] && !c->world->log) {
 		c->out->wants_log = true;
 		/* While it runs again, or waits to, the log of the dead instance is the one that tells. */

@@ -25,8 +25,8 @@ static const struct kind {
 		"x509:|certificate|http response to https client|first record does not look like a tls handshake|tls: |ssl_error|remote error: tls|unknown authority",
 		"the node does not trust the registry's TLS", "tls", HOPELESS_AT_ONCE},
 	{"registry_dns", "no such host|name or service not known|name does not resolve", "the node can't resolve the registry's name", "name", HOPELESS_TWICE},
-	{"registry_dns", "server misbehaving|temporary failure in name resolution", "the node's name server does not answer for the registry's name", "reach",
-		HOPELESS_LATER},
+	{"registry_dns", "server misbehaving|temporary failure in name resolution|tcp: lookup ", "the node's name server does not answer for the registry's name",
+		"reach", HOPELESS_LATER},
 	{"node_disk_full", "no space left on device|disk quota exceeded", "the node has no room for the image", "disk", DIAGNOSIS_REPEATS},
 	{"image_denied",
 		"401 unauthorized|403 forbidden|unauthorized|denied|authentication required|no basic auth credentials|authorization failed|insufficient_scope|failed to "
@@ -167,14 +167,16 @@ static void fix(struct diagnose_case *c, const struct kind *kind, struct str ima
 		diagnose_fix(c, "from the node %.*s: curl -v https://%.*s/v2/", STR_ARGS(diagnose_str(c->object, "spec.nodeName")), STR_ARGS(registry));
 }
 
-/* The last clause of a chain of causes: "rpc error: ...: failed to resolve reference ...: not found". */
-static struct str last_clause(struct str message) {
-	message = str_trim(message);
-	size_t start = message.len > DIAGNOSE_QUOTE ? message.len - DIAGNOSE_QUOTE : 0;
-	for (size_t i = message.len; i-- > start;)
-		if (i + 2 < message.len && message.ptr[i] == ':' && message.ptr[i + 1] == ' ' && message.len - i > 24)
-			return (struct str){message.ptr + i + 2, message.len - i - 2};
-	return (struct str){message.ptr + start, message.len - start};
+/* The last clause of a chain of causes, without the image's name, which is said already: "... failed to resolve reference ...: REF: not found". */
+static struct str last_clause(struct str message, struct str image) {
+	message = diagnose_quote_end(message, DIAGNOSE_QUOTE);
+	for (size_t i = message.len; i-- > 0;)
+		if (i + 2 < message.len && message.ptr[i] == ':' && message.ptr[i + 1] == ' ') {
+			struct str clause = {message.ptr + i + 2, message.len - i - 2}, before = {message.ptr, i};
+			if (clause.len > 24 || str_ends(before, "\"") || (image.len && before.len >= image.len && memcmp(before.ptr + before.len - image.len, image.ptr, image.len) == 0))
+				return clause;
+		}
+	return message;
 }
 
 /* ImagePullBackOff alone says nothing before Kubernetes 1.32: the pull's own words are in the event. */
@@ -193,7 +195,7 @@ void diagnose_image(struct diagnose_case *c, const struct value *spec, const str
 	image = diagnose_quote(image, 120);
 	if (str_is(reason, "InvalidImageName")) {
 		if (diagnose_say(c, DIAGNOSIS_STUCK, "image_invalid_name", "container %.*s: image \"%.*s\" is no image's name: %.*s", STR_ARGS(container),
-			    STR_ARGS(image), STR_ARGS(last_clause(message))))
+			    STR_ARGS(image), STR_ARGS(last_clause(message, image))))
 			diagnose_fix(c, "%s: image: HOST/NAME in lower case, with one tag or digest", diagnose_settings(c));
 		return;
 	}
@@ -206,7 +208,7 @@ void diagnose_image(struct diagnose_case *c, const struct value *spec, const str
 		return;
 	}
 	const struct kind *kind = classify(message, image);
-	struct str detail = last_clause(message);
+	struct str detail = last_clause(message, image);
 	if (kind && strcmp(kind->cause, "image_denied") == 0) {
 		denied(c, container, image, detail);
 		return;
@@ -220,8 +222,10 @@ void diagnose_image(struct diagnose_case *c, const struct value *spec, const str
 		return;
 	}
 	bool is_digest = diagnose_has(image, "@sha256:");
+	if (strcmp(kind->cause, "image_not_found") == 0 && str_is(detail, "not found"))
+		detail = STR("");
 	const char *what = strcmp(kind->cause, "image_not_found") == 0 && is_digest ? "the registry has no such digest" : kind->says;
-	if (diagnose_say(c, n >= kind->tries ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING, kind->cause, "container %.*s: pull of %.*s: %s (%.*s; tried %lldx): %.*s",
-		    STR_ARGS(container), STR_ARGS(image), what, STR_ARGS(registry_of(image)), (long long) n, STR_ARGS(detail)))
+	if (diagnose_say(c, n >= kind->tries ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING, kind->cause, "container %.*s: pull of %.*s: %s (%.*s; tried %lldx)%s%.*s",
+		    STR_ARGS(container), STR_ARGS(image), what, STR_ARGS(registry_of(image)), (long long) n, detail.len ? ": " : "", STR_ARGS(detail)))
 		fix(c, kind, image);
 }

@@ -3,6 +3,7 @@
 #include "kube/diagnose_case.h"
 
 #define SLOW_S 5
+#define DETAIL_MAX 200 /* of a chain of causes the end says most */
 
 /* Mounts come before the sandbox, that before the pull. */
 static bool is_past(const struct diagnose_case *c, int64_t when_s, const char *later) {
@@ -36,8 +37,12 @@ static void mount(struct diagnose_case *c, const struct diagnose_event *event) {
 	bool is_account = diagnose_has(why, "serviceaccounts \"|failed to fetch token");
 	bool is_hopeless = is_path ? failing_s >= DIAGNOSIS_MISSING_GRACE_S : event->count >= DIAGNOSIS_REPEATS && failing_s >= DIAGNOSIS_SECRET_GRACE_S;
 	if (diagnose_say(c, is_hopeless ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING, is_account ? "service_account" : is_path ? "volume_path" : "volume_mount",
-		    "volume %.*s can't be mounted (%lldx): %.*s", STR_ARGS(volume), (long long) event->count, STR_ARGS(diagnose_quote(why, DIAGNOSE_QUOTE))))
-		diagnose_fix(c, "kubectl -n %.*s describe pod %.*s", STR_ARGS(c->space), STR_ARGS(c->name));
+		    "volume %.*s can't be mounted (%lldx): %.*s", STR_ARGS(volume), (long long) event->count, STR_ARGS(diagnose_quote_end(why, DETAIL_MAX)))) {
+		if (is_path)
+			diagnose_fix(c, "make the path on node %.*s, or use a volume that does not depend on the node", STR_ARGS(diagnose_str(c->object, "spec.nodeName")));
+		else
+			diagnose_fix(c, "kubectl -n %.*s describe pod %.*s", STR_ARGS(c->space), STR_ARGS(c->name));
+	}
 }
 
 static void sandbox(struct diagnose_case *c, const struct diagnose_event *event) {
@@ -66,7 +71,7 @@ static void sandbox(struct diagnose_case *c, const struct diagnose_event *event)
 			break;
 		}
 	if (diagnose_say(c, is_hopeless ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING, cause, "node %.*s: %s (%lldx): %.*s", STR_ARGS(node), says, (long long) event->count,
-		    STR_ARGS(diagnose_quote(detail.len ? detail : event->message, DIAGNOSE_QUOTE))))
+		    STR_ARGS(diagnose_quote_end(detail.len ? detail : event->message, DETAIL_MAX))))
 		diagnose_fix(c, "kubectl describe node %.*s", STR_ARGS(node));
 }
 
@@ -80,6 +85,13 @@ void diagnose_prepare(struct diagnose_case *c) {
 		mount(c, &event);
 	if (diagnose_event_find(c, &box, &event) && !is_past(c, event.last_s, "Pulling|Pulled|Created|Started"))
 		sandbox(c, &event);
+	const struct diagnose_wanted claims = {.reasons = "FailedPrepareDynamicResources"}, owners = {.reasons = "VolumePermissionChangeInProgress"};
+	if (diagnose_event_find(c, &claims, &event))
+		diagnose_say(c, event.count >= DIAGNOSIS_REPEATS ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING, "device_claim", "node %.*s can't prepare a device that it claims (%lldx): %.*s",
+			STR_ARGS(diagnose_str(c->object, "spec.nodeName")), (long long) event.count, STR_ARGS(diagnose_quote_end(event.message, DETAIL_MAX)));
+	if (diagnose_event_find(c, &owners, &event))
+		diagnose_say(c, DIAGNOSIS_WAITING, "volume_permissions", "the owner of each file of a volume is being changed to its fsGroup, which takes long for many files: %.*s",
+			STR_ARGS(diagnose_quote(event.message, DIAGNOSE_QUOTE)));
 	struct diagnose_event done;
 	if (diagnose_event_find(c, &pulling, &event) && diagnose_age(c, event.last_s) >= SLOW_S &&
 		!(diagnose_event_find(c, &pulled, &done) && done.last_s >= event.last_s))

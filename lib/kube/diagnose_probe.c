@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#define LOADED_S 4
+#define BROKEN_S 8
 #define SLOW_START_S 30 /* without a startup probe, a server that does not listen yet may be one that loads */
 
 enum probe_kind { PROBE_STARTUP, PROBE_READINESS, PROBE_LIVENESS, PROBE_KINDS };
@@ -99,13 +101,23 @@ static bool find_failing(struct diagnose_case *c, const struct value *spec, stru
 	return true;
 }
 
-static void fix(struct diagnose_case *c, const struct failing *f, const struct value *spec) {
-	const char *settings = diagnose_settings(c);
+/* With a tenth of a processor even a small server answers late, and loads for minutes. */
+static bool is_starved(const struct failing *f, const struct value *spec) {
 	struct str cpu = diagnose_str(spec, "resources.limits.cpu");
 	int64_t millicores = 0;
-	bool is_starved = f->answer == ANSWER_SILENT && cpu.len && num_millicores(cpu, &millicores) == 0 && millicores <= 100;
-	if (is_starved)
-		diagnose_fix(c, "%s: resources.cpu: 500m   (the limit is %.*s)", settings, STR_ARGS(cpu));
+	bool is_slow = f->answer == ANSWER_SILENT || (f->kind == PROBE_STARTUP && (f->answer == ANSWER_REFUSED || f->answer == ANSWER_BUSY));
+	return is_slow && cpu.len && num_millicores(cpu, &millicores) == 0 && millicores <= 100;
+}
+
+static void fix(struct diagnose_case *c, const struct failing *f, const struct value *spec) {
+	const char *settings = diagnose_settings(c);
+	bool may_load = (f->answer == ANSWER_REFUSED && f->is_port_declared) || f->answer == ANSWER_SILENT || f->answer == ANSWER_BUSY;
+	if (is_starved(f, spec))
+		diagnose_fix(c, "%s: resources.cpu: 500m   (the limit is %.*s)", settings, STR_ARGS(diagnose_str(spec, "resources.limits.cpu")));
+	else if (f->kind == PROBE_LIVENESS && may_load && !value_get(spec, "startupProbe"))
+		diagnose_fix(c, "%s: probes.startup: 5m   (a startup probe keeps liveness away while it loads)", settings);
+	else if (f->kind == PROBE_STARTUP && may_load)
+		diagnose_fix(c, "%s: probes.startup: 5m if it only needs longer to load; else serve.port: the port in its log", settings);
 	else if (f->answer == ANSWER_WRONG && value_get(f->probe, "httpGet"))
 		diagnose_fix(c, "correct the %sProbe's path in .mlctl/templates/deployment.yaml, or serve %s", kind_names[f->kind], f->asks);
 	else if (f->answer == ANSWER_REFUSED)
@@ -132,8 +144,21 @@ static void say(struct diagnose_case *c, const struct failing *f, const struct v
 		snprintf(when, sizeof(when), " (%lldx in %lld s)", (long long) f->event.count, (long long) seconds);
 	else
 		snprintf(when, sizeof(when), " (%lldx)", (long long) f->event.count);
-	if (diagnose_say(c, state, cause, "container %.*s: %s probe %s: %s%s%s", STR_ARGS(diagnose_str(spec, "name")), kind_names[f->kind], f->asks, f->says, when, killed))
+	struct str cpu = is_starved(f, spec) ? diagnose_str(spec, "resources.limits.cpu") : STR("");
+	if (diagnose_say(c, state, cause, "container %.*s: %s probe %s: %s%s%s%s%.*s", STR_ARGS(diagnose_str(spec, "name")), kind_names[f->kind], f->asks, f->says, when, killed,
+		    cpu.len ? "; its cpu limit is " : "", STR_ARGS(cpu)))
 		fix(c, f, spec);
+}
+
+/* The kubelet writes 25 events of a pod and then one every five minutes, so that Killing may be missing: a probe that failed as often as it may, until a life that
+ * ended by a signal or in peace, is reason enough. */
+static bool is_likely(struct diagnose_case *c, const struct value *spec, struct str container, enum probe_kind kind, const struct value *ended) {
+	struct failing f;
+	int64_t code = diagnose_int(ended, "exitCode", -1), started_s = diagnose_time(ended, "startedAt"), lived_s = diagnose_time(ended, "finishedAt") - started_s;
+	if ((code != 137 && code != 143 && code != 0) || !find_failing(c, spec, container, kind, started_s, &f))
+		return false;
+	int64_t threshold = diagnose_int(f.probe, "failureThreshold", 3), period = diagnose_int(f.probe, "periodSeconds", 10);
+	return f.event.count >= DIAGNOSIS_REPEATS && threshold > 0 && threshold < 100000 && period > 0 && period < 100000 && lived_s >= (threshold - 1) * period;
 }
 
 /* Killing says why it was killed: "Container x failed liveness probe, will be restarted". A startup probe gives up only after all of its tries, so one kill
@@ -147,7 +172,8 @@ bool diagnose_killed_by_probe(struct diagnose_case *c, const struct value *spec,
 		const struct diagnose_wanted wanted = {.reasons = "Killing", .words = event_words[kind], .container = container, .since_s = since_s};
 		const struct diagnose_wanted bare = {
 			.reasons = "Killing", .words = kind == PROBE_STARTUP ? "failed startup probe" : "failed liveness probe", .container = container, .since_s = since_s};
-		if (!diagnose_event_find(c, &wanted, &killing) && !diagnose_event_find(c, &bare, &killing))
+		bool is_told = diagnose_event_find(c, &wanted, &killing) || diagnose_event_find(c, &bare, &killing);
+		if (!is_told && !is_likely(c, spec, container, kind, ended))
 			continue;
 		if (!find_failing(c, spec, container, kind, 0, &f)) {
 			diagnose_say(c, failures >= DIAGNOSIS_REPEATS ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING, kind == PROBE_STARTUP ? "startup_probe" : "liveness_probe",
@@ -172,7 +198,8 @@ static bool was_ready(const struct diagnose_case *c) {
 
 static enum diagnosis_state judge(const struct diagnose_case *c, const struct failing *f, const struct value *spec, int64_t running_s) {
 	int64_t failing_s = diagnose_age(c, f->event.first_s);
-	bool has_startup = value_get(spec, "startupProbe") != NULL, is_repeated = f->event.count >= DIAGNOSIS_REPEATS;
+	struct str startup_path = diagnose_str(spec, "startupProbe.httpGet.path"), path = diagnose_str(f->probe, "httpGet.path");
+	bool has_loaded = startup_path.len && str_equal(startup_path, path), is_repeated = f->event.count >= DIAGNOSIS_REPEATS;
 	if (!is_repeated)
 		return DIAGNOSIS_WAITING;
 	if (f->kind == PROBE_STARTUP) /* within its budget a slow load is no failure; but a server that answers 404 listens already */
@@ -182,9 +209,8 @@ static enum diagnosis_state judge(const struct diagnose_case *c, const struct fa
 		return failing_s >= SLOW_START_S ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING;
 	if (f->answer == ANSWER_WRONG || f->answer == ANSWER_TLS || (f->answer == ANSWER_REFUSED && !f->is_port_declared))
 		return DIAGNOSIS_STUCK;
-	if (f->answer == ANSWER_BROKEN || has_startup) /* it has loaded, and says no */
-		return failing_s >= 4 ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING;
-	return running_s >= SLOW_START_S ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING;
+	int64_t patience_s = has_loaded ? LOADED_S : f->answer == ANSWER_BROKEN ? BROKEN_S : SLOW_START_S; /* the startup probe asked the same, and was content */
+	return (has_loaded ? failing_s : running_s) >= patience_s ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING;
 }
 
 void diagnose_probe(struct diagnose_case *c, const struct value *spec, const struct value *status) {

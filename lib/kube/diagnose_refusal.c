@@ -50,7 +50,8 @@ static void pod_security(struct diagnose_case *c, struct str message) {
 static void webhook_away(struct diagnose_case *c, struct str message, int64_t first_s) {
 	struct str name = diagnose_between(message, "failed calling webhook \"", "\"");
 	struct str why = diagnose_between(message, "failed to call webhook: ", "");
-	if (diagnose_say(c, diagnose_age(c, first_s) >= WEBHOOK_AWAY_S ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING, "webhook_unreachable",
+	bool is_wrong = diagnose_has(message, "x509|could not find the requested resource|no such host|404 Not Found");
+	if (diagnose_say(c, diagnose_age(c, first_s) >= (is_wrong ? DIAGNOSIS_MISSING_GRACE_S : WEBHOOK_AWAY_S) ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING, "webhook_unreachable",
 		    "admission webhook %.*s does not answer, and no pod is taken without it: %.*s", STR_ARGS(name), STR_ARGS(diagnose_quote(why.len ? why : message, DIAGNOSE_QUOTE))))
 		diagnose_fix(c, "bring its service back, or: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations | grep %.*s", STR_ARGS(name));
 }

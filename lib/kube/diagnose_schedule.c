@@ -21,10 +21,14 @@ static const struct obstacle {
 	{"too many pods", "too_many_pods", true},
 	{"free ports", "host_port_taken", true},
 	{"untolerated taint|didn't tolerate", "node_taint", false},
-	{"node affinity conflict", "volume_node", false},
+	{"node affinity conflict|persistentvolume's node affinity|volume zone", "volume_node", false},
+	{"non-existent pv", "volume_lost", false},
+	{"enough free storage", "volume_pending", true},
+	{"readwriteoncepod|no available disk", "volume_in_use", true},
 	{"affinity/selector|node selector|node affinity", "node_selector", false},
 	{"anti-affinity", "pod_anti_affinity", true},
 	{"pod affinity", "pod_affinity", true},
+	{"missing required label", "topology_spread", false},
 	{"topology spread", "topology_spread", true},
 	{"max volume count", "volume_limit", true},
 	{"persistent volumes to bind|unbound immediate|available persistent volumes", "volume_pending", true},
@@ -84,6 +88,15 @@ static double quantity(struct str text) {
 			break;
 		}
 	return num_double(text, &number) == 0 && number >= 0 ? number * factor : -1;
+}
+
+/* "24581684Ki" is 23.4Gi to a person. */
+static struct str readable(struct str text, char out[32]) {
+	double bytes = str_ends(text, "Ki") ? quantity(text) : 0;
+	if (bytes < 0x1p30)
+		return diagnose_quote(text, 31);
+	snprintf(out, 32, "%.1fGi", floor(bytes / 0x1p30 * 10) / 10);
+	return str_of(out);
 }
 
 /* A container that sets only a limit asks for as much. */
@@ -171,7 +184,8 @@ static bool above_every_node(struct diagnose_case *c, const struct reason *reaso
 		}
 		if (most < 0 || need <= most)
 			continue;
-		char sum[48];
+		char sum[48], most_readable[32];
+		most_text = readable(most_text, most_readable);
 		snprintf(sum, sizeof(sum), "%.10g", need);
 		struct str ask = diagnose_quote(shown.len ? shown : str_of(sum), 40);
 		if (!diagnose_say(c, DIAGNOSIS_STUCK, "request_above_nodes", "unschedulable: it asks for %.*s %.*s, and the largest of %zu node%s it may run on (%.*s) has %.*s",
@@ -219,6 +233,8 @@ static void fix(struct diagnose_case *c, const struct reason *reason) {
 		diagnose_fix(c, "kubectl -n %.*s get pvc,pv", STR_ARGS(c->space));
 	else if (strcmp(cause, "host_port_taken") == 0)
 		diagnose_fix(c, "no hostPort in the pod: a Service reaches it without");
+	else if (diagnose_has(reason->text, "missing required label"))
+		diagnose_fix(c, "topologySpreadConstraints: a topologyKey that the nodes have as a label (kubectl get nodes --show-labels)");
 	else if (strcmp(cause, "pod_anti_affinity") == 0 || strcmp(cause, "topology_spread") == 0)
 		diagnose_fix(c, "%s: scale.min: at most as many as there are nodes, or a rule that prefers instead of requires", settings);
 	else
@@ -262,6 +278,12 @@ static void claim_missing(struct diagnose_case *c, struct str message, int64_t s
 			diagnose_fix(c, "kubectl -n %.*s apply -f a PersistentVolumeClaim named %.*s", STR_ARGS(c->space), STR_ARGS(claim));
 		return;
 	}
+	if (diagnose_has(message, "is being deleted|non-existent|has lost")) {
+		if (diagnose_say(c, diagnose_age(c, since_s) >= DIAGNOSIS_SECRET_GRACE_S ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING, "volume_lost",
+			    "PersistentVolumeClaim %.*s can't be used: %.*s", STR_ARGS(claim), STR_ARGS(diagnose_quote(message, DIAGNOSE_QUOTE))))
+			diagnose_fix(c, "kubectl -n %.*s describe pvc %.*s", STR_ARGS(c->space), STR_ARGS(claim));
+		return;
+	}
 	/* The claim's own events say why it stays pending. */
 	struct str why = STR("");
 	value_each(event, c->world->events) {
@@ -288,8 +310,9 @@ static void say_reasons(struct diagnose_case *c, struct str message, int64_t sin
 			first = &reasons[i];
 	}
 	struct diagnose_event event;
-	const struct diagnose_wanted scaled = {.reasons = "TriggeredScaleUp|Nominated", .since_s = diagnose_time(c->object, "metadata.creationTimestamp")};
-	bool is_growing = diagnose_event_find(c, &scaled, &event);
+	const struct diagnose_wanted scaled = {.reasons = "TriggeredScaleUp", .since_s = diagnose_time(c->object, "metadata.creationTimestamp")};
+	struct str nominated = diagnose_str(c->object, "status.nominatedNodeName");
+	bool is_growing = diagnose_event_find(c, &scaled, &event) || nominated.len;
 	if (!is_growing && above_every_node(c, reasons, count))
 		return;
 	const char *cause = first && first->obstacle ? first->obstacle->cause : "unschedulable";
@@ -312,7 +335,7 @@ static void say_reasons(struct diagnose_case *c, struct str message, int64_t sin
 	if (diagnose_say(c, is_hopeless ? DIAGNOSIS_STUCK : DIAGNOSIS_WAITING, cause, "unschedulable: no node of %zu%s takes it: %.*s%s%.*s%s%.*s%s%s",
 		    c->world->nodes ? c->world->nodes->count : 0, nodes, STR_ARGS(diagnose_quote(list, DIAGNOSE_QUOTE)), has_asked ? "; it asks for " : "", STR_ARGS(shown),
 		    has_asked ? " " : "", STR_ARGS(has_asked ? resource : STR("")), is_deadlock ? "; the older pod there waits for this one" : "",
-		    is_growing ? "; the autoscaler adds a node" : "") &&
+		    nominated.len ? "; pods of lower priority make room" : is_growing ? "; the autoscaler adds a node" : "") &&
 		first)
 		fix(c, first);
 }

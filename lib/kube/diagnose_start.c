@@ -153,7 +153,7 @@ static const struct start {
 	{"out_of_memory", "oom-killed|memory limit too low|cannot allocate memory", "the memory limit is too low to start", "resources", false},
 	{"run_as_root", "image will run as root|run as root", "runAsNonRoot is set, and the image runs as root", "user", false},
 	{"run_as_root", "non-numeric user", "runAsNonRoot is set, and the image's user is a name, which can't be checked: it must be a number", "user", false},
-	{"user_unknown", "unable to find user|no matching entries in passwd|unable to find group|no users found|no matching entries in group", "the image does not know its user",
+	{"user_unknown", "unable to find user|no matching entries in passwd|unable to find group|no users found|no matching entries in group|/etc/passwd|/etc/group", "the image does not know its user",
 		"user", false},
 	{"no_command", "no command specified|no command or entrypoint", "neither the image nor the pod says which command to run", "command", false},
 	{"working_dir", "chdir to cwd|mkdir /proc/self/cwd|setting up cwd|failed to make working", "its working directory can't be entered", "command", false},
@@ -212,14 +212,18 @@ void diagnose_start(struct diagnose_case *c, const struct value *spec, const str
 	if (!container.len)
 		container = diagnose_str(status, "name");
 	int64_t failures = diagnose_int(status, "restartCount", 0) - c->world->restarts_before + 1;
+	struct str folder = diagnose_str(spec, "workingDir");
+	bool is_about_folder = folder.len && memmem(message.ptr, message.len, folder.ptr, folder.len) && diagnose_has(message, "mkdir|chdir|cwd");
 	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
 		const struct start *start = &starts[i];
-		if (!diagnose_has(message, start->words))
+		if (!diagnose_has(message, start->words) && !(strcmp(start->cause, "working_dir") == 0 && is_about_folder))
 			continue;
+		if (strcmp(start->cause, "run_as_root") == 0) /* said; but for the user's name */
+			detail = diagnose_between(message, "non-numeric user (", ")");
 		struct str limit = strcmp(start->cause, "out_of_memory") == 0 ? diagnose_str(spec, "resources.limits.memory") : STR("");
 		enum diagnosis_state state = !start->is_passing || failures >= DIAGNOSIS_REPEATS ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING;
-		if (diagnose_say(c, state, start->cause, "container %.*s: can't start: %s%s%.*s: %.*s", STR_ARGS(container), start->says, limit.len ? ", limit " : "",
-			    STR_ARGS(limit), STR_ARGS(detail)))
+		if (diagnose_say(c, state, start->cause, "container %.*s: can't start: %s%s%.*s%s%.*s", STR_ARGS(container), start->says, limit.len ? ", limit " : "",
+			    STR_ARGS(limit), detail.len ? ": " : "", STR_ARGS(detail)))
 			fix_start(c, start, spec);
 		return;
 	}

@@ -11,8 +11,9 @@ struct proxying {
 	size_t header_count;
 };
 
+/* Everything that came from there, and what the server itself says about the way. Only its own "too many requests" is worth another try. */
 static bool is_whole(const struct http_answer *answer) {
-	return answer->status != 429;
+	return answer->status != 429 || !answer->body || !str_starts(str_of(answer->body), "Too many requests, please try again later");
 }
 
 static int prepare(struct kube *kube, const struct kube_proxy *proxy, struct proxying *out, struct rest_call *call, struct err *err) {

@@ -214,7 +214,7 @@ static void check_choice(struct schema_check *check, const struct schema_limit *
 	const char *nearest = text_nearest(word, names, count);
 	for (size_t i = 0; i < count && !nearest; i++)
 		nearest = str_is_nocase(value->text, names[i]) ? names[i] : NULL;
-	AUTO_FREE char *right = nearest ? mem_format("did you mean %s?", nearest) : mem_format("one of %s", all.ptr);
+	AUTO_FREE char *right = nearest ? mem_format("did you mean %s?", nearest) : NULL;
 	schema_refuse(
 		check, value, NULL, right, "%s is not one of %s%s", schema_shown(check, value, shown), all.ptr, count > 12 ? " ..." : "");
 }
@@ -307,6 +307,8 @@ static void check_scalar(struct schema_check *check, const struct schema_node *n
 		check_port_or_name(check, value);
 	} else if (node->kind == SCHEMA_INT_OR_STRING && node->format != FORMAT_NONE) {
 		check_share(check, value, node->format == FORMAT_SHARE_AT_MOST);
+	} else if (value->kind == VALUE_NUMBER && node->limit && limit->choices) {
+		check_choice(check, limit, value);
 	} else if (value->kind == VALUE_NUMBER && node->limit) {
 		check_number(check, limit, value);
 	} else if (value->kind == VALUE_STRING) {
@@ -475,6 +477,8 @@ static void walk_child(struct walk *walk, struct frame *frame) {
 	frame->child = child->next;
 	if (frame->node->kind == SCHEMA_ARRAY) {
 		size_t path_len = schema_push_index(check, frame->index++);
+		if (child->kind == VALUE_NULL)
+			schema_refuse(check, child, NULL, "leave the item out", "is nothing");
 		enter(walk, &schema_nodes[frame->node->ref], child, path_len);
 		return;
 	}
@@ -572,7 +576,7 @@ static void refuse_kind_unknown(struct schema_check *check, struct str api_versi
 	const struct value *at_version = value_get(check->root, "apiVersion"), *at_kind = value_get(check->root, "kind");
 	char shown[SCHEMA_SHOWN_MAX], *right = NULL;
 	const char *other = version_of_kind(str_of(kind), check->minor), *nearest = nearest_kind(str_of(kind));
-	if (other) {
+	if (other && is_own_group(api_version)) {
 		right = mem_format("apiVersion: %s", other);
 		schema_refuse(check, at_version, "apiVersion", right, "%s has no kind %s", schema_shown(check, at_version, shown), kind);
 	} else if (is_own_group(api_version)) {
@@ -620,7 +624,9 @@ static void check_bare(struct schema_check *check) {
 	uint16_t type = 0;
 	while (strcmp(name_of(schema_types[type].name), "meta.v1.ObjectMeta") != 0)
 		type++;
-	if (metadata && metadata->kind == VALUE_OBJECT) {
+	if (!metadata)
+		return; /* told already */
+	if (metadata->kind == VALUE_OBJECT) {
 		const struct value *root = check->root;
 		schema_push(check, STR("metadata"));
 		check->root = metadata;
@@ -628,7 +634,7 @@ static void check_bare(struct schema_check *check) {
 		check->root = root;
 		schema_pop(check, 0);
 	} else {
-		schema_refuse(check, metadata, "metadata", "metadata: {name: ...}", metadata ? "is no mapping" : "is missing");
+		schema_refuse(check, metadata, "metadata", "metadata: {name: ...}", "is no mapping");
 	}
 }
 
@@ -660,21 +666,38 @@ void kube_problem_err(const struct kube_problem *problem, const char *file, stru
 		err_at(err, "%s", file);
 }
 
-int schema_verdict(const struct schema_check *check, struct err *err) {
+/* In the order of the text, whatever the order of asking; those of earlier objects stay before. */
+static void sort_problems(struct kube_problems *problems, size_t from) {
+	for (size_t i = from + 1; i < problems->count; i++) {
+		struct kube_problem problem = problems->items[i];
+		size_t at = i;
+		for (; at > from; at--) {
+			struct place before = problems->items[at - 1].at;
+			if (before.line < problem.at.line || (before.line == problem.at.line && before.column <= problem.at.column))
+				break;
+			problems->items[at] = problems->items[at - 1];
+		}
+		problems->items[at] = problem;
+	}
+}
+
+int schema_verdict(struct schema_check *check, struct err *err) {
+	sort_problems(check->problems, check->problems_before);
 	if (!check->errors)
 		return 0;
 	kube_problem_err(&check->first, NULL, err);
-	struct str kind = schema_text(check->root, "kind"), name = schema_text(schema_get(check->root, "metadata"), "name");
 	if (check->errors > 1)
-		err_wrap(err, "%.*s %.*s: %zu problems, the first", STR_ARGS(kind), STR_ARGS(name), check->errors);
-	else
+		err_wrap(err, "%zu problems, the first", check->errors);
+	struct str kind = schema_text(check->root, "kind"), name = schema_text(schema_get(check->root, "metadata"), "name");
+	if (kind.len)
 		err_wrap(err, "%.*s %.*s", STR_ARGS(kind), STR_ARGS(name));
 	return -1;
 }
 
 int schema_begin(
 	struct schema_check *check, const struct value *object, const char *version, struct kube_problems *problems, struct err *err) {
-	*check = (struct schema_check){.root = object, .problems = problems, .is_version_given = version != NULL};
+	*check = (struct schema_check){
+		.root = object, .problems = problems, .problems_before = problems->count, .is_version_given = version != NULL};
 	return read_version(version, &check->minor, err);
 }
 
@@ -694,6 +717,8 @@ int kube_schema_check(const struct value *object, const char *version, struct ku
 		schema_refuse(&check, object, "kind", "such as Deployment", "is missing");
 	if (check.errors)
 		return schema_verdict(&check, err);
+	if (!schema_get(object, "metadata"))
+		schema_refuse(&check, object, "metadata", "metadata: {name: ...}", "is missing");
 	find_kind(&check, api_version, kind);
 	if (check.kind && check.kind->type >= 0)
 		walk_tree(&check, (uint16_t) check.kind->type);

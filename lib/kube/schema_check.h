@@ -38,6 +38,9 @@ enum schema_format {
 	FORMAT_ENV_PREFIX,
 	FORMAT_CONFIG_KEY,
 	FORMAT_RESOURCE,
+	FORMAT_RESOURCE_FIELD,
+	FORMAT_FIELD_PATH,
+	FORMAT_SCHEDULE,
 	FORMAT_IMAGE,
 	FORMAT_PATH_INSIDE,
 	FORMAT_MOUNT_PATH,
@@ -88,14 +91,14 @@ struct schema_check {
 	bool is_version_given, is_secret;
 	char path[KUBE_PATH_MAX];
 	size_t path_len;
-	struct kube_problem first; /* the first error of this check, kept or not */
-	size_t errors;
+	struct kube_problem first;	/* the first error of this check, kept or not */
+	size_t errors, problems_before; /* of this check; of those before it */
 };
 
 /* schema.c: ERR_USAGE for a version that is none; the first error of the check with their number, or 0. */
 int schema_begin(
 	struct schema_check *check, const struct value *object, const char *version, struct kube_problems *problems, struct err *err);
-int schema_verdict(const struct schema_check *check, struct err *err);
+int schema_verdict(struct schema_check *check, struct err *err);
 
 /* A step of the path; give what push returned to pop. */
 size_t schema_push(struct schema_check *check, struct str key);

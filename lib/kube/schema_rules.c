@@ -70,39 +70,54 @@ void schema_rule_metadata(struct schema_check *check, const struct value *object
 	const struct value *namespace_ = schema_get(object, "namespace");
 	if (namespace_ && check->kind->is_cluster_wide)
 		schema_refuse(check, namespace_, "namespace", "leave it out", "does not belong here: the kind has no namespace");
-	if (str_is(schema_text(check->root, "kind"), "CronJob") && name->text.len > 52)
-		schema_refuse(check, name, "name", NULL, "is longer than 52 characters");
+	/* The names and labels of what they make are made from theirs. */
+	struct str kind = schema_text(check->root, "kind");
+	size_t most = str_is(kind, "CronJob") ? 52 : str_is(kind, "Job") ? 63 : SIZE_MAX;
+	if (name->text.len > most)
+		schema_refuse(check, name, "name", NULL, "is longer than %zu characters", most);
 }
 
 void schema_rule_label_requirement(struct schema_check *check, const struct value *object) {
-	struct str operator= schema_text(object, "operator");
+	struct str word = schema_text(object, "operator");
 	const struct value *values = schema_get(object, "values");
 	size_t count = values ? values->count : 0;
-	if ((str_is(operator, "In") || str_is(operator, "NotIn")) && !count)
-		schema_refuse(check, values ? values : object, "values", NULL, "is needed for the operator %.*s", STR_ARGS(operator));
-	if ((str_is(operator, "Exists") || str_is(operator, "DoesNotExist")) && count)
-		schema_refuse(check, values, "values", "leave it out", "has no meaning for the operator %.*s", STR_ARGS(operator));
+	if ((str_is(word, "In") || str_is(word, "NotIn")) && !count)
+		schema_refuse(check, values ? values : object, "values", NULL, "is needed for the operator %.*s", STR_ARGS(word));
+	if ((str_is(word, "Gt") || str_is(word, "Lt")) && count != 1)
+		schema_refuse(check, values ? values : object, "values", "one number in quotes", "holds %zu, and one is needed", count);
+	if ((str_is(word, "Exists") || str_is(word, "DoesNotExist")) && count)
+		schema_refuse(check, values, "values", "leave it out", "has no meaning for the operator %.*s", STR_ARGS(word));
+}
+
+void schema_rule_spread(struct schema_check *check, const struct value *object) {
+	const struct value *keys = schema_get(object, "matchLabelKeys"), *domains = schema_get(object, "minDomains");
+	if (keys && keys->count && !schema_get(object, "labelSelector"))
+		schema_refuse(check, keys, "matchLabelKeys", NULL, "needs a labelSelector");
+	if (domains && !str_is(schema_text(object, "whenUnsatisfiable"), "DoNotSchedule"))
+		schema_refuse(check, domains, "minDomains", NULL, "is only for whenUnsatisfiable: DoNotSchedule");
 }
 
 static bool does_requirement_hold(const struct value *requirement, const struct value *labels) {
-	struct str operator= schema_text(requirement, "operator"), key = schema_text(requirement, "key");
+	struct str word = schema_text(requirement, "operator"), key = schema_text(requirement, "key");
 	const struct value *label = NULL;
 	value_each(candidate, labels) if (key.ptr && str_equal(candidate->key, key)) label = candidate;
 	bool is_among = false;
+	if (str_is(word, "In") && !value_get(requirement, "values"))
+		return true; /* told already */
 	value_each(value, value_get(requirement, "values")) is_among |=
 		label && label->kind == VALUE_STRING && value->kind == VALUE_STRING && str_equal(value->text, label->text);
-	return str_is(operator, "In")		  ? is_among
-	       : str_is(operator, "NotIn")	  ? !is_among
-	       : str_is(operator, "Exists")	  ? label != NULL
-	       : str_is(operator, "DoesNotExist") ? label == NULL
-						  : true;
+	return str_is(word, "In")	      ? is_among
+	       : str_is(word, "NotIn")	      ? !is_among
+	       : str_is(word, "Exists")	      ? label != NULL
+	       : str_is(word, "DoesNotExist") ? label == NULL
+					      : true;
 }
 
 /* A workload's selector against its template's labels. */
 static void check_selector(struct schema_check *check, const struct value *spec) {
 	const struct value *selector = schema_get(spec, "selector"), *labels = value_find(spec, "template.metadata.labels");
 	const struct value *wanted = schema_get(selector, "matchLabels"), *others = schema_get(selector, "matchExpressions");
-	if (!selector || selector->kind != VALUE_OBJECT)
+	if (!selector || selector->kind != VALUE_OBJECT || !schema_get(spec, "template"))
 		return;
 	if (!(wanted && wanted->count) && !(others && others->count)) {
 		schema_refuse(check, selector, "selector", "matchLabels: with a label of the template", "selects nothing");
@@ -181,11 +196,10 @@ static const char *const container_lists[] = {"initContainers", "containers", "e
 
 static void check_mounts(struct schema_check *check, const struct value *container, const struct value *volumes) {
 	size_t index = 0;
-	const struct value *mounts = list_of(container, "volumeMounts");
-	value_each(mount, mounts) {
+	value_each(mount, list_of(container, "volumeMounts")) {
 		size_t path_len = schema_push(check, STR("volumeMounts"));
 		schema_push_index(check, index++);
-		struct str name = schema_text(mount, "name"), path = schema_text(mount, "mountPath");
+		struct str name = schema_text(mount, "name");
 		if (name.len && !find_named(volumes, name)) {
 			AUTO_BUF struct buf known = BUF(250);
 			value_each(volume, volumes) if (known.len < 180) buf_format(
@@ -194,12 +208,6 @@ static void check_mounts(struct schema_check *check, const struct value *contain
 				known.len ? known.ptr : "a volume of that name in spec.volumes", "there is no volume \"%.*s\"",
 				STR_ARGS(name));
 		}
-		for (const struct value *other = mounts->first; other != mount && path.len; other = other->next)
-			if (str_equal(schema_text(other, "mountPath"), path)) {
-				schema_refuse(check, value_get(mount, "mountPath"), "mountPath", NULL, "\"%.*s\" is mounted twice",
-					STR_ARGS(path));
-				break;
-			}
 		schema_pop(check, path_len);
 	}
 }
@@ -306,7 +314,9 @@ void schema_rule_env_var(struct schema_check *check, const struct value *object)
 
 void schema_rule_env_source(struct schema_check *check, const struct value *object) {
 	static const char *const names[] = {"fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef", NULL};
-	need_one(check, object, names, "one of fieldRef, resourceFieldRef, configMapKeyRef, secretKeyRef");
+	const struct value *last = NULL;
+	if (!object->count || count_members(object, names, &last)) /* else what is there is no source, and told already */
+		need_one(check, object, names, "one of fieldRef, resourceFieldRef, configMapKeyRef, secretKeyRef");
 }
 
 void schema_rule_env_from(struct schema_check *check, const struct value *object) {
@@ -335,6 +345,22 @@ void schema_rule_projection(struct schema_check *check, const struct value *obje
 	size_t count = count_members(object, names, &last);
 	if (count > 1)
 		schema_refuse(check, last, NULL, "a source of its own for each", "names %zu sources, and one is allowed", count);
+}
+
+void schema_rule_downward_file(struct schema_check *check, const struct value *object) {
+	static const char *const names[] = {"fieldRef", "resourceFieldRef", NULL};
+	need_one(check, object, names, "one of fieldRef, resourceFieldRef");
+}
+
+void schema_rule_claim_spec(struct schema_check *check, const struct value *object) {
+	const struct value *storage = value_find(object, "resources.requests.storage");
+	struct schema_quantity quantity;
+	if (!schema_get(object, "resources"))
+		return; /* told already */
+	if (!storage || storage->kind == VALUE_NULL)
+		schema_refuse(check, object, "resources.requests.storage", "such as 10Gi", "is missing");
+	else if (schema_quantity_of(storage, &quantity) == 0 && quantity.nano <= 0)
+		schema_refuse(check, storage, "resources.requests.storage", "more than 0", "is not above 0");
 }
 
 void schema_rule_volume_mount(struct schema_check *check, const struct value *object) {
@@ -372,27 +398,27 @@ static bool is_own_resource(struct str name) {
 	return !memchr(name.ptr, '/', name.len) || str_starts(name, "kubernetes.io/");
 }
 
-/* One amount by itself: no less than nothing, whole where parts make no sense. */
+/* One amount by itself: of something that a container can have, no less than nothing, whole where parts make no sense. */
 static void check_amount(struct schema_check *check, const struct value *amount) {
 	struct schema_quantity quantity;
 	char shown[SCHEMA_SHOWN_MAX];
-	if (schema_quantity_of(amount, &quantity) != 0)
-		return;
-	bool is_memory = str_is(amount->key, "memory") || str_is(amount->key, "ephemeral-storage");
-	schema_shown(check, amount, shown);
-	if (quantity.nano < 0) {
-		schema_refuse(check, amount, NULL, "0 or more", "%s is below 0", shown);
-	} else if (is_memory && quantity.is_fraction) {
-		AUTO_FREE char *right =
-			str_ends(amount->text, "m") ? mem_format("%.*sMi", (int) amount->text.len - 1, amount->text.ptr) : NULL;
-		schema_warn(check, amount, NULL, right, "%s is a fraction of a byte: m is a thousandth", shown);
-	} else if (!is_own_resource(amount->key) && quantity.is_fraction) {
-		schema_refuse(check, amount, NULL, "a whole number", "%s: such devices are not divided", shown);
-	} else if (is_own_resource(amount->key) && !is_memory && !str_is(amount->key, "cpu") && !str_starts(amount->key, "hugepages-") &&
-		   strstr(check->path, "ontainers[")) {
+	bool is_memory = str_is(amount->key, "memory") || str_is(amount->key, "ephemeral-storage"), is_own = is_own_resource(amount->key);
+	if (is_own && !is_memory && !str_is(amount->key, "cpu") && !str_starts(amount->key, "hugepages-") &&
+		strstr(check->path, "ontainers["))
 		schema_refuse(check, amount, NULL, "cpu, memory, ephemeral-storage, hugepages-SIZE or domain/resource (nvidia.com/gpu)",
 			"is no resource of a container");
-	}
+	else if (schema_quantity_of(amount, &quantity) != 0)
+		return; /* told by the schema */
+	else if (quantity.nano < 0)
+		schema_refuse(check, amount, NULL, "0 or more", "%s is below 0", schema_shown(check, amount, shown));
+	else if (is_memory && quantity.is_fraction) {
+		AUTO_FREE char *right =
+			str_ends(amount->text, "m") ? mem_format("%.*sMi", (int) amount->text.len - 1, amount->text.ptr) : NULL;
+		schema_warn(
+			check, amount, NULL, right, "%s is a fraction of a byte: m is a thousandth", schema_shown(check, amount, shown));
+	} else if (!is_own && quantity.is_fraction)
+		schema_refuse(
+			check, amount, NULL, "a whole number", "%s: such devices are not divided", schema_shown(check, amount, shown));
 }
 
 void schema_rule_resources(struct schema_check *check, const struct value *object) {
@@ -449,8 +475,8 @@ void schema_rule_profile(struct schema_check *check, const struct value *object)
 }
 
 void schema_rule_toleration(struct schema_check *check, const struct value *object) {
-	struct str operator= schema_text(object, "operator"), value = schema_text(object, "value");
-	bool is_exists = str_is(operator, "Exists");
+	struct str word = schema_text(object, "operator"), value = schema_text(object, "value");
+	bool is_exists = str_is(word, "Exists");
 	if (!schema_text(object, "key").len && !is_exists)
 		schema_refuse(check, object, "operator", "Exists, or a key", "has to be Exists without a key");
 	if (is_exists && value.len)

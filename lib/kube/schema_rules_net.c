@@ -73,8 +73,8 @@ void schema_rule_service_spec(struct schema_check *check, const struct value *ob
 	check_service_ports(check, object, type);
 	check_service_type(check, object, type);
 	if (has(object, "sessionAffinityConfig") && !str_is(schema_text(object, "sessionAffinity"), "ClientIP"))
-		schema_refuse(check, value_get(object, "sessionAffinityConfig"), "sessionAffinityConfig",
-			"sessionAffinity: ClientIP, or leave it out", "is only for sessionAffinity: ClientIP");
+		schema_warn(check, value_get(object, "sessionAffinityConfig"), "sessionAffinityConfig", "sessionAffinity: ClientIP",
+			"is only for sessionAffinity: ClientIP, and ignored");
 }
 
 void schema_rule_hpa_spec(struct schema_check *check, const struct value *object) {
@@ -103,7 +103,10 @@ void schema_rule_hpa_metric(struct schema_check *check, const struct value *obje
 	} sources[] = {{"Resource", "resource"}, {"ContainerResource", "containerResource"}, {"Pods", "pods"}, {"Object", "object"},
 		{"External", "external"}};
 	struct str type = schema_text(object, "type");
-	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
+	bool is_known = false;
+	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++)
+		is_known |= str_is(type, sources[i].type);
+	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]) && is_known; i++) {
 		bool is_it = str_is(type, sources[i].type);
 		const struct value *source = schema_get(object, sources[i].member);
 		if (is_it && !source)
@@ -140,7 +143,7 @@ void schema_rule_hpa_target(struct schema_check *check, const struct value *obje
 	} pairs[] = {{"Utilization", "averageUtilization"}, {"AverageValue", "averageValue"}, {"Value", "value"}};
 	struct str type = schema_text(object, "type");
 	for (size_t i = 0; i < 3; i++)
-		if (str_is(type, pairs[i].type) && !has(object, pairs[i].member))
+		if (str_is(type, pairs[i].type) && !has(object, pairs[i].member) && object->count > 1)
 			schema_warn(check, object, pairs[i].member, NULL, "is what the type %s is about, and it is missing", pairs[i].type);
 }
 
@@ -372,26 +375,41 @@ void schema_rule_route_rewrite(struct schema_check *check, const struct value *o
 	}
 }
 
-void schema_rule_route_spec(struct schema_check *check, const struct value *object) {
-	const struct value *parents = schema_get(object, "parentRefs");
+/* One Gateway as two references name it; NULL stands for what is not said. */
+static bool is_same_parent(const struct value *a, const struct value *b) {
+	static const char *const said[][2] = {{"group", "gateway.networking.k8s.io"}, {"kind", "Gateway"}, {"name", ""}, {"namespace", ""}};
+	for (size_t i = 0; i < 4; i++)
+		if (!str_equal(or_else(a, said[i][0], said[i][1]), or_else(b, said[i][0], said[i][1])))
+			return false;
+	return true;
+}
+
+static void check_parents(struct schema_check *check, const struct value *parents) {
 	size_t index = 0;
+	if (!parents || parents->kind != VALUE_ARRAY || parents->count > 64)
+		return;
 	value_each(parent, parents) {
-		for (const struct value *other = parents->first; other != parent && parents->count <= 64; other = other->next) {
-			if (!str_equal(schema_text(other, "name"), schema_text(parent, "name")) ||
-				!str_equal(or_else(other, "namespace", ""), or_else(parent, "namespace", "")) ||
-				!str_equal(or_else(other, "kind", "Gateway"), or_else(parent, "kind", "Gateway")) ||
-				!str_equal(or_else(other, "sectionName", ""), or_else(parent, "sectionName", "")) ||
-				!value_equal(schema_get(other, "port") ? schema_get(other, "port") : parent,
-					schema_get(parent, "port") ? schema_get(parent, "port") : parent))
+		for (const struct value *other = parents->first; other != parent; other = other->next) {
+			struct str mine = schema_text(parent, "sectionName"), theirs = schema_text(other, "sectionName");
+			const struct value *port = schema_get(parent, "port"), *their_port = schema_get(other, "port");
+			bool is_port_apart = port && their_port && !value_equal(port, their_port),
+			     is_half = (mine.len > 0) != (theirs.len > 0) || !port != !their_port;
+			if (!is_same_parent(parent, other) || (!is_half && (is_port_apart || !str_equal(mine, theirs))))
 				continue;
 			size_t path_len = schema_push(check, STR("parentRefs"));
 			schema_push_index(check, index);
-			schema_refuse(check, parent, NULL, "another sectionName", "is the same as one before it");
+			schema_refuse(check, parent, NULL, "a sectionName of its own for each",
+				is_half ? "names the same parent as one before it, and only one of them a section"
+					: "is the same as one before it");
 			schema_pop(check, path_len);
 			break;
 		}
 		index++;
 	}
+}
+
+void schema_rule_route_spec(struct schema_check *check, const struct value *object) {
+	check_parents(check, schema_get(object, "parentRefs"));
 	size_t matches = 0;
 	value_each(rule, schema_get(object, "rules")) matches += schema_get(rule, "matches") ? schema_get(rule, "matches")->count : 0;
 	if (matches > 128)

@@ -63,7 +63,7 @@ static bool is_annotation_key(struct str text) {
 }
 
 static bool is_segment(struct str text) {
-	return text.len && text.len <= 253 && !str_is(text, ".") && !str_is(text, "..") && !memchr(text.ptr, '/', text.len) &&
+	return text.len && !str_is(text, ".") && !str_is(text, "..") && !memchr(text.ptr, '/', text.len) &&
 	       !memchr(text.ptr, '%', text.len);
 }
 
@@ -188,6 +188,31 @@ static bool is_image(struct str text) {
 	return text.len > 0;
 }
 
+static bool is_resource_field(struct str text) {
+	struct str name, list = str_cut(text, '.', &name);
+	return (str_is(list, "limits") || str_is(list, "requests")) && name.ptr &&
+	       (str_is(name, "cpu") || str_is(name, "memory") || str_is(name, "ephemeral-storage") || str_starts(name, "hugepages-"));
+}
+
+/* What the downward API knows of a pod. */
+static bool is_field_path(struct str text) {
+	static const char *const paths[] = {"metadata.name", "metadata.namespace", "metadata.uid", "metadata.labels",
+		"metadata.annotations", "spec.nodeName", "spec.serviceAccountName", "status.hostIP", "status.hostIPs", "status.podIP",
+		"status.podIPs"};
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		if (str_is(text, paths[i]))
+			return true;
+	return (str_starts(text, "metadata.labels['") || str_starts(text, "metadata.annotations['")) && str_ends(text, "']");
+}
+
+/* Five fields, or a word such as @daily; what stands in a field is the server's to read. */
+static bool is_schedule(struct str text) {
+	size_t fields = 0;
+	for (size_t i = 0; i < text.len; i++)
+		fields += text.ptr[i] != ' ' && (i == 0 || text.ptr[i - 1] == ' ');
+	return (text.len && text.ptr[0] == '@') || (fields == 5 && is_all(text, " */,-?"));
+}
+
 static const char label_right[] = "lower-case letters, digits and '-', at most 63, a letter or digit at both ends (RFC 1123 label)";
 static const char subdomain_right[] =
 	"lower-case letters, digits, '-' and '.', at most 253, a letter or digit at both ends of each part (RFC 1123)";
@@ -241,6 +266,14 @@ const char *schema_format_wrong(enum schema_format format, struct str text, int 
 		return is_config_key(text) ? NULL : config_right;
 	case FORMAT_RESOURCE:
 		return is_label_key(text) ? NULL : "cpu, memory, ephemeral-storage, hugepages-SIZE or domain/resource (nvidia.com/gpu)";
+	case FORMAT_RESOURCE_FIELD:
+		return is_resource_field(text) ? NULL : "limits. or requests., then cpu, memory, ephemeral-storage or hugepages-SIZE";
+	case FORMAT_FIELD_PATH:
+		return is_field_path(text) ? NULL
+					   : "metadata.name, .namespace, .uid, .labels['KEY'], .annotations['KEY'], spec.nodeName, "
+					     ".serviceAccountName, status.hostIP or .podIP";
+	case FORMAT_SCHEDULE:
+		return is_schedule(text) ? NULL : "minute hour day month weekday (\"*/5 * * * *\"), or @daily and the like";
 	case FORMAT_IMAGE:
 		return is_image(text) ? NULL : "REGISTRY/REPOSITORY[:TAG][@DIGEST], without spaces";
 	case FORMAT_PATH_INSIDE:

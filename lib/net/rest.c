@@ -187,7 +187,7 @@ static bool is_redirect(int status) {
  * method only changes to GET after a 303, and nobody is sent from https to http or to a metadata service. */
 static int follow(struct work *work, int hops, struct err *err) {
 	struct str location = http_header_of(&work->answer, "location");
-	if (work->answer.failure.code || !is_redirect(work->answer.status) || !location.len)
+	if (work->rest->is_staying || work->answer.failure.code || !is_redirect(work->answer.status) || !location.len)
 		return 0;
 	if (hops >= HOPS_MAX)
 		return err_set(err, ERR_FAILED, "more than %d redirects", HOPS_MAX);

@@ -1,7 +1,7 @@
 /* The deep module of remote calls: sign, send, one new try after 401, retries with back-off and Retry-After under one deadline, redirects
  * by hand (same origin with credentials; other origins without; at most 5), error bodies decoded and redacted.
  *
- * GET, HEAD, PUT and DELETE are retried on refused, reset, 408, 429, 5xx. A POST only with is_repeatable or when nothing was sent.
+ * GET, HEAD, PUT and DELETE are retried on refused, reset, 408, 429, 5xx. A POST or PATCH only with is_repeatable, when nothing was sent, or on 429.
  * A write whose reply was lost (sent, then cut) is ERR_UNCLEAR: the caller reads before it tries again. */
 #pragma once
 
@@ -15,6 +15,7 @@ struct rest {
 	bool is_unverified;
 	const struct http_tls *tls;       /* for the origin that the caller named only */
 	const char *proxy;                /* NULL: env's */
+	bool is_staying;                  /* a redirect is an answer like any other: nothing is sent where an answer says */
 	const struct redactor *redact;
 	int tries_max;                    /* 0: 5 */
 	int64_t deadline_ms;              /* for the whole call, on the clock's mono; 0: 60 s from its start */

@@ -58,7 +58,7 @@ int64_t retry_wait_ms(const char *method, bool is_repeatable, const struct http_
 		bool is_passing = answer->failure.code == ERR_NETWORK || answer->failure.code == ERR_TIMEOUT;
 		if (!is_passing || (!may_repeat && answer->was_sent))
 			return -1;
-	} else if (!may_repeat || !status_is_passing(answer->status)) {
+	} else if ((!may_repeat && answer->status != 429) || !status_is_passing(answer->status)) { /* RFC 6585 4: 429 was not done */
 		return -1;
 	}
 	int64_t wait_ms = WAIT_FIRST_MS;

@@ -11,8 +11,7 @@ static int refuse(const struct settings *s, const char *path, const char *or_pat
 }
 
 static int check_image(const struct settings *s, struct err *err) {
-	bool is_foreign = s->payload.kind != PAYLOAD_NATIVE && s->payload.image;
-	if (s->image || is_foreign)
+	if (s->image)
 		return 0;
 	err_set(err, ERR_CONFIG, "image: missing, target kubernetes needs a registry that the cluster's nodes can pull from");
 	err_fix(err, "image: registry.example.com/team/%s", s->name);
@@ -80,16 +79,26 @@ static int check_tolerations(const struct settings *s, struct err *err) {
 }
 
 static int check_payload(const struct settings *s, struct err *err) {
-	static const char *const foreign[] = {"payload.image", "payload.port", "payload.health", "payload.ready", "payload.metrics"};
-	if (s->payload.kind != PAYLOAD_NATIVE)
-		return 0;
-	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
+	static const char *const foreign[] = {"payload.image", "payload.port", "payload.health", "payload.ready", "payload.metrics", "payload.args"};
+	bool is_native = s->payload.kind == PAYLOAD_NATIVE;
+	for (size_t i = 0; is_native && i < sizeof(foreign) / sizeof(foreign[0]); i++)
 		if (value_find(s->document->root, foreign[i])) {
 			err_set(err, ERR_CONFIG, "%s: the native runner has its own; it is for another payload.kind", foreign[i]);
 			err_fix(err, "payload.kind: http");
 			return refuse(s, foreign[i], NULL, err);
 		}
-	return 0;
+	if (is_native)
+		return 0;
+	if (value_find(s->document->root, "serve.port")) {
+		err_set(err, ERR_CONFIG, "serve.port: the runner's; where another server answers is payload.port");
+		err_fix(err, "payload.port: %lld", (long long) s->serve.port);
+		return refuse(s, "serve.port", NULL, err);
+	}
+	if (s->payload.image)
+		return 0;
+	err_set(err, ERR_CONFIG, "payload.image: missing, another server comes in an image of its own, with the model inside");
+	err_fix(err, "payload: {image: registry.example.com/team/%s-server:1.0}", s->name);
+	return refuse(s, "payload.kind", NULL, err);
 }
 
 static int check_account(const struct settings *s, struct err *err) {

@@ -118,7 +118,8 @@ struct settings {
 	struct {
 		int kind; /* enum settings_payload */
 		const char *image, *health, *ready, *metrics;
-		int64_t port;
+		int64_t port; /* 0: the usual one */
+		struct field_texts args;
 	} payload;
 	const struct value *labels, *annotations; /* of every object and pod */
 

@@ -73,6 +73,7 @@ static bool journal(struct run *run, const struct engine_row *row, enum event *e
 	struct err err = {0};
 	run->head.candidate.phase = row->next;
 	run->head.candidate.is_undecided |= row->event == EVENT_UNDECIDED;
+	run->head.candidate.has_rolled |= row->next == PHASE_PROMOTE && engine_is_rolling(run);
 	run->is_undoing = row->next == PHASE_ROLLBACK;
 	if (run->is_undoing)
 		run->failed_phase = row->phase;
@@ -248,7 +249,7 @@ static void tell_waiting(struct run *run, const struct observed *seen, struct wa
 int engine_await(struct run *run, const struct wait_wish *wish, struct observed *out, struct err *err) {
 	const struct release_context *context = run->context;
 	struct waiting said = {0};
-	bool is_rolling = (context->target->caps & TARGET_ROLLING) != 0;
+	bool is_rolling = engine_is_rolling(run);
 	int64_t began_ms = run_now(run), moved_ms = began_ms;
 	size_t right_max = 0;
 	for (;;) {
@@ -281,7 +282,7 @@ int engine_await(struct run *run, const struct wait_wish *wish, struct observed 
 /* One replica first, and nothing routed to it before it is ready. A target that rolls does that by itself. */
 static int bring_up(struct run *run, const struct wait_wish *wish, struct err *err) {
 	struct observed seen;
-	if (run->context->target->caps & TARGET_ROLLING)
+	if (engine_is_rolling(run))
 		return 0;
 	if (engine_observe(run, wish->revision, &seen, err) != 0)
 		return -1;

@@ -44,6 +44,10 @@ enum event effect_lost(struct run *run);
 /* What an error of an effect means for the table; remembers the cause. */
 enum event engine_event_of(struct run *run, const struct err *err);
 
+static inline bool engine_is_rolling(const struct run *run) {
+	return (run->context->target->caps & TARGET_ROLLING) != 0;
+}
+
 /* Steps that rollout.c and undo.c share. Each is tried again while it is worth it, under a lease that was just looked at. */
 int engine_stage(struct run *run, const struct revision *revision, const struct value *objects, int64_t replicas, struct err *err);
 int engine_route(struct run *run, const struct revision *stable, const struct revision *revision, const struct value *objects, double weight,

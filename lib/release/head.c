@@ -137,7 +137,8 @@ static int read_candidate(const struct value *v, struct head_candidate *out, str
 		value_opt_double(v, "weight", 0, &out->weight, err) != 0 || value_opt_int(v, "again", 0, &out->again, err) != 0 ||
 		value_opt_bool(v, "interrupted", false, &out->is_interrupted, err) != 0 ||
 		value_opt_bool(v, "bad", false, &out->is_judged_bad, err) != 0 ||
-		value_opt_bool(v, "undecided", false, &out->is_undecided, err) != 0)
+		value_opt_bool(v, "undecided", false, &out->is_undecided, err) != 0 ||
+		value_opt_bool(v, "rolled", false, &out->has_rolled, err) != 0)
 		return -1;
 	for (enum phase p = PHASE_PREPARE; p < PHASE_END; p++)
 		if (strcmp(phase, phase_names[p]) == 0)
@@ -277,6 +278,8 @@ static void add_candidate(struct document *document, struct value *root, const s
 		value_add_bool(document, v, "bad", true);
 	if (candidate->is_undecided)
 		value_add_bool(document, v, "undecided", true);
+	if (candidate->has_rolled)
+		value_add_bool(document, v, "rolled", true);
 }
 
 static void add_lock(struct document *document, struct value *root, const struct head_lock *lock) {

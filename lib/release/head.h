@@ -43,6 +43,7 @@ struct head_candidate {
 	bool is_interrupted;
 	bool is_judged_bad; /* its image goes onto the refused list when it is undone */
 	bool is_undecided;
+	bool has_rolled; /* a roll to it was begun: whatever is not asked for its revision may be its own, too */
 };
 
 struct head_lock { /* fence 0: free */

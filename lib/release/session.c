@@ -118,7 +118,8 @@ int session_open_release(struct run *run, const struct record_input *input, stru
 		return err_wrap(err, "the record of r%" PRId64, input->n);
 	subject->entry.release = pack.index.digest;
 	run->head.candidate.is = subject->entry;
-	run->head.candidate.phase = PHASE_LOCKED;
+	if (!run->was_touched) /* else it goes on from where it was left, and the head says so until the table moves on */
+		run->head.candidate.phase = PHASE_LOCKED;
 	run->head.candidate.again = subject->again;
 	run->head.candidate.is_interrupted = false;
 	if (run->head.next <= subject->entry.n)

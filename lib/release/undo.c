@@ -38,7 +38,9 @@ static int go_back(struct run *run, const struct revision *good, struct err *err
 		if (engine_route(run, good, subject, run->subject.objects, 0, err) != 0 || engine_observe(run, good, &seen, err) != 0)
 			return -1;
 	}
-	if (!plan_is_serving(&seen, good) && restore(run, good, &seen, err) != 0)
+	/* Pods of the good version alone do not show that a roll which was begun left all else as it was. */
+	bool is_back = plan_is_serving(&seen, good) && !run->head.candidate.has_rolled;
+	if (!is_back && restore(run, good, &seen, err) != 0)
 		return -1;
 	run->serving = good->image;
 	run_tell(run, "rollback", "r%" PRId64 " verified serving %.19s... on %zu/%zu", good->release, good->image.text, seen.count,
@@ -52,7 +54,8 @@ static int take_away(struct run *run, struct err *err) {
 	const struct revision *subject = &run->subject.revision;
 	if (engine_observe(run, subject, &seen, err) != 0)
 		return -1;
-	return seen.exists && seen.weight > 0 ? engine_route(run, NULL, subject, run->subject.objects, 0, err) : 0;
+	bool is_serving = seen.exists && (seen.weight > 0 || engine_is_rolling(run));
+	return is_serving ? engine_route(run, NULL, subject, run->subject.objects, 0, err) : 0;
 }
 
 /* Who must act now needs to know why it can't go back; why it was to go back comes first where that is known. */

@@ -177,6 +177,15 @@ int control_key(struct kubernetes *k, const struct pod_port *port, const struct 
 	return 0;
 }
 
+void control_forget(struct kubernetes *k, struct str secret) {
+	for (size_t i = 0; i < k->key_count; i++)
+		if (str_is(secret, k->keys[i].name)) {
+			secret_clear(&k->keys[i].key);
+			k->keys[i] = k->keys[--k->key_count];
+			return;
+		}
+}
+
 int control_all(struct kubernetes *k, const struct value *const *pods, size_t count, const char *method, const char *path, const char *body,
 	struct http_answer *answers, struct err *errs, struct err *err) {
 	AUTO_FREE struct kube_proxy *proxies = mem_zero(count ? count : 1, sizeof(*proxies));
@@ -196,7 +205,14 @@ int control_all(struct kubernetes *k, const struct value *const *pods, size_t co
 		if (control_key(k, &port, &proxies[i].key, err) != 0)
 			return -1;
 	}
-	return count ? kube_proxy_all(k->kube, proxies, count, answers, errs, err) : 0;
+	int rc = count ? kube_proxy_all(k->kube, proxies, count, answers, errs, err) : 0;
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		struct pod_port port;
+		pod_ports(pods[i], &port);
+		if (!errs[i].code && answers[i].status == 401) /* somebody made a new one: it is read again the next time */
+			control_forget(k, port.key_secret);
+	}
+	return rc;
 }
 
 /* ---- what a person or the engine asks of it ---- */

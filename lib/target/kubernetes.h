@@ -88,6 +88,9 @@ void pod_ports(const struct value *pod, struct pod_port *out);
 /* The key that a pod's control listener wants; lent. NULL without one. */
 int control_key(struct kubernetes *k, const struct pod_port *port, const struct secret **out, struct err *err);
 
+/* The Secret of that name was made, removed or is not what pods have: what was read of it counts no more. */
+void control_forget(struct kubernetes *k, struct str secret);
+
 /* One request to the control listener of each pod that has one, side by side. answers and errs as kube_proxy_all has them; the caller clears the answers. */
 int control_all(struct kubernetes *k, const struct value *const *pods, size_t count, const char *method, const char *path, const char *body,
 	struct http_answer *answers, struct err *errs, struct err *err);

@@ -171,7 +171,9 @@ static int make_key(struct kubernetes *k, const struct value *objects, const str
 		if (err->code != ERR_CONFLICT)
 			return err_wrap(err, "making the key of %s", revision->name);
 		err_clear(err); /* it has one: its pods know that one */
+		return 0;
 	}
+	control_forget(k, name);
 	return 0;
 }
 
@@ -416,9 +418,11 @@ static int delete_key(struct kubernetes *k, const struct revision *revision, str
 	AUTO_DOCUMENT struct document *secrets = NULL;
 	if (kube_list(k->kube, &(struct kube_selection) {.kind = "Secret", .labels = labels}, &secrets, err) != 0)
 		return -1;
-	value_each(secret, value_get(secrets->root, "items"))
+	value_each(secret, value_get(secrets->root, "items")) {
 		if (delete_ours(k, "Secret", secret, err) != 0)
 			return -1;
+		control_forget(k, object_text(secret, "metadata.name"));
+	}
 	return 0;
 }
 

@@ -7,6 +7,8 @@
 #define MIB ((int64_t) 1024 * 1024)
 #define MEMORY_MIN (64 * MIB)
 #define CPU_REQUEST "100m"
+#define MEMORY_UNKNOWN "64Mi" /* requested where nobody measured; never a limit */
+#define MEMORY_OTHER "256Mi"
 #define CONTROL_PORT 8081
 #define PROGRESS_S_MIN 600 /* an image is pulled, too */
 #define DRAIN_DELAY_S 5    /* endpoints have forgotten a pod by then */
@@ -53,7 +55,8 @@ static int64_t seconds_at(const struct maker *m, const char *path, int64_t fallb
 const char *kubernetes_input_setting(const char *name) {
 	static const struct {
 		const char *name, *setting;
-	} all[] = {{"name", "name"}, {"image", "image"}, {"port", "serve.port"}, {"replicas", "scale.min"}, {"cpuPercent", "scale.cpu"},
+	} all[] = {{"name", "name"}, {"image", "image"}, {"port", "serve.port"}, {"healthPath", "payload.health"}, {"readyPath", "payload.ready"},
+		{"metricsPath", "payload.metrics"}, {"replicas", "scale.min"}, {"cpuPercent", "scale.cpu"},
 		{"cpuRequest", "resources.cpu"}, {"memoryRequest", "resources.memory"}, {"memoryLimit", "resources.memory"},
 		{"startupSeconds", "probes.startup"}, {"progressSeconds", "probes.startup"}, {"drainSeconds", "serve.timeout"},
 		{"graceSeconds", "serve.timeout"}, {"spreadKey", "scheduling.spread"}, {"serviceAccount", "serviceAccount.name"}, {"configMap", "env"}};
@@ -174,7 +177,7 @@ static int add_resources(const struct maker *m, const struct value *facts, struc
 	struct str cpu = text_at(m, "resources.cpu"), memory = text_at(m, "resources.memory");
 	int64_t peak = 0;
 	char text[32] = "";
-	if (facts && value_opt_int(facts, "test.peak_bytes", 0, &peak, err) != 0)
+	if (facts && m->out->is_native && value_opt_int(facts, "test.peak_bytes", 0, &peak, err) != 0)
 		return -1;
 	AUTO_FREE char *cpu_request = cpu.len ? str_dup(cpu) : mem_text(CPU_REQUEST);
 	if (memory.len)
@@ -182,7 +185,7 @@ static int add_resources(const struct maker *m, const struct value *facts, struc
 	else if (peak > 0)
 		snprintf(text, sizeof(text), "%lldMi", (long long) (kubernetes_memory_for(peak) / MIB));
 	add_text(m, "cpuRequest", cpu_request);
-	add_text(m, "memoryRequest", *text ? text : "64Mi");
+	add_text(m, "memoryRequest", *text ? text : m->out->is_native ? MEMORY_UNKNOWN : MEMORY_OTHER);
 	if (*text)
 		add_text(m, "memoryLimit", text);
 	value_add_bool(m->document, m->self, "hasLimits", cpu.len || *text);
@@ -215,20 +218,64 @@ static void add_scale(const struct maker *m) {
 	value_add_bool(m->document, m->self, "hasAutoscaler", out->has_autoscaler);
 }
 
-static void add_ports(const struct maker *m) {
+/* What is usual for a server; "" and 0: nothing is. Its documentation's words, and the users of its images. */
+static const struct server {
+	const char *kind;
+	int64_t port, metrics_port;
+	const char *health, *ready, *metrics;
+	int64_t user;
+} servers[] = {
+	{"native", 8080, 0, "/v2/health/live", "/v2/health/ready", "/metrics", 65532},
+	{"triton", 8000, 8002, "/v2/health/live", "/v2/health/ready", "/metrics", 1000},
+	{"tfserving", 8501, 0, "", "", "/monitoring/prometheus/metrics", 65532},
+	{"fastapi", 8000, 0, "", "", "/metrics", 65532},
+	{"flask", 5000, 0, "", "", "/metrics", 65532},
+	{"http", 8080, 0, "", "", "/metrics", 65532},
+};
+
+static const struct server *find_server(struct str kind) {
+	for (size_t i = 1; i < sizeof(servers) / sizeof(servers[0]); i++)
+		if (str_is(kind, servers[i].kind))
+			return &servers[i];
+	return &servers[0];
+}
+
+static void add_path(const struct maker *m, const char *name, struct str set, const char *usual) {
+	AUTO_FREE char *path = str_dup(set.len ? set : str_of(usual));
+	if (*path)
+		add_text(m, name, path);
+}
+
+static void add_server(const struct maker *m) {
 	struct kubernetes_input *out = m->out;
-	out->port = number_at(m, "serve.port", 8080);
-	out->control_port = out->port == CONTROL_PORT ? CONTROL_PORT + 1 : CONTROL_PORT;
+	const struct server *server = find_server(text_at(m, "payload.kind"));
+	struct str health = text_at(m, "payload.health"), ready = text_at(m, "payload.ready"), model = text_at(m, "model.name");
+	AUTO_FREE char *model_path = mem_format("/v1/models/%.*s", STR_ARGS(model));
+	const char *usual = str_is(text_at(m, "payload.kind"), "tfserving") ? model_path : server->ready;
+	out->port = out->is_native ? number_at(m, "serve.port", server->port) : number_at(m, "payload.port", server->port);
 	out->service_port = number_at(m, "expose.port", 80);
 	add_number(m, "port", out->port);
-	add_number(m, "controlPort", out->control_port);
+	if (out->is_native) {
+		out->control_port = out->port == CONTROL_PORT ? CONTROL_PORT + 1 : CONTROL_PORT;
+		add_number(m, "controlPort", out->control_port);
+	}
+	if (server->metrics_port)
+		add_number(m, "metricsPort", server->metrics_port);
+	add_path(m, "healthPath", health, server->health);
+	add_path(m, "readyPath", ready.len || !health.len ? ready : health, usual);
+	add_path(m, "metricsPath", text_at(m, "payload.metrics"), server->metrics);
+	add_number(m, "user", server->user);
 }
 
 static void add_names(const struct maker *m, const struct target_context *context, const struct revision *revision, struct str repository) {
 	struct kubernetes_input *out = m->out;
 	AUTO_FREE char *name = mem_format("%s%s", context->service, m->is_canary ? "-canary" : "");
 	struct str account = text_at(m, "serviceAccount.name"), spread = text_at(m, "scheduling.spread");
-	snprintf(out->image, sizeof(out->image), "%.*s@%s", STR_ARGS(repository), revision->image.text);
+	struct str server = text_at(m, "payload.image");
+	if (server.len)
+		snprintf(out->image, sizeof(out->image), "%.*s", STR_ARGS(server));
+	else
+		snprintf(out->image, sizeof(out->image), "%.*s@%s", STR_ARGS(repository), revision->image.text);
 	snprintf(out->control_secret, sizeof(out->control_secret), "%s-%s", context->service, revision->name);
 	value_add_text(m->document, m->root, "service", context->service);
 	value_add_text(m->document, m->root, "environment", context->env);
@@ -269,7 +316,7 @@ int kubernetes_input_make(const struct target_context *context, const struct rev
 	m.self = value_add_object(out->document, m.root, "this");
 	add_names(&m, context, revision, repository);
 	add_labels(&m, context, revision);
-	add_ports(&m);
+	add_server(&m);
 	add_scale(&m);
 	add_times(&m);
 	return add_resources(&m, facts, err) != 0 ? -1 : add_config_map(&m, context, err);

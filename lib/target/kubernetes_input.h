@@ -9,7 +9,7 @@ struct kubernetes_input {
 	const char *name;          /* of the Deployment: NAME or NAME-canary */
 	char image[768];           /* "repository@sha256:..." */
 	char control_secret[80];
-	int64_t port, control_port, replicas, service_port;
+	int64_t port, control_port, replicas, service_port; /* control_port 0: none */
 	bool has_split, has_autoscaler, is_native;
 	const struct value *labels, *pod_labels; /* what every object, and a Deployment and its pods, must carry */
 };

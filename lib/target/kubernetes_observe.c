@@ -202,9 +202,13 @@ static void take_answer(struct kubernetes *k, const struct value *pod, const str
 	struct err err = {0};
 	struct str claimed = {0}, image = {0};
 	bool is_ready = false;
-	if (failed->code || answer->status != 200) {
-		snprintf(replica->reason, sizeof(replica->reason), "ready, but its control listener does not answer: %s",
-			failed->code ? failed->message : "not with 200");
+	if (failed->code) {
+		snprintf(replica->reason, sizeof(replica->reason), "ready, but its control listener can't be asked: %.300s", failed->message);
+		return;
+	}
+	if (answer->status != 200) {
+		snprintf(replica->reason, sizeof(replica->reason), "ready, but its control listener answers %d%s", answer->status,
+			answer->status == 401 ? ": it was started with another key" : "");
 		return;
 	}
 	if (json_read("/admin/info", (struct str) {answer->body, answer->body_len}, VALUE_LIMITS_CONFIG, &document, &err) != 0 ||

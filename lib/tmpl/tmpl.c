@@ -376,17 +376,20 @@ static int instruction(struct renderer *r, const struct value *node, const char 
 	value_each(one, node) {
 		AUTO_FREE char *word = str_dup(one->key);
 		bool is_ours = one->key.len && one->key.ptr[0] == '$';
+		const struct value key = {.at = one->key_at};
 		if (!**out && !is_ours)
 			continue;
+		if (str_starts(one->key, "${"))
+			return fail(r, &key, NULL, "%s: only values are replaced, never keys", word);
 		if (!**out) {
 			const char *near = text_nearest(word, names, sizeof(names) / sizeof(names[0]));
-			return fail(r, one, NULL, "%s is no instruction by itself: $, $if, $each, $merge, $text or $include%s%s", word, near ? "; did you mean " : "",
+			return fail(r, &key, NULL, "%s is no instruction by itself: $, $if, $each, $merge, $text or $include%s%s", word, near ? "; did you mean " : "",
 				near ? near : "");
 		}
 		const char *at = is_ours ? strstr(also[chosen], word) : NULL;
 		bool fits = str_is(one->key, *out) || (at && (at[one->key.len] == ' ' || !at[one->key.len]));
 		if (!fits)
-			return fail(r, one, NULL, "%s cannot stand beside %s%s%s", word, *out, also[chosen][0] ? ", only " : ": it stands alone",
+			return fail(r, &key, NULL, "%s cannot stand beside %s%s%s", word, *out, also[chosen][0] ? ", only " : ": it stands alone",
 				also[chosen]);
 	}
 	return 0;

@@ -44,7 +44,7 @@ kinds=deployments,services,serviceaccounts,configmaps,horizontalpodautoscalers,p
 
 has helm && has kubectl || { told "on Kubernetes" "skipped: helm or kubectl is not here (Go $(go version 2>/dev/null | cut -d' ' -f3))"; exit 0; }
 if [ -z "${KUBECONFIG:-}" ] || [ -z "${REGISTRY:-}" ]; then
-	lines=$("$here/../cluster/up.sh")
+	lines=$(CLUSTER_OWNER=$$ "$here/../cluster/up.sh")
 	case $? in
 	0) eval "$lines" ;;
 	77) told "on Kubernetes" "skipped: this machine can't run a node, see above"; exit 0 ;;

@@ -43,6 +43,16 @@ keep() {
 	echo $! >"$run/keep/$name.pid"
 }
 
+# With CLUSTER_OWNER, a process id, the cluster goes when that process does, however it ends; also while the cluster is still starting.
+follow_owner() {
+	[ -n "${CLUSTER_OWNER:-}" ] || return 0
+	# shellcheck disable=SC2016
+	setsid bash -c 'while kill -0 "$0" 2>/dev/null && [ -d "$2" ]; do sleep 1; done
+		[ -d "$2" ] || exit 0
+		if [ ! -e "$2/up" ]; then kill "$1"; while kill -0 "$1"; do sleep 0.2; done; fi 2>/dev/null
+		exec "$3/down.sh" "$2"' "$CLUSTER_OWNER" $$ "$run" "$here" >/dev/null 2>&1 </dev/null 7<&- &
+}
+
 # One authority for everything. certificate NAME SUBJECT [serverAuth SAN,...]
 make_authority() {
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj "/CN=mlctl test cluster" -keyout "$run/pki/ca.key" -out "$run/pki/ca.crt" \
@@ -144,8 +154,9 @@ say_why() {
 	local log
 	for log in "$run"/log/*.log; do [ -s "$log" ] && { echo "--- $log"; grep -v '^I' "$log" | tail -15; }; done >&2
 }
-# The environment of the tests, for eval.
+# The cluster is up: the environment of the tests, for eval.
 say_exports() { # REGISTRY
+	touch "$run/up"
 	printf 'export KUBECONFIG=%s REGISTRY=%s CLUSTER_RUN=%s' "$run/admin.kubeconfig" "$1" "$run"
 	[ "${AUDIT:-1}" = 0 ] || printf ' AUDIT_LOG=%s' "$run/log/audit.jsonl"
 	printf '\n'

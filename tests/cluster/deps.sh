@@ -42,7 +42,7 @@ install_debian() {
 	# command=package: of every cluster, and of ours
 	programs="curl=curl jq=jq wrk=wrk openssl=openssl ps=procps promtool=prometheus"
 	$is_theirs || programs="$programs etcd=etcd-server containerd=containerd runc=runc docker-registry=docker-registry iptables=iptables
-		conntrack=conntrack socat=socat ip=iproute2 unshare=util-linux"
+		conntrack=conntrack socat=socat htpasswd=apache2-utils ip=iproute2 unshare=util-linux"
 	for pair in $programs; do [ -n "$(PATH=$PATH:/usr/sbin:/sbin type -P "${pair%%=*}")" ] || want="$want ${pair##*=}"; done
 	$is_theirs || [ -x /usr/lib/cni/bridge ] || want="$want containernetworking-plugins"
 	[ -n "$want" ] || return 0

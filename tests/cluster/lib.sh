@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the tests on a Kubernetes share: a namespace of their own that goes with them, a project for this cluster, its users, its pods, its audit log.
 #
 # KUBECONFIG and REGISTRY name the cluster and where images go: set by tests/run, or by whoever runs the tests on a cluster of their own. Of our
@@ -20,6 +21,7 @@ is_simulated() { is_own_cluster && ! is_real_node; }
 
 # new_namespace [WORD]: makes one and works in it from now on. All go at the end; the first is made here. In one whose WORD is "held" simulated pods
 # stay Pending (stages.yaml).
+# shellcheck disable=SC2120
 namespaces='' cluster_wide=''
 new_namespace() {
 	namespace=mlctl-test-$(basename "$0" .sh | tr _ -)${1:+-$1}-$(printf '%04x' $RANDOM)
@@ -138,6 +140,21 @@ api_server_pid() { pgrep -f "^kube-apiserver .*$CLUSTER_RUN/"; }
 trust_registry() {
 	mkdir -p "$CLUSTER_RUN/registries/$1" &&
 		printf 'server = "http://%s"\n[host."http://%s"]\n  capabilities = ["pull", "resolve"]\n' "$1" "$1" >"$CLUSTER_RUN/registries/$1/hosts.toml"
+}
+
+# private_registry: another one on this machine, which a real node can reach and which wants a password; sets PRIVATE, its host:port. Debian's, and by plain http.
+PRIVATE_USER=peer PRIVATE_PASSWORD=s3cret:word
+private_registry() {
+	local port
+	is_real_node && command -v htpasswd >/dev/null || return 1
+	port=$(free_port)
+	PRIVATE=$CLUSTER_HOST:$port
+	htpasswd -Bbn -C 4 "$PRIVATE_USER" "$PRIVATE_PASSWORD" >"$home/htpasswd" 2>/dev/null
+	printf 'version: 0.1\nlog: {level: warn, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: "%s"}\nauth: {htpasswd: {realm: test, path: %s}}\n' \
+		"$home/private" "$PRIVATE" "$home/htpasswd" >"$home/private.yml"
+	docker-registry serve "$home/private.yml" >"$home/private.log" 2>&1 &
+	children="$children $!"
+	trust_registry "$PRIVATE" && within 15 curl -s -o /dev/null "http://$PRIVATE/v2/"
 }
 
 new_namespace || { flunk "a namespace for the test"; finish; }

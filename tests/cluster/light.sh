@@ -6,7 +6,7 @@
 #
 # For what the control plane decides: admission, RBAC, rollouts, quotas, scheduling, records. For what runs in a pod there is up.sh. Several may
 # run beside each other. In a namespace whose name holds "held", pods stay as the scheduler left them: the test writes their status itself
-# (stages.yaml). NODES says how many nodes (2), AUDIT=0 writes no audit log.
+# (stages.yaml). NODES says how many nodes (2), AUDIT=0 writes no audit log; CLUSTER_OWNER=PID lets it go when that process does.
 set -u
 . "$(dirname "${BASH_SOURCE[0]}")/control.sh"
 
@@ -15,14 +15,15 @@ run=${CLUSTER_RUN:-}
 if [ -z "$run" ]; then run=$(mktemp -d /tmp/mlctl-cluster.XXXXXX) || exit 1
 elif [ -e "$run/keep/etcd.pid" ]; then say "$run has a cluster already"; exit 1
 else mkdir -p "$run" || exit 1; fi
-is_up=
+is_up='' is_told_to_end=''
 leave() {
 	[ -z "$is_up" ] || return
-	say_why
+	[ -n "$is_told_to_end" ] || say_why
 	"$here/down.sh" "$run"
 }
 trap leave EXIT
-trap 'exit 143' TERM INT HUP
+trap 'is_told_to_end=yes; exit 143' TERM INT HUP
+follow_owner
 
 # Four neighbours that nobody listens on, below the ephemeral range and away from the ports that other tests take. Clusters start one after the
 # other, so that no two of them choose the same: the lock is let go when all of them are taken.

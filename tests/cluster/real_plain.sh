@@ -38,9 +38,14 @@ if is_real_node; then
 	port=$(in_ns get service breast-cancer -o 'jsonpath={.spec.ports[0].nodePort}')
 	exits "the node port answers" 0 curl -sf -m 5 -o /dev/null "http://$CLUSTER_NODE:$port/v2/health/ready"
 	comes_true "metrics of the pods" 60 in_ns top pod "$(pods_of app=breast-cancer | head -1)"
+	private_registry || flunk "a registry that wants a password" "$home/private.log"
+	in_ns run locked --image="$PRIVATE/locked:1" --overrides='{"spec": {"securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+		"containers": [{"name": "locked", "image": "'"$PRIVATE"'/locked:1", "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}}]}}' >"$out" 2>&1
+	locked_out() { in_ns get events -o json | jq -e '.items[] | select(.involvedObject.name == "locked" and (.message | test("401|no basic auth|authorization failed")))'; }
+	comes_true "a registry with a password lets nobody in without" 30 locked_out
 	killed=$(api_server_pid)
 	kill -KILL "$killed"
 	comes_true "a killed API server comes back" 60 kubectl get --raw /readyz
 	[ "$(api_server_pid)" != "$killed" ] && pass "as another process" || flunk "as another process"
-else skip "the node port, metrics, a killed API server" "not a node of ours"; fi
+else skip "the node port, metrics, a registry with a password, a killed API server" "not a node of ours"; fi
 finish

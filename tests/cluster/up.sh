@@ -5,9 +5,9 @@
 #   tests/cluster/down.sh             takes it away again; nothing is left
 #
 # It lives in $CLUSTER_RUN (or a new folder in /tmp) and in a network of its own, so several may run beside each other. From this machine its
-# pods, services and node ports (on the node's address) are reached directly. AUDIT=0 writes no audit log. Ends with 77 and a word where the
-# machine can't: it needs root, cgroups, and a kernel with bridge, veth, overlay and netfilter. One process owns every other, every mount, rule
-# and interface: when it is killed, they go with it.
+# pods, services and node ports (on the node's address) are reached directly. AUDIT=0 writes no audit log; CLUSTER_OWNER=PID lets it go when that
+# process does. Ends with 77 and a word where the machine can't: it needs root, cgroups, and a kernel with bridge, veth, overlay and netfilter.
+# One process owns every other, every mount, rule and interface: when it is killed, they go with it.
 set -u
 . "$(dirname "${BASH_SOURCE[0]}")/control.sh"
 
@@ -42,14 +42,15 @@ run=${CLUSTER_RUN:-}
 if [ -z "$run" ]; then run=$(mktemp -d /tmp/mlctl-cluster.XXXXXX) || exit 1
 elif [ -e "$run/init.pid" ] && kill -0 "$(cat "$run/init.pid")" 2>/dev/null; then say "$run has a cluster already"; exit 1
 else mkdir -p "$run" || exit 1; fi
-is_up=
+is_up='' is_told_to_end=''
 leave() {
 	[ -z "$is_up" ] || return
-	[ ! -e "$run/init.pid" ] || say_why
+	[ -n "$is_told_to_end" ] || [ ! -e "$run/init.pid" ] || say_why
 	"$here/down.sh" "$run"
 }
 trap leave EXIT
-trap 'exit 143' TERM INT HUP
+trap 'is_told_to_end=yes; exit 143' TERM INT HUP
+follow_owner
 
 can_make_groups || cannot "no cgroups can be made below /sys/fs/cgroup"
 mkdir -p "$run/probe"

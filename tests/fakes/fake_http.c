@@ -9,13 +9,14 @@
 
 struct fake_request {
 	struct fake_request *next;
-	int64_t id, due_ms;
+	int64_t id, due_ms, from_ms, moved_ms;
+	size_t piece;		     /* the next one */
 	struct http_request request; /* deep copies of what http.h says is copied */
 	struct http_header *headers;
 	char **texts;
 	size_t text_count;
 	const struct fake_turn *turn;
-	bool is_failing, is_late, signal_came;
+	bool is_failing, is_late, signal_came, has_begun;
 };
 
 static int64_t fake_mono(void *self) {
@@ -101,7 +102,10 @@ static int fake_start(struct http *http, const struct http_request *request, int
 		turn = &fake->turns[fake->next++];
 		check_turn(turn, request);
 	}
+	if (fake->look)
+		fake->look(fake->look_self, request);
 	struct fake_request *waiting = NEW(struct fake_request);
+	waiting->from_ms = waiting->moved_ms = fake->clock->mono_ms;
 	waiting->id = *id = ++fake->last_id;
 	waiting->turn = turn;
 	waiting->is_failing = is_failing;
@@ -156,7 +160,58 @@ static void read_body(const struct http_request *request, struct http_answer *an
 	answer->sent_bytes = request->read ? offset : (int64_t) request->body.len;
 }
 
-static void answer_of(struct fake_http *fake, const struct fake_request *waiting, struct http_answer *answer) {
+static void begin(struct fake_request *waiting) {
+	if (waiting->request.begun && !waiting->has_begun)
+		waiting->request.begun(waiting->request.done_self);
+	waiting->has_begun = true;
+}
+
+static bool is_stream(const struct fake_request *waiting) {
+	return waiting->turn && (waiting->turn->pieces || waiting->turn->is_open) && !waiting->is_failing;
+}
+
+static const struct fake_piece *next_piece(const struct fake_request *waiting) {
+	const struct fake_piece *pieces = waiting->turn->pieces;
+	return pieces && pieces[waiting->piece].text ? &pieces[waiting->piece] : NULL;
+}
+
+/* When something next happens to the request. The head of a stream comes at once. */
+static int64_t moment_of(const struct fake_request *waiting) {
+	if (!is_stream(waiting))
+		return waiting->due_ms;
+	if (!waiting->has_begun)
+		return waiting->from_ms;
+	const struct fake_piece *piece = next_piece(waiting);
+	int64_t stall_ms = waiting->moved_ms + (waiting->request.stall_timeout_ms ? waiting->request.stall_timeout_ms : 60000);
+	int64_t at_ms = piece ? waiting->from_ms + piece->ms : waiting->turn->is_open ? INT64_MAX : waiting->moved_ms + waiting->turn->ms;
+	return at_ms < stall_ms ? at_ms : stall_ms;
+}
+
+/* True when the request went on; else it is over. */
+static bool stream(struct fake_http *fake, struct fake_request *waiting, struct http_answer *answer) {
+	if (!waiting->has_begun) {
+		begin(waiting);
+		return true;
+	}
+	const struct fake_piece *piece = next_piece(waiting);
+	int64_t now_ms = fake->clock->mono_ms;
+	waiting->piece += piece != NULL;
+	fake_answer(answer, waiting->turn->status, waiting->turn->headers, "");
+	if (now_ms - waiting->moved_ms >= (waiting->request.stall_timeout_ms ? waiting->request.stall_timeout_ms : 60000))
+		fail_answer(answer, ERR_TIMEOUT, true, waiting->request.url);
+	else if (!piece && waiting->turn->failure)
+		fail_answer(answer, waiting->turn->failure, true, waiting->request.url);
+	else if (piece && waiting->request.write(waiting->request.write_self, piece->text, strlen(piece->text), &answer->failure) != 0)
+		answer->status = 0;
+	else if (piece) {
+		waiting->moved_ms = now_ms;
+		http_answer_clear(answer);
+		return true;
+	}
+	return false;
+}
+
+static void answer_of(struct fake_http *fake, struct fake_request *waiting, struct http_answer *answer) {
 	const struct http_request *request = &waiting->request;
 	const struct fake_turn *turn = waiting->turn;
 	if (waiting->is_failing && !fake->fail_was_sent) {
@@ -178,6 +233,8 @@ static void answer_of(struct fake_http *fake, const struct fake_request *waiting
 		fail_answer(answer, turn->failure, turn->was_sent, request->url);
 	if (waiting->is_failing)
 		fail_answer(answer, fake->fail_code, true, request->url);
+	if (answer->failure.code == ERR_NONE && answer->status >= 200 && answer->status < 300)
+		begin(waiting);
 	if (request->write && answer->status >= 200 && answer->status < 300) {
 		if (request->write(request->write_self, answer->body, answer->body_len, &answer->failure) != 0)
 			answer->status = 0;
@@ -186,27 +243,46 @@ static void answer_of(struct fake_http *fake, const struct fake_request *waiting
 	}
 }
 
+static struct fake_request *first_of(const struct fake_http *fake) {
+	struct fake_request *first = fake->waiting;
+	for (struct fake_request *other = first; other; other = other->next)
+		if (moment_of(other) < moment_of(first))
+			first = other;
+	return first;
+}
+
+static void unlink_request(struct fake_http *fake, const struct fake_request *waiting) {
+	struct fake_request **link = &fake->waiting;
+	while (*link != waiting)
+		link = &(*link)->next;
+	*link = waiting->next;
+}
+
 static int fake_step(struct http *http, int64_t until_ms, struct http_event *event, struct err *err) {
 	(void) err;
 	struct fake_http *fake = (struct fake_http *) http;
 	*event = (struct http_event){.what = HTTP_IDLE};
-	struct fake_request *first = fake->waiting;
-	for (struct fake_request *other = first; other; other = other->next)
-		if (other->due_ms < first->due_ms)
-			first = other;
-	if (first && first->turn && first->turn->signal && !first->signal_came) {
-		first->signal_came = true;
-		*event = (struct http_event){.what = HTTP_SIGNAL, .signal = first->turn->signal};
-		return 0;
-	}
-	if (first && first->due_ms <= until_ms) {
-		struct fake_request **link = &fake->waiting;
-		while (*link != first)
-			link = &(*link)->next;
-		*link = first->next;
-		move_to(fake->clock, first->due_ms);
-		*event = (struct http_event){.what = HTTP_DONE, .id = first->id};
-		answer_of(fake, first, &event->answer);
+	for (struct fake_request *first; (first = first_of(fake));) {
+		if (first->turn && first->turn->signal && !first->signal_came) {
+			first->signal_came = true;
+			*event = (struct http_event){.what = HTTP_SIGNAL, .signal = first->turn->signal};
+			return 0;
+		}
+		int64_t at_ms = moment_of(first);
+		if (at_ms > until_ms || at_ms == INT64_MAX)
+			break;
+		move_to(fake->clock, at_ms);
+		if (is_stream(first) && stream(fake, first, &event->answer)) {
+			if (!http->has_news)
+				continue;
+			event->what = HTTP_NEWS;
+			return 0;
+		}
+		unlink_request(fake, first);
+		event->what = HTTP_DONE;
+		event->id = first->id;
+		if (!is_stream(first))
+			answer_of(fake, first, &event->answer);
 		request_free(first);
 		return 0;
 	}

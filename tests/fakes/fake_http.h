@@ -13,6 +13,12 @@ struct fake_clock {
 };
 void fake_clock_init(struct fake_clock *fake); /* mono 1 000 000, wall 2026-11-21T10:00:00Z; sleeping moves both */
 
+/* A part of a streamed answer, and when it comes, from the request's start. */
+struct fake_piece {
+	int64_t ms;
+	const char *text; /* NULL: the last one */
+};
+
 struct fake_turn {
 	const char *method, *url;    /* exactly these */
 	const char *header;          /* "Name: value" that must be among the headers, secrets spelled out; NULL: any */
@@ -25,6 +31,8 @@ struct fake_turn {
 	bool was_sent;               /* with a failure */
 	int64_t ms;                  /* how long it takes */
 	int signal;                  /* comes before the answer does */
+	const struct fake_piece *pieces; /* of a streamed 2xx, in place of `answer`; ends with a zeroed one. The answer ends `ms` after the last one, or: */
+	bool is_open;                /* never: until it is cancelled, or its stall timeout */
 };
 
 struct fake_http {
@@ -38,6 +46,8 @@ struct fake_http {
 	size_t fail_at, fail_times;  /* requests fail_at .. fail_at + fail_times - 1 (from 1) fail; 0: none */
 	enum err_code fail_code;
 	bool fail_was_sent;          /* the server did what it was asked, and its answer was lost */
+	void (*look)(void *self, const struct http_request *request); /* sees each request as it is started; NULL: nobody */
+	void *look_self;
 	size_t started;              /* requests so far */
 	struct fake_request *waiting;
 	int64_t last_id;

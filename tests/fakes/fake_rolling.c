@@ -4,7 +4,22 @@
 
 bool rolling_is_ready(const struct fake_world *world, const struct fake_pod *pod) {
 	const struct fake_model *model = fake_model_of(world, pod->revision);
-	return !model->is_stuck && !model->is_failing && world->mono_ms - pod->started_ms >= model->ready_ms;
+	size_t before = 0;
+	for (const struct fake_pod *p = world->main.pods; model->ready_max && p < pod && pod < world->main.pods + FAKE_PODS_MAX; p++)
+		before += p->revision == pod->revision;
+	return !model->is_stuck && !model->is_failing && world->mono_ms - pod->started_ms >= model->ready_ms &&
+	       (!model->ready_max || before < model->ready_max);
+}
+
+void fake_by_hand(struct fake_world *world, char letter, int64_t replicas) {
+	struct revision revision = {.image = fake_digest(letter), .settings = fake_digest('?')};
+	revision_name(&revision.image, &revision.settings, revision.name);
+	world->main.exists = true;
+	world->main.revision = fake_index_for(world, &revision);
+	world->main.desired = replicas;
+	world->revisions[world->main.revision].is_foreign = true;
+	world->main.had_ready = world->main.had_ready && replicas > 0;
+	rolling_move(world);
 }
 
 static size_t pods_of(const struct fake_deployment *deployment, int revision) {
@@ -146,6 +161,17 @@ static int set_share(struct fake_world *world, const struct revision *stable, in
 	return 0;
 }
 
+/* Cut short: of what it applies only the Service and its like, or only NAME. */
+void rolling_route_half(struct fake_world *world, int revision, const struct value *objects, double weight, bool is_main) {
+	int shared = world->shared;
+	if (weight < 100 || !objects)
+		return;
+	if (is_main && rolling_route(world, NULL, revision, objects, weight, world->main.exists ? world->main.desired : 2, &(struct err){0}) == 0)
+		world->shared = shared;
+	else
+		world->shared = revision;
+}
+
 int rolling_route(struct fake_world *world, const struct revision *stable, int revision, const struct value *objects, double weight,
 	int64_t full, struct err *err) {
 	struct fake_deployment *main = &world->main, *side = &world->side;
@@ -156,6 +182,7 @@ int rolling_route(struct fake_world *world, const struct revision *stable, int r
 	} else if (!objects) {
 		return err_set(err, ERR_INVALID, "no objects to roll to");
 	} else {
+		world->shared = revision;
 		main->exists = true;
 		main->revision = revision;
 		main->desired = full;
@@ -184,6 +211,8 @@ int rolling_retire(struct fake_world *world, int revision, struct err *err) {
 		*side = (struct fake_deployment){.revision = -1};
 	if (is_at)
 		*main = (struct fake_deployment){.revision = -1, .had_ready = main->had_ready};
+	if (!main->exists && world->shared == revision)
+		world->shared = -1;
 	rolling_move(world);
 	return 0;
 }

@@ -6,7 +6,7 @@
 #include <stdarg.h>
 
 const char *const fake_fault_names[FAULT_COUNT] = {"none", "refused", "timeout", "busy", "conflict", "auth", "lost answer", "late answer",
-	"disk full", "killed before", "killed after", "clock jump", "signal", "signal and cut"};
+	"disk full", "cut in the middle", "killed before", "killed after", "killed in the middle", "clock jump", "signal", "signal and cut"};
 
 static int64_t world_mono(void *self) {
 	return ((struct fake_world *) self)->mono_ms;
@@ -23,7 +23,7 @@ static void world_sleep(void *self, int64_t ms) {
 void fake_world_init(struct fake_world *world) {
 	*world = (struct fake_world){
 		.mono_ms = 1000000, .wall_s = 1795262400, .random = 88172645463325252ULL, .front = -1, .canary = -1, .rps = 20};
-	world->main.revision = world->side.revision = world->known_good = world->known_candidate = -1;
+	world->shared = world->main.revision = world->side.revision = world->known_good = world->known_candidate = -1;
 	world->clock = (struct clock){world_mono, world_wall, world_sleep, world};
 	world->traffic_ms = world->mono_ms;
 }
@@ -333,7 +333,10 @@ static int enter(struct fake_client *client, enum fake_fault *fault, struct err 
 		return err_set(err, ERR_AUTH, "HTTP 401");
 	case FAULT_FULL:
 		return err_set(err, ERR_NOSPACE, "no space left on device");
+	case FAULT_HALF:
+		return err_set(err, ERR_NETWORK, "connection reset");
 	case FAULT_KILL:
+	case FAULT_KILL_HALF:
 		return die(client, err);
 	case FAULT_JUMP:
 		client->world->wall_s += client->happened % 2 ? -600 : 1200;
@@ -499,8 +502,14 @@ static int fake_route(void *state, int64_t fence, const struct revision *stable,
 	struct fake_world *world = client->world;
 	enum fake_fault fault;
 	int64_t full = 2;
-	if (enter(client, &fault, err) != 0 || check_fence(world, fence, err) != 0 ||
-		value_opt_int(objects, "replicas", 2, &full, err) != 0)
+	bool was_dead = client->is_dead;
+	if (enter(client, &fault, err) != 0) {
+		if (world->is_rolling && !was_dead && (fault == FAULT_HALF || fault == FAULT_KILL_HALF) &&
+			check_fence(world, fence, &(struct err){0}) == 0)
+			rolling_route_half(world, fake_index_for(world, revision), objects, weight, client->calls % 2);
+		return -1;
+	}
+	if (check_fence(world, fence, err) != 0 || value_opt_int(objects, "replicas", 2, &full, err) != 0)
 		return -1;
 	flow(world);
 	if (world->is_rolling) {
@@ -567,6 +576,7 @@ static int fake_destroy(void *state, int64_t fence, struct err *err) {
 		return -1;
 	world->front = world->canary = -1;
 	world->main = world->side = (struct fake_deployment){.revision = -1};
+	world->shared = -1;
 	for (size_t i = 0; i < world->revision_count; i++)
 		world->revisions[i].exists = false;
 	for (size_t i = 0; i < FAKE_KEPT_MAX; i++) {

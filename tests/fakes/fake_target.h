@@ -20,6 +20,7 @@ struct fake_model { /* how an image behaves */
 	double error_rate, slow_share;
 	bool is_stuck, is_failing, is_wrong; /* can't start; never ready; golden answers differ */
 	bool is_lying;			     /* answers with another digest */
+	size_t ready_max;		     /* where it rolls: so many pods of it get ready and no more; 0: all */
 	enum fake_metrics metrics;
 };
 
@@ -58,6 +59,7 @@ struct fake_world {
 	int front, canary; /* indexes, -1: none; canary: what the weight goes to */
 	bool is_rolling;
 	struct fake_deployment main, side; /* is_rolling: NAME and NAME-canary */
+	int shared;			   /* whose Service, autoscaler and so on are in place; -1: nobody's */
 	int known_good, known_candidate;   /* what the head names, as indexes; -1: none */
 	bool is_retire_greedy;		   /* a broken twin of the target: retire() takes NAME along */
 	double weight, rps;
@@ -95,8 +97,10 @@ enum fake_fault {
 	FAULT_LOST,	  /* it happened, the answer was lost */
 	FAULT_LATE,	  /* it happened, the time was up */
 	FAULT_FULL,	  /* disk full */
+	FAULT_HALF,	  /* of a roll that was asked for, half of the objects were applied; all else: as refused */
 	FAULT_KILL,	  /* kill -9 before it happened: no call of this client gets through any more */
 	FAULT_KILL_AFTER, /* kill -9 after it happened */
+	FAULT_KILL_HALF,  /* kill -9 in the middle of applying them; all else: as before */
 	FAULT_JUMP,	  /* no error: the wall clock jumps back ten minutes, then forward */
 	FAULT_SIGNAL,	  /* no error: SIGINT arrives */
 	FAULT_SIGNAL_CUT, /* SIGINT arrives, and from here on nobody can be reached */
@@ -140,6 +144,8 @@ const struct fake_model *fake_model_of(const struct fake_world *world, int revis
 int fake_index_of(const struct fake_world *world, const struct revision *revision); /* -1: not known */
 int fake_index_for(struct fake_world *world, const struct revision *revision);	     /* known from now on */
 
+/* Somebody with kubectl: NAME's template becomes one that no release knows, and its size this. */
+void fake_by_hand(struct fake_world *world, char letter, int64_t replicas);
 /* What the verbs do in a world that rolls (fake_rolling.c). rolling_move(): the platform at work, until nothing more happens at this moment. */
 void rolling_move(struct fake_world *world);
 bool rolling_is_moving(const struct fake_world *world);
@@ -150,6 +156,7 @@ void rolling_observe(struct fake_world *world, int revision, struct observed *ou
 void rolling_stage(struct fake_world *world, int revision);
 int rolling_route(struct fake_world *world, const struct revision *stable, int revision, const struct value *objects, double weight,
 	int64_t full, struct err *err);
+void rolling_route_half(struct fake_world *world, int revision, const struct value *objects, double weight, bool is_main);
 int rolling_retire(struct fake_world *world, int revision, struct err *err);
 void rolling_watch(struct fake_world *world);
 

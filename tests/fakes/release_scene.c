@@ -58,6 +58,7 @@ void scene_world(struct fake_world *world, const struct scene *scene) {
 	fake_model_add(world, 'Z')->ready_ms = 700;
 	fake_model_add(world, 'X')->error_rate = 0.6;
 	fake_model_add(world, 'S')->is_stuck = true;
+	fake_model_add(world, 'H')->ready_max = 1;
 	fake_model_add(world, 'F')->is_failing = true;
 	fake_model_add(world, 'W')->is_wrong = true;
 	fake_model_add(world, 'N')->metrics = METRICS_MISSING;
@@ -158,8 +159,7 @@ static const char *lie(const struct scene *scene, const struct fake_world *befor
 	return head.candidate.is.n ? "says it is over, and left a candidate" : NULL;
 }
 
-/* Traffic on the old or the new version, whatever happened and whoever works. */
-static const char *misrouted(const struct fake_world *before, struct fake_world *world) {
+const char *scene_misrouted(const struct fake_world *before, struct fake_world *world) {
 	struct head head = scene_head(world);
 	struct digest allowed[] = {head.good.image, head.candidate.is.image, fake_serving((struct fake_world *) before)};
 	if (!head.good.n)
@@ -176,14 +176,14 @@ const char *scene_problem(const struct scene *scene, const struct fake_world *be
 	const struct fake_client *client, const struct ending *ending) {
 	if (world->violation_count)
 		return world->violations;
-	const char *problem = misrouted(before, world);
+	const char *problem = scene_misrouted(before, world);
 	return problem || client->is_dead ? problem : lie(scene, before, world, client, ending);
 }
 
 const char *scene_drifted(const struct fake_world *before, struct fake_world *world) {
 	if (world->violation_count)
 		return world->violations;
-	return fake_canary_weight(world) > 0 ? "a canary has traffic and nobody watches it" : misrouted(before, world);
+	return fake_canary_weight(world) > 0 ? "a canary has traffic and nobody watches it" : scene_misrouted(before, world);
 }
 
 const char *scene_left_over(struct fake_world *world) {
@@ -194,7 +194,7 @@ const char *scene_left_over(struct fake_world *world) {
 	for (size_t i = 0; i < world->revision_count; i++)
 		if (world->revisions[i].exists)
 			return "a revision is left";
-	return fake_serving(world).text[0] || world->main.exists || world->side.exists ? "something still serves" : NULL;
+	return fake_serving(world).text[0] || world->main.exists || world->side.exists || world->shared >= 0 ? "something still serves" : NULL;
 }
 
 const char *scene_unserved(struct fake_world *world) {
@@ -207,6 +207,10 @@ const char *scene_unserved(struct fake_world *world) {
 		return "good does not serve";
 	if (!head.good.n && fake_serving(world).text[0])
 		return "something serves that the head does not know";
+	if (world->is_rolling && !head.good.n && world->shared >= 0)
+		return "a Service is left of nobody";
+	if (world->is_rolling && head.good.n && !digest_equal(&world->revisions[world->shared].revision.image, &head.good.image))
+		return "the Service is another release's";
 	return fake_canary_weight(world) > 0 ? "a canary is left with traffic" : NULL;
 }
 

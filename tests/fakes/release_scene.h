@@ -23,7 +23,7 @@ struct ending {
 	struct release_result result;
 };
 
-/* Letters: A B C good, Z good and slow, X one error in five, S can't start, F never ready, W wrong answers, N metrics missing, L another digest. */
+/* Letters: A B C good, Z good and slow, X one error in five, S can't start, F never ready, H (where it rolls) half of it ready, W wrong answers, N metrics missing, L another digest. */
 void scene_world(struct fake_world *world, const struct scene *scene);
 void scene_copy(struct fake_world *to, const struct fake_world *from);
 void scene_act(struct fake_client *client, const struct scene *scene, const struct engine_row *table, struct ending *ending);
@@ -36,6 +36,8 @@ const char *scene_problem(const struct scene *scene, const struct fake_world *be
 const char *scene_unsettled(struct fake_world *world);
 /* The part of it that also holds when the last command had nothing to do. */
 const char *scene_unserved(struct fake_world *world);
+/* Whatever happened and whoever works: traffic on the old or the new version. */
+const char *scene_misrouted(const struct fake_world *before, struct fake_world *world);
 /* While nobody does anything: traffic on the old or the new version, and no canary that gets any. */
 const char *scene_drifted(const struct fake_world *before, struct fake_world *world);
 /* After a destroy: nothing at all. */

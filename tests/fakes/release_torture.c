@@ -28,10 +28,14 @@ static const struct scene rolls[] = {
 	{.name = "a roll, holder watched", .before = "A", .image = 'B', .is_canary_none = true, .has_flock = true, .settles = 'B'},
 	{.name = "a slow roll, holder watched", .before = "A", .image = 'Z', .is_canary_none = true, .has_flock = true, .settles = 'Z'},
 	{.name = "a roll to one that never is ready", .before = "A", .image = 'F', .is_canary_none = true, .has_flock = true, .settles = 'A'},
+	{.name = "a roll that stops half way", .before = "A", .image = 'H', .is_canary_none = true, .has_flock = true, .settles = 'A'},
+	{.name = "a roll behind a canary that stops half way", .before = "A", .image = 'H', .has_flock = true, .settles = 'A'},
 	{.name = "a roll to one that can't start", .before = "A", .image = 'S', .is_canary_none = true, .has_flock = true, .settles = 'A'},
 	{.name = "a whole roll to another digest", .before = "A", .image = 'L', .is_canary_none = true, .has_flock = true, .settles = 'A'},
 	{.name = "a whole roll to wrong answers", .before = "Z", .image = 'W', .is_canary_none = true, .has_flock = true, .settles = 'Z'},
 	{.name = "the first one is wrong", .before = "", .image = 'W', .has_flock = true, .settles = 0},
+	{.name = "the first one is never ready", .before = "", .image = 'F', .has_flock = true, .settles = 0},
+	{.name = "the first one gets half ready", .before = "", .image = 'H', .has_flock = true, .settles = 0},
 	{.name = "the first one is slow", .before = "", .image = 'Z', .has_flock = true, .settles = 'Z'},
 	{.name = "rollback, holder watched", .before = "AB", .act = ACT_ROLLBACK, .has_flock = true, .settles = 'A'},
 	{.name = "a slow rollback, holder watched", .before = "ZB", .act = ACT_ROLLBACK, .has_flock = true, .settles = 'Z'},
@@ -41,7 +45,7 @@ static const struct scene rolls[] = {
 
 struct tally {
 	int64_t runs, happened[FAULT_COUNT];
-	int64_t outcomes[OUTCOME_LOCKED + 1], errors;
+	int64_t outcomes[OUTCOME_LOCKED + 1], errors, mixed; /* mixed: it ended with NAME between two revisions */
 };
 
 #define TIMES_FOREVER 4
@@ -50,6 +54,7 @@ struct blow { /* what goes wrong in one run */
 	enum fake_fault fault;
 	int64_t at, times; /* TIMES_FOREVER: the network is gone from this call on, until one more command */
 	const struct engine_row *table;
+	int64_t again_at; /* the next command, the same once more, is killed at this call; 0: it is not */
 };
 
 enum follow { FOLLOW_SAME, FOLLOW_ROLLBACK, FOLLOW_OTHER, FOLLOW_TIME, FOLLOW_DESTROY, FOLLOW_COUNT };
@@ -76,6 +81,19 @@ static void follow_up(struct fake_world *world, const struct scene *scene, enum 
 	scene_follow(world, is_same ? scene->act : acts[follow], is_same ? scene->image : 'C', after);
 }
 
+static const char *kill_again(const struct scene *scene, const struct fake_world *before, struct fake_world *world, const struct blow *blow) {
+	struct fake_client client;
+	struct ending ending;
+	fake_client_init(&client, world, 1);
+	client.fault = FAULT_KILL_HALF;
+	client.fail_at = blow->again_at;
+	client.fail_times = 1;
+	scene_act(&client, scene, blow->table, &ending);
+	if (world->violation_count)
+		return world->violations;
+	return client.is_dead ? scene_misrouted(before, world) : NULL;
+}
+
 /* One run with its one more command; the first problem as a text, or NULL. */
 static const char *play(
 	const struct scene *scene, const struct fake_world *before, const struct blow *blow, enum follow follow, struct tally *tally) {
@@ -95,7 +113,10 @@ static const char *play(
 		tally->outcomes[ending.result.outcome]++;
 	else
 		tally->errors++;
+	tally->mixed += strcmp(fake_serving(&world).text, "mixed") == 0;
 	const char *problem = scene_problem(scene, before, &world, &client, &ending), *when = "at once";
+	if (!problem && blow->again_at)
+		problem = kill_again(scene, before, &world, blow);
 	if (!problem && follow == FOLLOW_TIME) {
 		when = "after a long time";
 		fake_advance(&world, LONG_MS);
@@ -107,8 +128,8 @@ static const char *play(
 		problem = not_settled(scene, &world, follow, &after);
 	}
 	if (problem)
-		snprintf(text, sizeof(text), "%s, %s at call %lld x%lld (then %d), %s: %s [ended %d/%d: %s%s; after %d/%d: %s%s]",
-			scene->name, fake_fault_names[blow->fault], (long long) blow->at, (long long) blow->times, (int) follow, when, problem,
+		snprintf(text, sizeof(text), "%s, %s at call %lld x%lld (again at %lld, then %d), %s: %s [ended %d/%d: %s%s; after %d/%d: %s%s]",
+			scene->name, fake_fault_names[blow->fault], (long long) blow->at, (long long) blow->times, (long long) blow->again_at, (int) follow, when, problem,
 			ending.rc, (int) ending.result.outcome, ending.err.message, ending.result.cause, after.rc,
 			(int) after.result.outcome, after.err.message, after.result.cause);
 	fake_world_clear(&world);
@@ -143,7 +164,7 @@ static bool leaves_much(enum fake_fault fault) {
 	return fault >= FAULT_KILL || fault == FAULT_LOST || fault == FAULT_REFUSED;
 }
 
-#define SAMPLED_PLACES 20
+#define SAMPLED_PLACES 10
 
 /* For every day: of each fault some places, and after it one of the commands. */
 static bool is_sampled(const struct blow *blow, int64_t calls, enum follow follow) {
@@ -164,7 +185,7 @@ static int64_t torture(const struct scene *scene, const struct engine_row *table
 		for (int64_t at = 1; at <= (fault == FAULT_NONE ? 1 : calls); at++)
 			for (int64_t times = 1; times <= times_max(fault); times++)
 				for (enum follow follow = 0; follow < FOLLOW_COUNT; follow++) {
-					struct blow blow = {fault, at, times, table};
+					struct blow blow = {.fault = fault, .at = at, .times = times, .table = table};
 					if (is_full ? follow != FOLLOW_SAME && (times > 1 || !leaves_much(fault))
 						    : !is_sampled(&blow, calls, follow))
 						continue;
@@ -176,17 +197,39 @@ static int64_t torture(const struct scene *scene, const struct engine_row *table
 	return problems;
 }
 
+#define TWICE_PLACES 4
+#define TWICE_PLACES_FULL 16
+
+/* Killed, and whoever came after it too. */
+static int64_t torture_twice(const struct scene *scene, struct tally *tally) {
+	struct fake_world before;
+	int64_t problems = 0;
+	scene_world(&before, scene);
+	int64_t calls = calls_of(scene, &before), places = is_full_wanted() ? TWICE_PLACES_FULL : TWICE_PLACES;
+	for (int64_t i = 0; i < places * places; i++) {
+		struct blow blow = {
+			FAULT_KILL, 1 + i / places * calls / places, 1, engine_table, 1 + i % places * calls / places};
+		const char *problem = play(scene, &before, &blow, (enum follow)(i % FOLLOW_COUNT), tally);
+		if (problem && ++problems <= PROBLEMS_SHOWN)
+			print_message("# %s\n", problem);
+	}
+	fake_world_clear(&before);
+	return problems;
+}
+
 static void test_scene(void **state) {
 	const struct scene *scene = *state;
 	struct tally tally = {0};
 	int64_t problems = torture(scene, engine_table, false, &tally);
+	problems += torture_twice(scene, &tally);
 	int64_t happened = 0;
 	for (int i = 1; i < FAULT_COUNT; i++)
 		happened += tally.happened[i];
 	print_message("# %s: %lld runs, %lld faults happened; outcomes:", scene->name, (long long) tally.runs, (long long) happened);
 	for (int i = 0; i <= OUTCOME_LOCKED; i++)
 		print_message(" %lld", (long long) tally.outcomes[i]);
-	print_message(", errors %lld, problems %lld\n", (long long) tally.errors, (long long) problems);
+	print_message(", errors %lld; left half rolled %lld; problems %lld\n", (long long) tally.errors, (long long) tally.mixed,
+		(long long) problems);
 	assert_true(happened > 0);
 	assert_int_equal(problems, 0);
 }
@@ -263,18 +306,20 @@ static void test_twins(void **state) {
 		check_twin(is_rolling, "undo by the weight alone", effect_undo, weight_only);
 }
 
-int torture_main(bool is_rolling) {
+int torture_main(enum torture which) {
 	static struct scene played[SCENES + ROLLS];
 	static struct CMUnitTest tests[SCENES + ROLLS + 1];
-	static bool rolling;
-	size_t count = 0, all = is_rolling ? SCENES + ROLLS : SCENES;
-	rolling = is_rolling;
+	static bool is_rolling;
+	const struct scene *from = which == TORTURE_ROLLS ? rolls : scenes;
+	size_t count = 0, all = which == TORTURE_ROLLS ? ROLLS : SCENES;
+	is_rolling = which != TORTURE_SIDE_BY_SIDE;
 	for (; count < all; count++) {
-		played[count] = count < SCENES ? scenes[count] : rolls[count - SCENES];
+		played[count] = from[count];
 		played[count].is_rolling = is_rolling;
-		played[count].is_retire_greedy = count >= SCENES;
+		played[count].is_retire_greedy = which == TORTURE_ROLLS;
 		tests[count] = (struct CMUnitTest){played[count].name, test_scene, NULL, NULL, &played[count]};
 	}
-	tests[count++] = (struct CMUnitTest){"twins", test_twins, NULL, NULL, &rolling};
+	if (which != TORTURE_ROLLS)
+		tests[count++] = (struct CMUnitTest){"twins", test_twins, NULL, NULL, &is_rolling};
 	return _cmocka_run_group_tests("tests", tests, count, NULL, NULL);
 }

@@ -4,5 +4,7 @@
 
 #include "fakes/release_scene.h"
 
-/* The whole as a program's main(): at a target that has revisions side by side, or at one that rolls. */
-int torture_main(bool is_rolling);
+/* As a program's main(): everyday scenes at a target that has revisions side by side; the same at one that rolls; and there, what only there can be
+ * found half way. */
+enum torture { TORTURE_SIDE_BY_SIDE, TORTURE_ROLLING, TORTURE_ROLLS };
+int torture_main(enum torture which);

@@ -1,9 +1,20 @@
-/* mlctl.yaml: every environment is read, or refused with a place; what is read is written out and read back as the same. */
+/* mlctl.yaml: every environment is read, or refused with a place; what is read is written out and read back as the same, and makes objects. */
 #include "project/project.h"
+#include "target/kubernetes_objects.h"
 
 #include <assert.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
+
+/* Whatever the settings accepted is something that templates can make objects of. */
+static void check_objects(const struct settings *settings, const struct value *tree) {
+	struct target_context context = {.service = settings->name, .env = settings->environment, .settings = tree};
+	struct revision revision = {.name = "v-0123456789ab", .settings = settings->settings_digest, .image = settings->settings_digest};
+	AUTO_DOCUMENT struct document *document = document_new("objects");
+	struct value *objects = NULL;
+	struct err err = {0};
+	assert(objects_render(&context, &revision, NULL, document, &objects, NULL, &err) == 0 || err.code == ERR_CONFIG);
+}
 
 static void check_settings(const struct project *project, const char *name) {
 	struct err err = {0};
@@ -18,7 +29,9 @@ static void check_settings(const struct project *project, const char *name) {
 	assert(json_write(document->root, JSON_COMPACT, &text, &err) == 0);
 	AUTO_PROJECT struct project *copy = NULL;
 	assert(project_read("/p", "copy", str_of(text), &copy, &err) == 0);
-	assert(strcmp(settings->target, "local") == 0 && settings->scale.min > 0 && settings->serve.port > 0);
+	assert(settings->scale.min > 0 && settings->serve.port > 0);
+	if (strcmp(settings->target, "local") != 0)
+		check_objects(settings, document->root);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {

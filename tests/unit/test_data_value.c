@@ -189,6 +189,60 @@ static void test_merge(void **state) {
 	assert_true(value_equal(same->root, base->root));
 }
 
+static void check_diff(const char *from, const char *to, const char *want) {
+	AUTO_DOCUMENT struct document *a = from ? read_json(from) : NULL;
+	AUTO_DOCUMENT struct document *b = to ? read_json(to) : NULL;
+	AUTO_DOCUMENT struct document *d = document_new("changes");
+	struct value *changes = value_root_array(d);
+	value_diff(d, changes, a ? a->root : NULL, b ? b->root : NULL);
+	check_written(changes, JSON_COMPACT, want);
+}
+
+static void test_diff(void **state) {
+	(void) state;
+	check_diff("{\"a\":1,\"b\":[1,{\"c\":null}]}", "{\"b\":[1,{\"c\":null}],\"a\":1}", "[]");
+	check_diff("{\"a\":1}", "{\"a\":\"1\"}", "[{\"path\":\"a\",\"from\":1,\"to\":\"1\"}]");
+	check_diff("{\"a\":{\"b\":1,\"x\":0},\"c\":true}", "{\"a\":{\"b\":2,\"x\":0},\"d\":null}",
+		"[{\"path\":\"a.b\",\"from\":1,\"to\":2},{\"path\":\"c\",\"from\":true},{\"path\":\"d\",\"to\":null}]");
+	check_diff("[1,2,3]", "[1,4]", "[{\"path\":\"[1]\",\"from\":2,\"to\":4},{\"path\":\"[2]\",\"from\":3}]");
+	check_diff("{\"l\":[{\"n\":1}]}", "{\"l\":[{\"n\":2},{\"n\":3}]}",
+		"[{\"path\":\"l[0].n\",\"from\":1,\"to\":2},{\"path\":\"l[1]\",\"to\":{\"n\":3}}]");
+	check_diff("{\"a.b\":1,\"a\":{\"b\":1}}", "{\"a.b\":2,\"a\":{\"b\":3}}",
+		"[{\"path\":\"[\\\"a.b\\\"]\",\"from\":1,\"to\":2},{\"path\":\"a.b\",\"from\":1,\"to\":3}]");
+	check_diff("{\"a\":{}}", "{\"a\":[]}", "[{\"path\":\"a\",\"from\":{},\"to\":[]}]");
+	check_diff("1", "1", "[]");
+	check_diff(NULL, "{\"a\":1}", "[{\"path\":\"\",\"to\":{\"a\":1}}]");
+	check_diff("{\"a\":1}", NULL, "[{\"path\":\"\",\"from\":{\"a\":1}}]");
+	check_diff(NULL, NULL, "[]");
+}
+
+/* As deep and as long as a reader lets through. */
+static void test_diff_limits(void **state) {
+	(void) state;
+	AUTO_BUF struct buf a = BUF(100000), b = BUF(100000);
+	for (int i = 0; i < 60; i++) {
+		buf_text(&a, "{\"");
+		buf_text(&b, "{\"");
+		for (int k = 0; k < 200; k++) {
+			buf_char(&a, 'x');
+			buf_char(&b, 'x');
+		}
+		buf_text(&a, "\":");
+		buf_text(&b, "\":");
+	}
+	buf_text(&a, "1");
+	buf_text(&b, "2");
+	for (int i = 0; i < 60; i++) {
+		buf_char(&a, '}');
+		buf_char(&b, '}');
+	}
+	AUTO_DOCUMENT struct document *from = read_json(a.ptr), *to = read_json(b.ptr), *d = document_new("changes");
+	struct value *changes = value_root_array(d);
+	value_diff(d, changes, from->root, to->root);
+	assert_int_equal(changes->count, 1);
+	assert_true(value_get(changes->first, "path")->text.len > 8000);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_look_ups),
@@ -197,6 +251,8 @@ int main(void) {
 		cmocka_unit_test(test_build_and_write),
 		cmocka_unit_test(test_write_refuses),
 		cmocka_unit_test(test_merge),
+		cmocka_unit_test(test_diff),
+		cmocka_unit_test(test_diff_limits),
 	};
 	return cmocka_run_group_tests_name("data_value", tests, NULL, NULL);
 }

@@ -21,7 +21,22 @@ struct tls_server {
 	pthread_t thread;
 	char folder[32];
 	char *ca_file;
+	bool is_keeping;		     /* a connection serves more than one request */
+	char name[64], client[64], host[64]; /* of the last request: SNI, the client certificate's subject, the Host header */
+	EVP_PKEY *key;
+	X509 *made;
 };
+
+static void note(struct tls_server *server, SSL *tls, const char *head) {
+	const char *name = SSL_get_servername(tls, TLSEXT_NAMETYPE_host_name), *host = strstr(head, "\r\nHost: ");
+	X509 *client = SSL_get_peer_certificate(tls);
+	snprintf(server->name, sizeof(server->name), "%s", name ? name : "");
+	snprintf(server->host, sizeof(server->host), "%.*s", host ? (int) strcspn(host + 8, "\r") : 0, host ? host + 8 : "");
+	server->client[0] = '\0';
+	if (client)
+		X509_NAME_get_text_by_NID(X509_get_subject_name(client), NID_commonName, server->client, sizeof(server->client));
+	X509_free(client);
+}
 
 static void *serve(void *self) {
 	struct tls_server *server = self;
@@ -31,13 +46,17 @@ static void *serve(void *self) {
 			return NULL;
 		SSL *tls = SSL_new(server->context);
 		SSL_set_fd(tls, fd);
-		char head[4096];
-		if (SSL_accept(tls) == 1 && SSL_read(tls, head, sizeof(head)) > 0) {
-			server->handshakes++;
-			server->resumed += SSL_session_reused(tls);
+		char head[4096] = "";
+		bool is_open = SSL_accept(tls) == 1 && SSL_read(tls, head, sizeof(head) - 1) > 0;
+		server->handshakes += is_open;
+		server->resumed += is_open && SSL_session_reused(tls);
+		while (is_open) {
+			note(server, tls, head);
 			SSL_write(tls, OK, sizeof(OK) - 1);
-			SSL_shutdown(tls);
+			memset(head, 0, sizeof(head));
+			is_open = server->is_keeping && SSL_read(tls, head, sizeof(head) - 1) > 0;
 		}
+		SSL_shutdown(tls);
 		SSL_free(tls);
 		close(fd);
 	}
@@ -73,8 +92,8 @@ static void start(struct tls_server *server, const char *alternative, int versio
 	SSL_CTX_set_max_proto_version(server->context, version_max);
 	assert_int_equal(SSL_CTX_use_certificate(server->context, made), 1);
 	assert_int_equal(SSL_CTX_use_PrivateKey(server->context, key), 1);
-	X509_free(made);
-	EVP_PKEY_free(key);
+	server->made = made;
+	server->key = key;
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof(address);
 	server->listener = socket(AF_INET, SOCK_STREAM, 0);
@@ -91,6 +110,8 @@ static void stop(struct tls_server *server) {
 	pthread_join(server->thread, NULL);
 	close(server->listener);
 	SSL_CTX_free(server->context);
+	X509_free(server->made);
+	EVP_PKEY_free(server->key);
 	assert_int_equal(fs_remove_tree(server->folder, &err), 0);
 	free(server->ca_file);
 }
@@ -218,6 +239,120 @@ static void plain_http_is_named(void **state) {
 	close(listener);
 }
 
+/* PEM of a certificate, and of its key when one is given. */
+static char *pem_of(X509 *certificate, EVP_PKEY *key) {
+	BIO *bio = BIO_new(BIO_s_mem());
+	if (certificate)
+		assert_int_equal(PEM_write_bio_X509(bio, certificate), 1);
+	if (key)
+		assert_int_equal(PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL), 1);
+	char *bytes;
+	long len = BIO_get_mem_data(bio, &bytes);
+	char *text = mem_text_n(bytes, (size_t) len);
+	BIO_free(bio);
+	return text;
+}
+
+static void ask_with(struct http *http, struct tls_server *server, const struct http_tls *tls, struct http_answer *answer) {
+	AUTO_FREE char *url = mem_format("https://127.0.0.1:%d/a?b", server->port);
+	struct http_event event;
+	struct err err = {0};
+	int64_t id;
+	const struct http_request request = {.method = "GET", .url = url, .tls = tls};
+	assert_int_equal(http_start(http, &request, &id, &err), 0);
+	assert_int_equal(http_step(http, INT64_MAX, &event, &err), 0);
+	*answer = event.answer;
+}
+
+/* The CA is trusted from memory, it and nothing else. */
+static void a_ca_in_memory(void **state) {
+	(void) state;
+	struct tls_server server, other;
+	struct http_answer answer;
+	start(&server, "IP:127.0.0.1", TLS1_3_VERSION);
+	start(&other, "IP:127.0.0.1", TLS1_3_VERSION);
+	AUTO_FREE char *ca = pem_of(server.made, NULL), *wrong = pem_of(other.made, NULL),
+		       *listed = mem_format("SSL_CERT_FILE=%s", server.ca_file);
+	struct err err = {0};
+	const struct env env = {.items = (char *[]){listed, NULL}};
+	struct http *http = http_curl_new(&clock_system, &env, -1, NULL, &err);
+	ask_with(http, &server, &(struct http_tls){.ca = str_of(ca)}, &answer);
+	assert_int_equal(answer.status, 200);
+	http_answer_clear(&answer);
+	ask_with(http, &server, &(struct http_tls){.ca = str_of(wrong)}, &answer);
+	assert_int_equal(answer.failure.code, ERR_AUTH);
+	assert_string_equal(answer.failure.fix, ""); /* whose CA it is knows the caller */
+	http_answer_clear(&answer);
+	ask_with(http, &server, &(struct http_tls){0}, &answer); /* none of its own: what SSL_CERT_FILE names */
+	assert_int_equal(answer.status, 200);
+	http_answer_clear(&answer);
+	ask_with(http, &server, &(struct http_tls){.ca = STR("no PEM")}, &answer);
+	assert_int_equal(answer.status, 0);
+	http_answer_clear(&answer);
+	http_close(http);
+	stop(&server);
+	stop(&other);
+}
+
+/* A certificate is shown to whom it is meant for: a connection that was made with it serves no request without it. */
+static void a_client_certificate(void **state) {
+	(void) state;
+	struct tls_server server, other;
+	struct http_answer answer;
+	start(&server, "IP:127.0.0.1", TLS1_3_VERSION);
+	start(&other, "IP:127.0.0.1", TLS1_3_VERSION);
+	server.is_keeping = true;
+	X509_STORE_add_cert(SSL_CTX_get_cert_store(server.context), other.made);
+	SSL_CTX_set_verify(server.context, SSL_VERIFY_PEER, NULL);
+	AUTO_FREE char *ca = pem_of(server.made, NULL), *certificate = pem_of(other.made, NULL), *key = pem_of(NULL, other.key),
+		       *wrong = pem_of(NULL, server.key);
+	struct http *http = new_http();
+	struct http_tls tls = {.ca = str_of(ca), .certificate = str_of(certificate), .key = str_of(key)};
+	for (int i = 0; i < 2; i++) {
+		ask_with(http, &server, &tls, &answer);
+		assert_int_equal(answer.status, 200);
+		assert_string_equal(server.client, "test");
+		http_answer_clear(&answer);
+	}
+	assert_int_equal(server.handshakes, 1);
+	server.is_keeping = false;
+	tls.certificate = tls.key = (struct str){0};
+	ask_with(http, &server, &tls, &answer);
+	assert_int_equal(answer.status, 200);
+	assert_string_equal(server.client, "");
+	http_answer_clear(&answer);
+	tls = (struct http_tls){.ca = str_of(ca), .certificate = str_of(certificate), .key = str_of(wrong)};
+	ask_with(http, &server, &tls, &answer);
+	assert_int_equal(answer.failure.code, ERR_CONFIG);
+	assert_non_null(strstr(answer.failure.message, "the client certificate or its key"));
+	http_answer_clear(&answer);
+	http_close(http);
+	stop(&server);
+	stop(&other);
+}
+
+static void a_name_for_the_server(void **state) {
+	(void) state;
+	struct tls_server server;
+	struct http_answer answer;
+	start(&server, "DNS:api.test", TLS1_3_VERSION);
+	AUTO_FREE char *ca = pem_of(server.made, NULL), *place = mem_format("127.0.0.1:%d", server.port);
+	struct http *http = new_http();
+	ask_with(http, &server, &(struct http_tls){.ca = str_of(ca), .server_name = "api.test"}, &answer);
+	assert_int_equal(answer.status, 200);
+	assert_string_equal(server.name, "api.test");
+	assert_string_equal(server.host, place); /* who is asked for inside is still the URL's host */
+	http_answer_clear(&answer);
+	ask_with(http, &server, &(struct http_tls){.ca = str_of(ca), .server_name = "other.test"}, &answer);
+	assert_int_equal(answer.failure.code, ERR_AUTH);
+	http_answer_clear(&answer);
+	ask_with(http, &server, &(struct http_tls){.ca = str_of(ca)}, &answer);
+	assert_int_equal(answer.failure.code, ERR_AUTH);
+	http_answer_clear(&answer);
+	http_close(http);
+	stop(&server);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_unknown_ca_is_refused),
@@ -225,6 +360,9 @@ int main(void) {
 		cmocka_unit_test(old_tls_is_refused),
 		cmocka_unit_test(sessions_are_resumed),
 		cmocka_unit_test(plain_http_is_named),
+		cmocka_unit_test(a_ca_in_memory),
+		cmocka_unit_test(a_client_certificate),
+		cmocka_unit_test(a_name_for_the_server),
 	};
 	signal(SIGPIPE, SIG_IGN); /* the server's side */
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -2,5 +2,5 @@
 #include "fakes/release_torture.h"
 
 int main(void) {
-	return torture_main(false);
+	return torture_main(TORTURE_SIDE_BY_SIDE);
 }

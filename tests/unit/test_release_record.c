@@ -233,12 +233,47 @@ static void test_tags(void **state) {
 	assert_int_equal(record_tag_number("git-4f2c1aa", "prod"), 0);
 }
 
+/* What goes back to r1 when the kept objects are gone: nothing while the registry is away, and it says so; all of it from the registry. */
+static void test_cold_after_a_roll(void **state) {
+	struct place_ *p = *state;
+	struct digest a = put_image(p, 'A'), b = put_image(p, 'B');
+	struct release_result result;
+	struct err err = {0};
+	p->world.is_rolling = true;
+	p->client.context.target = &fake_rolling_target;
+	assert_int_equal(deploy(p, a).outcome, OUTCOME_DONE);
+	fake_model_add(&p->world, 'B')->ready_max = 1;
+	p->world.models[p->world.model_count - 1].image = b;
+	forget_kept(p);
+	p->client.context.store = NULL;
+	result = deploy(p, b); /* the canary is well; of its two pods one is never ready */
+	assert_int_equal(result.outcome, OUTCOME_ROLLBACK_FAILED);
+	assert_int_equal(result.release, 1);
+	assert_non_null(strstr(result.cause, "1/2 replicas ready"));
+	assert_non_null(strstr(result.cause, "going back failed"));
+	assert_non_null(strstr(result.cause, "the record of r1"));
+	assert_true(fake_serves_only(&p->world, (struct digest[]){a, b}, 2));
+	assert_int_equal(scene_head(&p->world).candidate.phase, PHASE_ROLLBACK);
+	/* Again, still without it: the same words, and nothing lost. */
+	assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request){0}, &result, &err), 0);
+	assert_int_equal(result.outcome, OUTCOME_ROLLBACK_FAILED);
+	assert_non_null(strstr(result.cause, "the record of r1"));
+	assert_true(fake_serves_only(&p->world, (struct digest[]){a, b}, 2));
+	p->client.context.store = p->store;
+	assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request){0}, &result, &err), 0);
+	assert_int_equal(result.outcome, OUTCOME_DONE);
+	assert_string_equal(result.serving, a.text);
+	assert_string_equal(fake_serving(&p->world).text, a.text);
+	assert_null(scene_unsettled(&p->world));
+}
+
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		CASE(test_chain),
 		CASE(test_not_pushed),
 		CASE(test_cold_and_hot),
+		CASE(test_cold_after_a_roll),
 		CASE(test_evidence),
 		CASE(test_numbers_after_destroy),
 		cmocka_unit_test(test_tags),

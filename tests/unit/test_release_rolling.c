@@ -2,5 +2,5 @@
 #include "fakes/release_torture.h"
 
 int main(void) {
-	return torture_main(true);
+	return torture_main(TORTURE_ROLLING);
 }
