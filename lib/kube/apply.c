@@ -91,16 +91,26 @@ static int unclear(struct kube *kube, const struct target *target, struct err *e
 		target->kind, target->namespace_ ? target->namespace_ : kube->config->namespace_, target->name);
 }
 
+/* Does another manager own a field; and is it only the one that is to be taken? */
+static bool has_owners(const struct value *causes, const char *taken_field, bool *is_taken_only) {
+	size_t owned = 0, taken = 0;
+	value_each(cause, causes && causes->kind == VALUE_ARRAY ? causes : NULL) {
+		const struct value *reason = value_get(cause, "reason"), *field = value_get(cause, "field");
+		if (!reason || reason->kind != VALUE_STRING || !str_is(reason->text, "FieldManagerConflict"))
+			continue;
+		owned++;
+		taken += taken_field && field && field->kind == VALUE_STRING && str_is(field->text, taken_field);
+	}
+	*is_taken_only = owned && owned == taken;
+	return owned > 0;
+}
+
 static int conflict(struct kube *kube, const struct target *target, struct kube_apply *apply, const struct http_answer *answer,
-	bool was_lost, struct err *err) {
+	bool was_lost, bool *is_to_be_taken, struct err *err) {
 	AUTO_DOCUMENT struct document *status = kube_status_of(answer);
 	const struct value *causes = status ? value_find(status->root, "details.causes") : NULL;
-	bool has_owners = false;
-	value_each(cause, causes && causes->kind == VALUE_ARRAY ? causes : NULL) {
-		const struct value *reason = value_get(cause, "reason");
-		has_owners = has_owners || (reason && reason->kind == VALUE_STRING && str_is(reason->text, "FieldManagerConflict"));
-	}
-	if (has_owners)
+	apply->is_owned = has_owners(causes, apply->is_forced ? NULL : apply->taken_field, is_to_be_taken);
+	if (apply->is_owned)
 		return owned_by_others(kube, target, apply->object, causes, err);
 	if (was_lost)
 		return unclear(kube, target, err);
@@ -138,12 +148,12 @@ static bool is_other_uid(const struct kube_apply *apply, const struct http_answe
 	return apply->uid && answer->status == 422 && answer->body && strstr(answer->body, "metadata.uid");
 }
 
-int kube_apply(struct kube *kube, struct kube_apply *apply, struct document **out, struct err *err) {
+static int apply_once(struct kube *kube, struct kube_apply *apply, bool *is_to_be_taken, struct document **out, struct err *err) {
 	AUTO_TARGET struct target target = {0};
 	AUTO_DOCUMENT struct document *document = document_new("apply");
 	AUTO_FREE char *body = NULL;
 	AUTO_BUF struct buf url = BUF(KUBE_URL_BYTES_MAX);
-	apply->is_stale = apply->was_created = false;
+	apply->is_stale = apply->was_created = apply->is_owned = *is_to_be_taken = false;
 	if (target_of(apply->object, &target, err) != 0 ||
 		kube_url(kube, target.kind, target.namespace_, target.name, NULL, &url, err) != 0 ||
 		body_of(apply, document, &body, err) != 0)
@@ -176,12 +186,24 @@ int kube_apply(struct kube *kube, struct kube_apply *apply, struct document **ou
 		return kube_explain(kube, &doing, err);
 	apply->was_created = answer.status == 201;
 	if (answer.status == 409 || is_other_uid(apply, &answer))
-		rc = conflict(kube, &target, apply, &answer, was_lost && (apply->resource_version || apply->uid), err);
+		rc = conflict(kube, &target, apply, &answer, was_lost && (apply->resource_version || apply->uid), is_to_be_taken, err);
 	else if (!kube_is_good(&answer))
 		rc = kube_failure(kube, &doing, &answer, err);
 	else if (out)
 		rc = kube_tree(target.kind, &answer, out, err);
 	http_answer_clear(&answer);
+	return rc;
+}
+
+int kube_apply(struct kube *kube, struct kube_apply *apply, struct document **out, struct err *err) {
+	bool is_to_be_taken;
+	int rc = apply_once(kube, apply, &is_to_be_taken, out, err);
+	if (rc == 0 || !is_to_be_taken)
+		return rc;
+	err_clear(err);
+	apply->is_forced = true;
+	rc = apply_once(kube, apply, &is_to_be_taken, out, err);
+	apply->is_forced = false;
 	return rc;
 }
 

@@ -404,6 +404,7 @@ const struct target target_kubernetes = {
 	.check = kubernetes_check,
 	.render = kubernetes_render,
 	.diff = kubernetes_diff,
+	.drift = kubernetes_drift,
 	.inspect = kubernetes_inspect,
 	.observe = kubernetes_observe,
 	.stage = kubernetes_stage,

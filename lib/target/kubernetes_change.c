@@ -15,7 +15,7 @@
 struct change { /* one apply of a list */
 	int64_t fence, release;
 	int64_t replicas;      /* of the Deployment; -1: as its object says */
-	bool is_taking_scale;  /* an autoscaler of ours went: its field is ours again */
+	bool is_taking_scale;  /* no autoscaler is there any more: its field is ours again */
 	const struct value *live; /* the Deployment that is there; NULL: none */
 };
 
@@ -77,19 +77,36 @@ static int not_ours(struct kubernetes *k, const char *kind, const char *name, co
 	return err_fix(err, "another name: or namespace: in mlctl.yaml, or kubectl -n %s delete %s %s", kube_namespace(k->kube), kind, name);
 }
 
+/* Fields of others are taken over only when that was asked for, and then named. */
+static int apply_taking(struct kubernetes *k, struct kube_apply *apply, struct err *err) {
+	if (kube_apply(k->kube, apply, NULL, err) == 0)
+		return 0;
+	if (!apply->is_owned || !k->context.is_forcing)
+		return -1;
+	if (k->context.warn) {
+		AUTO_FREE char *text = mem_format("taken over: %s", err->message);
+		k->context.warn(k->context.warn_self, text);
+	}
+	err_clear(err);
+	apply->is_forced = true;
+	return kube_apply(k->kube, apply, NULL, err);
+}
+
 /* One object, by the version that was read before the fence was. Its own controller may have written in between: then once more. */
 static int apply_one(struct kubernetes *k, const struct value *object, struct change *change, const struct value *live, struct err *err) {
 	AUTO_FREE char *kind = str_dup(object_text(object, "kind")), *name = str_dup(object_text(object, "metadata.name"));
 	AUTO_DOCUMENT struct document *again = NULL;
-	bool is_taking = k->context.is_forcing || (change->is_taking_scale && strcmp(kind, "Deployment") == 0);
+	bool is_taking = change->is_taking_scale && strcmp(kind, "Deployment") == 0;
 	for (int tries = 1;; tries++) {
 		AUTO_DOCUMENT struct document *document = document_new("object");
 		if (live && !object_is_ours(k, live))
 			return not_ours(k, kind, name, live, err);
+		/* "": what was not there when the fence was looked at must not have come since, or it is another's. */
 		AUTO_FREE char *version = str_dup(object_text(live, "metadata.resourceVersion"));
 		struct kube_apply apply = {.object = object_dressed(document, object, change->live, change->fence, change->release, change->replicas),
-			.resource_version = live ? version : NULL, .is_forced = is_taking};
-		if (kube_apply(k->kube, &apply, NULL, err) == 0)
+			.resource_version = version,
+			.taken_field = is_taking ? SCALE_FIELD : NULL};
+		if (apply_taking(k, &apply, err) == 0)
 			return 0;
 		if (!apply.is_stale || tries == APPLY_TRIES)
 			return err_wrap(err, "applying %s %s", kind, name);
@@ -279,22 +296,52 @@ static int scale_away(struct kubernetes *k, int64_t fence, const struct revision
 
 /* ---- all of the traffic ---- */
 
-/* An autoscaler that the new version has none of would fight for `replicas` from the first moment, so it goes first. */
-static int drop_autoscaler(struct kubernetes *k, const struct value *objects, struct change *change, struct err *err) {
-	AUTO_DOCUMENT struct document *scaler = NULL;
+/* Whoever set `replicas` is no person: the autoscaler's controller, or mlctl by way of the scale. */
+static bool is_scaled_by_machine(const struct value *deployment) {
+	bool has_machine = false;
+	value_each(entry, value_find(deployment, "metadata.managedFields")) {
+		struct str manager = object_text(entry, "manager");
+		const struct value *spec = value_get(value_get(entry, "fieldsV1"), "f:spec");
+		if (!value_get(spec, "f:replicas") || str_is(object_text(entry, "operation"), "Apply"))
+			continue;
+		if (!str_is(manager, "kube-controller-manager") && !str_is(manager, KUBE_FIELD_MANAGER))
+			return false;
+		has_machine = true;
+	}
+	return has_machine;
+}
+
+int scale_is_ours(struct kubernetes *k, const struct value *objects, const struct value *main, struct document **scaler, bool *out, struct err *err) {
+	AUTO_DOCUMENT struct document *list = NULL;
+	*out = false;
 	if (has_autoscaler(objects))
 		return 0;
-	if (kube_get(k->kube, "HorizontalPodAutoscaler", k->name, &scaler, err) != 0) {
-		if (err->code != ERR_NOT_FOUND)
-			return -1;
-		err_clear(err);
-		return 0;
+	if (kube_list(k->kube, &(struct kube_selection) {.kind = "HorizontalPodAutoscaler"}, &list, err) != 0)
+		return -1;
+	bool has_other = false;
+	value_each(item, value_get(list->root, "items")) {
+		if (!str_is(object_text(item, "spec.scaleTargetRef.name"), k->name) || !str_is(object_text(item, "spec.scaleTargetRef.kind"), "Deployment"))
+			continue;
+		if (!object_is_ours(k, item)) {
+			has_other = true;
+		} else if (!*scaler) {
+			*scaler = document_new("autoscaler");
+			(*scaler)->root = value_add_copy(*scaler, value_root_array(*scaler), NULL, item);
+		}
 	}
-	if (!object_is_ours(k, scaler->root))
+	*out = !has_other && (*scaler || is_scaled_by_machine(main));
+	return 0;
+}
+
+/* An autoscaler that the new version has none of would fight for `replicas` from the first moment, so it goes first. */
+static int drop_autoscaler(struct kubernetes *k, const struct value *objects, const struct value *main, struct change *change, struct err *err) {
+	AUTO_DOCUMENT struct document *scaler = NULL;
+	if (scale_is_ours(k, objects, main, &scaler, &change->is_taking_scale, err) != 0)
+		return -1;
+	if (!scaler)
 		return 0;
-	AUTO_FREE char *uid = str_dup(object_text(scaler->root, "metadata.uid"));
-	change->is_taking_scale = true;
-	return kube_delete(k->kube, "HorizontalPodAutoscaler", k->name, uid, NULL, err);
+	AUTO_FREE char *name = str_dup(object_text(scaler->root, "metadata.name")), *uid = str_dup(object_text(scaler->root, "metadata.uid"));
+	return kube_delete(k->kube, "HorizontalPodAutoscaler", name, uid, NULL, err);
 }
 
 /* `replicas` is the autoscaler's, so apply leaves it out; a Deployment that is new, or was scaled away, would wait for it with too few. */
@@ -345,7 +392,7 @@ static int roll(struct kubernetes *k, int64_t fence, const struct revision *revi
 		return -1;
 	if (view->canary)
 		best_effort(put_split(k, view, revision, 0, 1, &split)); /* a pod that fails just now hands nothing on either */
-	if (make_key(k, objects, revision, err) != 0 || drop_autoscaler(k, objects, &change, err) != 0 ||
+	if (make_key(k, objects, revision, err) != 0 || drop_autoscaler(k, objects, view->main, &change, err) != 0 ||
 		apply_list(k, value_get(objects, "stable"), &change, err) != 0 || raise_to_least(k, objects, live, err) != 0)
 		return -1;
 	snprintf(k->applied, sizeof(k->applied), "%s", revision->name);

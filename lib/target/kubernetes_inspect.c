@@ -13,10 +13,10 @@ static const struct {
 	{"", "secrets", "get list create patch delete", false},
 	{"", "services", "get list create patch delete", false},
 	{"", "serviceaccounts", "get list create patch delete", false},
-	{"", "pods", "get list watch", false},
+	{"", "pods", "list watch", false},
 	{"", "pods/log", "get", false},
 	{"", "pods/proxy", "get create update", false},
-	{"", "services/proxy", "get create", false},
+	{"", "services/proxy", "create", false},
 	{"", "events", "list watch", false},
 	{"apps", "deployments", "get list watch create patch delete", false},
 	{"apps", "deployments/scale", "patch", false},
@@ -27,6 +27,7 @@ static const struct {
 	{"networking.k8s.io", "ingresses", "get list create patch delete", false},
 	{"gateway.networking.k8s.io", "httproutes", "get list create patch delete", true},
 	{"monitoring.coreos.com", "servicemonitors", "get list create patch delete", true},
+	{"monitoring.coreos.com", "prometheusrules", "list", true},
 	{"", "nodes", "list", true},
 };
 #define PERMISSIONS (sizeof(permissions) / sizeof(permissions[0]))

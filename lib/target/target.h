@@ -120,6 +120,9 @@ struct target {
 	 * {"object": "Deployment/fraud", "change": "create" | "change" | "delete", "path": "spec.replicas", "from": .., "to": ..}. NULL: not built. */
 	int (*diff)(void *state, const struct revision *revision, const struct value *objects, struct document *document, struct value *changes,
 		struct err *err);
+	/* What of `objects`, of the revision that serves, is otherwise than they say: "Deployment fraud spec.replicas: 2, there 5", each a text. Reads only.
+	 * NULL: nobody can change them behind our back. */
+	int (*drift)(void *state, const struct value *objects, struct texts *out, struct err *err);
 	/* Adds findings to an array: {"check": "permission", "state": "ok" | "warning" | "bad" | "unknown", "text": .., "fix": ..}. INSPECT_DOCTOR: can this
 	 * target be worked with at all? INSPECT_CHECKLIST: is what runs set up as a service in production should be? NULL: not built. */
 	int (*inspect)(void *state, enum inspection what, struct document *document, struct value *findings, struct err *err);
