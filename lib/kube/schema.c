@@ -47,6 +47,17 @@ void schema_pop(struct schema_check *check, size_t path_len) {
 	check->path[path_len] = '\0';
 }
 
+/* What was cut may have been cut inside a character. */
+static void mend_end(char *text) {
+	size_t len = strlen(text), from = len;
+	while (from && ((unsigned char) text[from - 1] & 0xc0) == 0x80)
+		from--;
+	if (from && ((unsigned char) text[from - 1] & 0xc0) == 0xc0)
+		from--;
+	if (from < len && !utf8_is_valid(text + from, len - from))
+		text[from] = '\0';
+}
+
 static void tell(struct schema_check *check, bool is_warning, const struct value *node, const char *key, const char *right,
 	const char *what, va_list args) {
 	struct kube_problem problem = {.is_warning = is_warning, .node = node ? node : check->root};
@@ -56,6 +67,9 @@ static void tell(struct schema_check *check, bool is_warning, const struct value
 		snprintf(problem.path + check->path_len, sizeof(problem.path) - check->path_len, "%s%s", check->path_len ? "." : "", key);
 	vsnprintf(problem.what, sizeof(problem.what), what, args);
 	snprintf(problem.right, sizeof(problem.right), "%s", right ? right : "");
+	mend_end(problem.path);
+	mend_end(problem.what);
+	mend_end(problem.right);
 	struct kube_problems *problems = check->problems;
 	if (problems->count < problems->max)
 		problems->items[problems->count++] = problem;
