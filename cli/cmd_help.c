@@ -17,7 +17,7 @@ static const char exit_codes[] =
 	"   0  done, or nothing to do\n"
 	"   1  failed (any other reason)\n"
 	"   2  usage or configuration\n"
-	"   3  plan --exit-code: there are differences\n"
+	"   3  plan or diff --exit-code: there are differences\n"
 	"   4  validation or self-test failed, nothing touched\n"
 	"   5  credentials or permission\n"
 	"   6  build or registry\n"
@@ -26,7 +26,7 @@ static const char exit_codes[] =
 	"   9  rollout failed and rolled back; the old version is verified serving\n"
 	"  10  rollback failed: act now\n"
 	"  11  undecided (timed out, or not enough evidence)\n"
-	"  12  conflict, drift or refused image\n"
+	"  12  conflict, stale plan or refused image\n"
 	" 130  interrupted by SIGINT (143: SIGTERM); the record is consistent\n";
 
 static void overview(FILE *out) {

@@ -25,6 +25,8 @@ static const struct flag flags[] = {
 	{"--admin", "MLCTL_ADMIN", "ADDRESS:PORT|unix:PATH", "the control listener (default: none)", KIND_TEXT, FOR_SERVE, AT(admin), 0, 0},
 	{"--admin-key-file", "MLCTL_ADMIN_KEY_FILE", "FILE", "its key; needed unless it is a unix socket (or MLCTL_ADMIN_KEY)", KIND_TEXT, FOR_SERVE,
 		AT(admin_key_file), 0, 0},
+	{"--service", "MLCTL_SERVICE", "TEXT", "whose metrics these are (default: the model's name)", KIND_TEXT, FOR_SERVE, AT(service), 0, 0},
+	{"--environment", "MLCTL_ENVIRONMENT", "TEXT", "the same: in which environment", KIND_TEXT, FOR_SERVE, AT(environment), 0, 0},
 	{"--release", "MLCTL_RELEASE", "TEXT", "shown in metrics and /admin/info", KIND_TEXT, FOR_SERVE, AT(release), 0, 0},
 	{"--revision", "MLCTL_REVISION", "TEXT", "the same, and in the header Mlctl-Revision of predictions", KIND_TEXT, FOR_SERVE, AT(revision), 0, 0},
 	{"--image", "MLCTL_IMAGE", "DIGEST", "the image this was started from, shown in /admin/info", KIND_TEXT, FOR_SERVE, AT(image), 0, 0},
@@ -113,7 +115,7 @@ static int unknown(const char *argument, int verb, struct err *err) {
 }
 
 int options_read(struct options *options, int verb, char *const *argv, const struct env *env, struct err *err) {
-	*options = (struct options) {.listen_fd = -1, .drain_ms = 10000, .count = 5, .limits = HTTP_LIMITS_DEFAULT, .release = "", .revision = "", .image = ""};
+	*options = (struct options) {.listen_fd = -1, .drain_ms = 10000, .count = 5, .limits = HTTP_LIMITS_DEFAULT, .service = "", .environment = "", .release = "", .revision = "", .image = ""};
 	options->limits.threads = 0;
 	for (size_t i = 0; i < FLAGS; i++) {
 		const char *value = (flags[i].verbs & verb) && flags[i].variable ? env_get(env, flags[i].variable) : NULL;

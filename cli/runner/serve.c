@@ -238,6 +238,8 @@ int runner_serve(const struct options *options, const struct env *env, struct er
 	p.events = events_new(STDOUT_FILENO, &clock_system);
 	p.service.events = p.events;
 	p.service.clock = &clock_system;
+	p.service.service = options->service;
+	p.service.environment = options->environment;
 	p.service.release = options->release;
 	p.service.revision = options->revision;
 	p.service.image = options->image;

@@ -83,9 +83,14 @@ static void child_exec(const struct supervisor *s, const struct wanted *wanted, 
 	snprintf(admin, sizeof(admin), "unix:run/%s.sock", process->name);
 	const char *argv[] = {"mlctl-runner", "serve", "--model", wanted->model, "--name", wanted->model_name, "--listen-fd", listen, "--admin", admin, "--release",
 		wanted->release, "--revision", wanted->name, "--timeout", timeout, NULL};
-	char image[128];
+	char image[128], service[NAME_MAX_BYTES + 32], environment[NAME_MAX_BYTES + 32];
 	snprintf(image, sizeof(image), "MLCTL_IMAGE=%s", wanted->image);
-	const char *env[] = {image, "PATH=/usr/bin:/bin", NULL};
+	/* The state folder is .../SERVICE/ENVIRONMENT; both are for the metrics alone. */
+	struct str last, before;
+	str_cut_last(str_cut_last(str_of(s->folder), '/', &last), '/', &before);
+	snprintf(service, sizeof(service), "MLCTL_SERVICE=%.*s", STR_ARGS(before));
+	snprintf(environment, sizeof(environment), "MLCTL_ENVIRONMENT=%.*s", STR_ARGS(last));
+	const char *env[] = {image, service, environment, "PATH=/usr/bin:/bin", NULL};
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

@@ -24,6 +24,9 @@ echo "a word" >> README.md; git commit -qam "docs"
 exits "a commit that touches the README is no new deploy" 0 "$MLCTL" deploy --json
 equals "unchanged too" "$(json_field "$out" outcome)" unchanged
 
+curl -s -m 5 "$address/metrics" >"$out"
+says "its metrics say whose they are" "$out" '^mlctl_ready\{mlctl_service="breast-cancer",mlctl_env="local",revision="v-[0-9a-f]{12}",release="r1"\} 1$'
+
 # Somebody uses it: every answer's status is counted.
 while IFS= read -r line; do
 	printf 'url = "%s/predict"\nheader = "Content-Type: application/json"\ndata-raw = "%s"\noutput = /dev/null\nwrite-out = "%%{http_code}\\n"\nnext\n' "$address" "$(printf '%s' "$line" | sed 's/"/\\"/g')"

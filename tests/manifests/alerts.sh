@@ -80,8 +80,9 @@ broken "CPU at 70 %" 's/> 0.8$/> 0.7/'
 broken "CPU at 95 %" 's/> 0.8$/> 0.95/'
 broken "memory at 80 %" 's/> 0.85$/> 0.80/'
 broken "memory at 95 %" 's/> 0.85$/> 0.95/'
-broken "replicas are not added up" 's/by (cluster, namespace, model)/by (cluster, namespace, model, instance)/'
-broken "namespaces are" 's/by (cluster, namespace, model)/by (model)/'
+broken "replicas are not added up" 's/by (cluster, namespace, mlctl_env, mlctl_service)/by (cluster, namespace, mlctl_env, mlctl_service, instance)/'
+broken "namespaces are" 's/by (cluster, namespace, mlctl_env, mlctl_service)/by (cluster, mlctl_env, mlctl_service)/'
+broken "and environments" 's/by (cluster, namespace, mlctl_env, mlctl_service)/by (cluster, namespace, mlctl_service)/'
 broken "a hand-over that failed is not looked at" 's/result="failed"/result="lost"/'
 broken "any target that is down is a runner" 's/(last_over_time(mlctl_ready\[1d\]))$/(last_over_time(up[1d]))/'
 broken "two starts are many" 's/\[30m\]) > 2$/[30m]) > 1/'
@@ -92,7 +93,7 @@ broken "a model of 25 hours is not" 's/24 \* 3600/25.5 * 3600/' $DAYS
 broken "a score of 2 is an anomaly" 's/> 5 or/> 2 or/; s/< -5)/< -2)/; s/>= -5) <= 5/>= -2) <= 2/' $DAYS
 broken "more requests are none" 's/score1d > 5 or/score1d > 500 or/' $DAYS
 broken "fewer requests are none" 's/score1d < -5/score1d < -500/' $DAYS
-broken "last week is not looked at" '/unless on (cluster, namespace, model) ((namespace_model/d' $DAYS
+broken "last week is not looked at" '/unless on (cluster, namespace, mlctl_env, mlctl_service) ((mlctl_service:mlctl/d' $DAYS
 broken "a day of no requests is compared with no care" 's/sqrt(1 + /sqrt(/' $DAYS
 broken "only counting makes noise" 's/0.07 \*/0.0 */' $DAYS
 finish

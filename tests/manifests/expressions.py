@@ -35,7 +35,7 @@ if "--check" in sys.argv:
             if holder["datasource"] != {"type": "prometheus", "uid": "${datasource}"}:
                 print(f"{panel['title']}: another data source")
     for title, query in queries:
-        if not title.startswith("variable") and 'namespace=~"$namespace",model=~"$service"' not in query:
+        if not title.startswith("variable") and 'namespace=~"$namespace",mlctl_service=~"$service"' not in query:
             print(f"{title}: not of the service that was chosen")
     sys.exit()
 

@@ -14,10 +14,10 @@ printf '%s\n' "$KEY" >"$WORK/key"
 created="--model-created 2026-11-21T10:02:11Z"
 # shellcheck disable=SC2086
 {
-	start canary "$RUNNER" --model "$MODEL" --name fraud --revision v2 --release r42 $created
-	start one "$RUNNER" --model "$MODEL" --name fraud --revision v1 --release r41 $created --admin 127.0.0.1:0 --admin-key-file "$WORK/key"
-	start two "$RUNNER" --model "$MODEL" --name fraud --revision v1 --release r41 $created
-	start bad "$RUNNER" --model "$BAD_MODEL" --name nan --revision v1 --release r1
+	start canary "$RUNNER" --model "$MODEL" --service fraud --environment prod --revision v2 --release r42 $created
+	start one "$RUNNER" --model "$MODEL" --service fraud --environment prod --revision v1 --release r41 $created --admin 127.0.0.1:0 --admin-key-file "$WORK/key"
+	start two "$RUNNER" --model "$MODEL" --service fraud --environment prod --revision v1 --release r41 $created
+	start bad "$RUNNER" --model "$BAD_MODEL" --service nan --revision v1 --release r1
 }
 ADMIN=http://127.0.0.1:$(sed -n 's/.*"admin":"127.0.0.1:\([0-9]*\)".*/\1/p' "$WORK/one.log")
 curl -s -X PUT -H "Mlctl-Key: $KEY" -d "{\"revision\":\"v2\",\"upstream\":\"127.0.0.1:$PORT_canary\",\"weight\":10,\"ttl_s\":300}" "$ADMIN/admin/split" >/dev/null
@@ -63,9 +63,9 @@ value() { query "$1" | sed -n 's/.*=> \([0-9.e+-]*\) @.*/\1/p'; }
 one="instance=\"127.0.0.1:$PORT_one\""
 share=$(value "sum(mlctl_handover_total{result=\"ok\",$one}) / (sum(mlctl_handover_total{result=\"ok\",$one}) + sum(mlctl_requests_total{$one}))")
 like "the canary's share of what came to one replica, by its counters: $share" "$share" '^0\.(1$|10|099)'
-like "two versions, by revision and release" "$(query 'sum by (model, revision, release) (rate(mlctl_requests_total{model="fraud"}[1m])) > 0')" 'release="r41".*release="r42"|release="r42".*release="r41"'
+like "two versions, by revision and release" "$(query 'sum by (mlctl_service, revision, release) (rate(mlctl_requests_total{mlctl_service="fraud"}[1m])) > 0')" 'release="r41".*release="r42"|release="r42".*release="r41"'
 
-pending() { query 'ALERTS' | grep -c "alertname=\"$1\".*model=\"$2\""; }
+pending() { query 'ALERTS' | grep -c "alertname=\"$1\".*mlctl_service=\"$2\""; }
 until_true 10 eval '[ "$(pending MlctlErrorRateHigh nan)" = 1 ]'
 same "a model that answers NaN: its error rate is an alert" "$(pending MlctlErrorRateHigh nan)" 1
 same "the other service's is not" "$(pending MlctlErrorRateHigh fraud)" 0

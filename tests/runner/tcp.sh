@@ -11,7 +11,7 @@ port_of() { sed -n 's/.*"event":"ready",.*"'"$2"'":"[^"]*:\([0-9]*\)".*/\1/p' "$
 pod() {
 	local name=$1 listen=$2 admin=$3
 	shift 3
-	env MLCTL_MODEL="$MODEL" MLCTL_NAME=cancer MLCTL_LISTEN="$listen" MLCTL_ADMIN="$admin" MLCTL_ADMIN_KEY="$KEY" MLCTL_RELEASE=r42 MLCTL_REVISION="$name" \
+	env MLCTL_MODEL="$MODEL" MLCTL_NAME=cancer MLCTL_SERVICE=screening MLCTL_ENVIRONMENT=prod MLCTL_LISTEN="$listen" MLCTL_ADMIN="$admin" MLCTL_ADMIN_KEY="$KEY" MLCTL_RELEASE=r42 MLCTL_REVISION="$name" \
 		MLCTL_IMAGE=sha256:77ab MLCTL_TIMEOUT=2s "$@" "$RUNNER_SAN" serve --threads 2 >"$WORK/$name.log" 2>"$WORK/$name.err" &
 	local pid=$!
 	started+=("$pid")
@@ -69,8 +69,8 @@ same "and the key is in no log" "$(cat "$WORK"/*.log "$WORK"/*.err | grep -c "$K
 same "whoever has it still gets in" "$(admin -o /dev/null -w '%{http_code}' "http://127.0.0.1:$ADMIN_both/admin/info")" 200
 like "info says what was given" "$(admin "http://127.0.0.1:$ADMIN_both/admin/info")" '"model":"cancer",.*"release":"r42","revision":"both","image":"sha256:77ab","ready":true'
 page=$(curl -s "http://127.0.0.1:$PORT_both/metrics")
-like "the metrics say it too" "$page" 'mlctl_build_info\{version="[^"]*",model="cancer",model_sha256="[0-9a-f]{64}",release="r42",revision="both",image="sha256:77ab"\} 1'
-like "and when the model was made" "$page" 'mlctl_model_created_timestamp_seconds\{model="cancer",revision="both",release="r42"\} 1795255331'
+like "the metrics say it too" "$page" 'mlctl_build_info\{version="[^"]*",mlctl_service="screening",mlctl_env="prod",revision="both",release="r42",model="cancer",model_sha256="[0-9a-f]{64}",image="sha256:77ab"\} 1'
+like "and when the model was made" "$page" 'mlctl_model_created_timestamp_seconds\{mlctl_service="screening",mlctl_env="prod",revision="both",release="r42"\} 1795255331'
 
 # --- one address without a key does not keep out the others. (All are 127.0.0.1 here, so the others come by IPv6.)
 if has_v6; then

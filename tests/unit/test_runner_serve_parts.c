@@ -113,19 +113,19 @@ static void test_metrics(void **state) {
 	metrics_failed(metrics, 0, METRICS_OUTPUT_NOT_FINITE);
 	metrics_handover(metrics, 0, true);
 	metrics_handover(metrics, 2, false);
-	struct metrics_facts facts = {.version = "1", .model = "a\"b\\c\nd", .model_sha256 = "00", .release = "", .revision = NULL, .image = "sha256:77",
+	struct metrics_facts facts = {.version = "1", .service = "a\"b\\c\nd", .model = "m", .model_sha256 = "00", .release = "", .revision = NULL, .image = "sha256:77",
 		.model_created_s = 1763719331, .cpu_limit_cores = 0.5, .memory_limit_bytes = 1 << 28, .canary_weight = 12.5, .is_ready = true};
 	AUTO_BUF struct buf out = BUF(1 << 20);
 	metrics_render(metrics, &facts, &out);
 	check_page(out.ptr);
-#define MODEL "model=\"a\\\"b\\\\c\\nd\"" /* and neither revision nor release: they are not known */
-	has_lines(out.ptr, (const char *const[]) {"mlctl_requests_total{code=\"200\"," MODEL "} 270\n", "mlctl_requests_total{code=\"500\"," MODEL "} 30\n",
-		"mlctl_requests_total{code=\"503\"," MODEL "} 0\n", "mlctl_requests_total{code=\"400\"," MODEL "} 1\n", "mlctl_requests_total{code=\"other\"," MODEL "} 1\n",
-		"_bucket{le=\"0.001\"," MODEL "} 2\n", "_bucket{le=\"0.25\"," MODEL "} 251\n", "_bucket{le=\"+Inf\"," MODEL "} 300\n", "_count{" MODEL "} 300\n",
-		"_sum{" MODEL "} 44.850000\n", "mlctl_errors_total{reason=\"output_not_finite\"," MODEL "} 1\n", "mlctl_handover_total{result=\"ok\"," MODEL "} 1\n",
-		"mlctl_handover_total{result=\"failed\"," MODEL "} 1\n", "mlctl_cpu_limit_cores{" MODEL "} 0.5\n", "mlctl_memory_limit_bytes{" MODEL "} 268435456\n",
-		"mlctl_canary_weight{" MODEL "} 12.5\n", "mlctl_ready{" MODEL "} 1\n", "mlctl_model_created_timestamp_seconds{" MODEL "} 1763719331\n",
-		"\nmlctl_build_info{version=\"1\"," MODEL ",model_sha256=\"00\",image=\"sha256:77\"} 1\n", "\nprocess_cpu_seconds_total 0.", NULL});
+#define SERVICE "mlctl_service=\"a\\\"b\\\\c\\nd\"" /* and neither revision nor release: they are not known */
+	has_lines(out.ptr, (const char *const[]) {"mlctl_requests_total{code=\"200\"," SERVICE "} 270\n", "mlctl_requests_total{code=\"500\"," SERVICE "} 30\n",
+		"mlctl_requests_total{code=\"503\"," SERVICE "} 0\n", "mlctl_requests_total{code=\"400\"," SERVICE "} 1\n", "mlctl_requests_total{code=\"other\"," SERVICE "} 1\n",
+		"_bucket{le=\"0.001\"," SERVICE "} 2\n", "_bucket{le=\"0.25\"," SERVICE "} 251\n", "_bucket{le=\"+Inf\"," SERVICE "} 300\n", "_count{" SERVICE "} 300\n",
+		"_sum{" SERVICE "} 44.850000\n", "mlctl_errors_total{reason=\"output_not_finite\"," SERVICE "} 1\n", "mlctl_handover_total{result=\"ok\"," SERVICE "} 1\n",
+		"mlctl_handover_total{result=\"failed\"," SERVICE "} 1\n", "mlctl_cpu_limit_cores{" SERVICE "} 0.5\n", "mlctl_memory_limit_bytes{" SERVICE "} 268435456\n",
+		"mlctl_canary_weight{" SERVICE "} 12.5\n", "mlctl_ready{" SERVICE "} 1\n", "mlctl_model_created_timestamp_seconds{" SERVICE "} 1763719331\n",
+		"\nmlctl_build_info{version=\"1\"," SERVICE ",model=\"m\",model_sha256=\"00\",image=\"sha256:77\"} 1\n", "\nprocess_cpu_seconds_total 0.", NULL});
 	metrics_free(metrics);
 }
 
@@ -133,7 +133,7 @@ static void test_metrics(void **state) {
 static void test_metrics_identity(void **state) {
 	(void) state;
 	struct metrics *metrics = metrics_new(1);
-	struct metrics_facts facts = {.version = "1", .model = "fraud", .release = "r42", .revision = "v\xff\x01"};
+	struct metrics_facts facts = {.version = "1", .service = "fraud", .environment = "prod", .release = "r42", .revision = "v\xff\x01"};
 	AUTO_BUF struct buf out = BUF(1 << 20);
 	metrics_render(metrics, &facts, &out);
 	check_page(out.ptr);
@@ -141,7 +141,7 @@ static void test_metrics_identity(void **state) {
 	for (struct str rest = buf_view(&out); rest.ptr && rest.len;) {
 		struct str text = str_cut(rest, '\n', &rest);
 		AUTO_FREE char *line = str_dup(text);
-		if (str_starts(text, "mlctl_") && !str_starts(text, "mlctl_build_info") && !strstr(line, "model=\"fraud\",revision=\"v?\",release=\"r42\"}"))
+		if (str_starts(text, "mlctl_") && !str_starts(text, "mlctl_build_info") && !strstr(line, "mlctl_service=\"fraud\",mlctl_env=\"prod\",revision=\"v?\",release=\"r42\"}"))
 			fail_msg("whose is it: %s", line);
 		if (str_starts(text, "process_") && strchr(line, '{'))
 			fail_msg("not bare: %s", line);

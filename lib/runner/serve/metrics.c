@@ -125,6 +125,15 @@ static void label(struct buf *out, const char *name, const char *value) {
 	buf_char(out, '"');
 }
 
+/* What tells one service and version from another where the replicas' numbers are added up: each of the service's series ends in it. The names
+ * are not `service` and `env`, which whoever scrapes uses for what it knows (the Kubernetes Service: another one for the canary). */
+static void add_identity(const struct metrics_facts *facts, struct buf *out) {
+	label(out, "mlctl_service", facts->service);
+	label(out, "mlctl_env", facts->environment);
+	label(out, "revision", facts->revision);
+	label(out, "release", facts->release);
+}
+
 /* NAME{KEY="VALUE",identity} N. A series' own label comes first: whoever looks for it need not read through what a person named. */
 static void count(struct buf *out, const char *name, const char *key, const char *value, const struct buf *identity, unsigned long long n) {
 	buf_format(out, "%s{%s=\"%s\"%.*s} %llu\n", name, key, value, STR_ARGS(buf_view(identity)), n);
@@ -209,21 +218,17 @@ static void render_process(const struct metrics_facts *facts, struct buf *out) {
 static void render_build(const struct metrics_facts *facts, struct buf *out) {
 	AUTO_BUF struct buf labels = BUF(LABELS_BYTES_MAX);
 	label(&labels, "version", facts->version);
+	add_identity(facts, &labels);
 	label(&labels, "model", facts->model);
 	label(&labels, "model_sha256", facts->model_sha256);
-	label(&labels, "release", facts->release);
-	label(&labels, "revision", facts->revision);
 	label(&labels, "image", facts->image);
 	head(out, "mlctl_build_info", "gauge", "What runs here.");
 	single(out, "mlctl_build_info", &labels, "1");
 }
 
 void metrics_render(const struct metrics *metrics, const struct metrics_facts *facts, struct buf *out) {
-	/* What tells one service and version from another where the replicas' numbers are added up: each of the service's series ends in it. */
 	AUTO_BUF struct buf identity = BUF(LABELS_BYTES_MAX);
-	label(&identity, "model", facts->model);
-	label(&identity, "revision", facts->revision);
-	label(&identity, "release", facts->release);
+	add_identity(facts, &identity);
 	render_requests(metrics, &identity, out);
 	gauge(out, "mlctl_requests_in_flight", "Prediction requests read and not yet answered.", &identity, (double) facts->in_flight);
 	gauge(out, "mlctl_connections", "Open connections.", &identity, (double) facts->connections);

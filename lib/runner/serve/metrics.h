@@ -24,7 +24,7 @@ void metrics_handover(struct metrics *metrics, unsigned worker, bool is_ok);
 
 /* What the process knows of itself; texts are lent. */
 struct metrics_facts {
-	const char *version, *model, *model_sha256, *release, *revision, *image; /* NULL or "": not known, and not a label */
+	const char *version, *service, *environment, *model, *model_sha256, *release, *revision, *image; /* NULL or "": not known, and not a label */
 	int64_t model_created_s; /* 0: not known */
 	int64_t start_s, in_flight, connections;
 	double cpu_limit_cores;     /* 0: none */

@@ -71,6 +71,8 @@ void service_metrics(struct service *service, struct http_exchange *x) {
 	struct http_upstream upstream;
 	int64_t expires_in_ms;
 	struct metrics_facts facts = {.version = MLCTL_VERSION,
+		.service = service->service[0] ? service->service : model_name(service->model),
+		.environment = service->environment,
 		.model = model_name(service->model),
 		.model_sha256 = digest_hex(model_digest(service->model)),
 		.release = service->release,

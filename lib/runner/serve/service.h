@@ -29,7 +29,7 @@ struct service_worker { /* one worker's memory, kept between requests */
 
 struct service {
 	const struct model *model;
-	const char *release, *revision, *image; /* lent; "" when not given */
+	const char *service, *environment, *release, *revision, *image; /* lent; "" when not given */
 	struct container container;
 	const struct clock *clock;
 	struct events *events; /* lent */
