@@ -90,7 +90,7 @@ $(B)/%.o: %.c $(B)/flags
 
 # The runner, its digest and the templates are bytes inside mlctl.
 build/release/mlctl-runner.sha256: build/release/mlctl-runner
-	$(Q)sha256sum $< | head -c 64 > $@
+	$(Q)sum=$$(sha256sum $<) && printf %.64s "$$sum" > $@
 $(call obj,$(wildcard lib/embed/*.c)): build/release/mlctl-runner build/release/mlctl-runner.sha256 $(shell find templates manifests -type f 2>/dev/null)
 
 $(B)/libmlctl.a: $(call obj,$(LIB_SRC))
