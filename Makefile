@@ -142,6 +142,7 @@ test-peers: all ## against other people's programs (registries, crane, skopeo, .
 test-cluster: all ## on a real Kubernetes node on this machine (root), or on yours: KUBECONFIG and REGISTRY
 	$(Q)tests/cluster/deps.sh || [ $$? = 77 ] && SHARED="$(SHARED)" tests/run cluster
 test-cluster-light: all ## on a real API server with simulated nodes (no root)
+	$(Q)$(MAKE) --no-print-directory FLAVOUR=san build/san/tests/cluster/kube_driver
 	$(Q)tests/cluster/deps.sh || [ $$? = 77 ] && SHARED="$(SHARED)" tests/run cluster-light
 bench: all ## speed and memory, side by side with what you would use instead
 	$(Q)tests/peers/deps.sh && SHARED="$(SHARED)" tests/bench/run

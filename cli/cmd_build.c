@@ -13,6 +13,14 @@ static const struct opt options[] = {
 	{0},
 };
 
+/* What somebody asks for is a file like any other tool's: who may read it is the user's umask to say. */
+static int write_output(struct cli *cli, const struct build *build, const char *where, const char *name, struct err *err) {
+	mode_t ours = umask(cli->umask);
+	int rc = build_output(build, where, name, err);
+	umask(ours);
+	return rc;
+}
+
 static int build_command(struct cli *cli, const void *raw, const char *const *args, struct err *err) {
 	const struct build_opts *opts = raw;
 	(void) args;
@@ -20,7 +28,7 @@ static int build_command(struct cli *cli, const void *raw, const char *const *ar
 	struct build *build = NULL;
 	if (session_open(&session, cli, &(struct where){.env = opts->env}, NEED_PROJECT, err) != 0 || session_build(&session, opts->is_untested, &build, err) != 0)
 		return -1;
-	int rc = opts->output ? build_output(build, opts->output, session.service, err) : 0;
+	int rc = opts->output ? write_output(cli, build, opts->output, session.service, err) : 0;
 	if (rc == 0)
 		session_show_build(&session, build, clock_mono_ms(cli->clock) - cli->start_ms);
 	if (rc == 0 && opts->output)

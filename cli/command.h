@@ -120,6 +120,7 @@ struct cli {
 	int signal_fd;
 	bool has_progress_line;    /* a progress line is on the screen, to be erased first */
 	int64_t start_ms;
+	mode_t umask;              /* the user's; our own files are for nobody else */
 };
 /* The network, initialised at first use. */
 int cli_http(struct cli *cli, struct http **http, struct err *err);

@@ -167,7 +167,7 @@ int main(int argc, char **argv) {
 	struct rlimit no_core = {0, 0};
 	best_effort(setrlimit(RLIMIT_CORE, &no_core)); /* a core dump would hold credentials */
 	best_effort(prctl(PR_SET_DUMPABLE, 0));
-	umask(077);
+	mode_t users_umask = umask(077);
 	static char program[4096];
 	ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
 	program[n > 0 ? n : 0] = '\0';
@@ -181,6 +181,7 @@ int main(int argc, char **argv) {
 		.folder = ".",
 		.signal_fd = -1,
 		.start_ms = clock_mono_ms(&clock_system),
+		.umask = users_umask,
 	};
 	cli.log = (struct log){.redact = cli.redact, .clock = cli.clock};
 	look_around(&cli);

@@ -222,6 +222,38 @@ void out_progress(struct cli *cli, const char *format, ...) {
 	cli->has_progress_line = true;
 }
 
+#define VALUE_SHOWN_MAX 60
+
+/* A value in at most so many columns; one that is not there is said. */
+static void add_side(struct buf *line, const struct value *v) {
+	AUTO_FREE char *text = NULL;
+	struct err writing = {0};
+	if (!v || json_write(v, JSON_COMPACT, &text, &writing) != 0) {
+		buf_text(line, "none");
+		return;
+	}
+	struct str shown = {text, first_columns(text, VALUE_SHOWN_MAX)};
+	buf_str(line, shown);
+	if (text[shown.len])
+		buf_text(line, "…");
+}
+
+void out_change(struct cli *cli, const char *name, const struct value *change) {
+	const struct value *object = value_get(change, "object"), *path = value_get(change, "path"), *what = value_get(change, "change");
+	AUTO_BUF struct buf line = BUF(LINE_BYTES_MAX);
+	if (object)
+		buf_format(&line, "%.*s   ", STR_ARGS(object->text));
+	if (what && !str_is(what->text, "change"))
+		buf_format(&line, "%.*s   ", STR_ARGS(what->text));
+	if (path && path->text.len) {
+		buf_format(&line, "%.*s   ", STR_ARGS(path->text));
+		add_side(&line, value_get(change, "from"));
+		buf_text(&line, " -> ");
+		add_side(&line, value_get(change, "to"));
+	}
+	out_fact(cli, name, "%s", line.ptr ? line.ptr : "");
+}
+
 void out_warn(struct cli *cli, const char *format, ...) {
 	va_list args;
 	va_start(args, format);
@@ -243,10 +275,14 @@ struct document *out_document(struct cli *cli) {
 	return document;
 }
 
+int out_text(struct cli *cli, struct document *document, char **out, struct err *err) {
+	redact_document(cli, document);
+	return json_write(document->root, JSON_PRETTY, out, err);
+}
+
 int out_json(struct cli *cli, struct document *document, struct err *err) {
 	AUTO_FREE char *text = NULL;
-	redact_document(cli, document);
-	if (json_write(document->root, JSON_PRETTY, &text, err) != 0)
+	if (out_text(cli, document, &text, err) != 0)
 		return -1;
 	erase_progress(cli);
 	write_json(cli->out, str_of(text));

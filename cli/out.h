@@ -12,6 +12,8 @@ void out_line(struct cli *cli, const char *format, ...) __attribute__((format(pr
 const char *out_colour(bool is_coloured, enum colour colour, const char *word, char out[96]);
 /* "  name   text" of the answer: the sessions of the README are made of these. */
 void out_fact(struct cli *cli, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* One {"object", "change", "path", "from", "to"} of a plan or a diff, as a fact. */
+void out_change(struct cli *cli, const char *name, const struct value *change);
 /* Progress: a line on stderr, or a JSON event with --events json. Nothing with --quiet. */
 void out_step(struct cli *cli, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* A line that is written over by the next one; only on a terminal. */
@@ -24,5 +26,7 @@ void out_event(struct cli *cli, struct document *document);
 /* The one JSON document of --json: "schema" is put first. Commands build the rest under the root. */
 struct document *out_document(struct cli *cli);
 int out_json(struct cli *cli, struct document *document, struct err *err);
+/* The same text for a file; owned by the caller. */
+int out_text(struct cli *cli, struct document *document, char **out, struct err *err);
 /* The error, once: people's on stderr (an event with --events json), mlctl.error/1 on stdout with --json. */
 void out_error(struct cli *cli, const struct err *err, int exit_code);

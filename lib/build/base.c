@@ -9,7 +9,7 @@
 #define MEDIA_LAYER_ZSTD "application/vnd.oci.image.layer.v1.tar+zstd"
 #define MEDIA_DOCKER_MANIFEST "application/vnd.docker.distribution.manifest.v2+json"
 #define MEDIA_DOCKER_LIST "application/vnd.docker.distribution.manifest.list.v2+json"
-#define BASE_LAYERS_MAX 60 /* with PLAN_LARGE_MAX and two more still IMAGE_LAYERS_MAX */
+#define BASE_LAYERS_MAX 58 /* with PLAN_LARGE_MAX, PLAN_SHARED_MAX and the runner still IMAGE_LAYERS_MAX */
 
 struct base_layer {
 	struct base *base;

@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #define EPOCH_MAX 253402300799LL /* 9999-12-31T23:59:59Z */
@@ -193,26 +194,32 @@ static int make_image(struct making *making, struct describe *from, struct err *
 	return describe_manifest(from, &image->config, &image->manifest, err);
 }
 
-static int test(struct making *making, struct err *err) {
+/* The self-test is another program at work, and git's facts are read meanwhile. */
+struct testing {
+	struct selftest selftest;
+	struct document *check;
+	bool is_cached;
+	int rc;
+	struct err err;
+};
+
+static void *run_test(void *self) {
+	struct testing *testing = self;
+	testing->rc = selftest_run(&testing->selftest, &testing->check, &testing->is_cached, &testing->err);
+	return NULL;
+}
+
+static int take_test(struct making *making, struct testing *testing, struct err *err) {
 	const struct build_options *options = making->options;
 	struct build *build = making->build;
-	if (options->is_untested)
-		return 0;
-	struct selftest selftest = {
-		.folder = making->sources->context.folder,
-		.model = making->sources->context.root,
-		.golden = options->settings->model.golden,
-		.name = options->settings->model.name,
-		.runner = making->runner,
-		.digest = &build->model,
-		.manifest = &build->image.manifest.digest,
-		.env = options->env,
-	};
-	if (selftest_run(&selftest, &making->check, &build->is_test_cached, err) != 0) {
-		if (!options->is_interrupted || !options->is_interrupted(options->self))
-			return -1;
-		err_clear(err); /* the runner got the same signal: its end says nothing about the model */
-		return err_set(err, ERR_INTERRUPTED, "interrupted during the self-test");
+	making->check = testing->check;
+	build->is_test_cached = testing->is_cached;
+	if (testing->rc != 0) {
+		/* The runner got the same signal: its end says nothing about the model. */
+		if (options->is_interrupted && options->is_interrupted(options->self))
+			return err_set(err, ERR_INTERRUPTED, "interrupted during the self-test");
+		*err = testing->err;
+		return -1;
 	}
 	const struct value *check = making->check->root;
 	double load_ms = 0, p50_us = 0, p99_us = 0;
@@ -230,6 +237,36 @@ static int test(struct making *making, struct err *err) {
 	build->p99_us = (int64_t) (p99_us + 0.5);
 	build->signature = selftest_signature(check);
 	return 0;
+}
+
+static int test_and_ask_git(struct making *making, struct git_facts *git, struct err *err) {
+	if (making->options->is_untested)
+		return ask_git(making, git, err);
+	struct testing testing = {
+		.selftest = {
+			.folder = making->sources->context.folder,
+			.model = making->sources->context.root,
+			.golden = making->options->settings->model.golden,
+			.name = making->options->settings->model.name,
+			.runner = making->runner,
+			.digest = &making->build->model,
+			.manifest = &making->build->image.manifest.digest,
+			.env = making->options->env,
+		},
+	};
+	struct err asking = {0};
+	pthread_t thread;
+	bool has_thread = pthread_create(&thread, NULL, run_test, &testing) == 0;
+	int asked = ask_git(making, git, &asking);
+	if (has_thread)
+		pthread_join(thread, NULL);
+	else
+		run_test(&testing);
+	if (take_test(making, &testing, err) != 0)
+		return -1; /* the model's fault is the one to tell */
+	if (asked != 0)
+		*err = asking;
+	return asked;
 }
 
 static void add_git_facts(const struct build *build, const struct git_facts *git, struct document *document, struct value *root) {
@@ -312,11 +349,13 @@ static int make(struct making *making, struct err *err) {
 	build->files = (int64_t) sources->context.count;
 	/* The hashes were dear and are right whatever comes now. */
 	cache_save(making->cache);
-	if (test(making, err) != 0 || ask_git(making, &git, err) != 0)
-		return -1;
-	take_git(making, &git);
-	build->read_bytes = plan_read_bytes(sources->plan) + making->git_read_bytes;
-	int rc = describe_index(&from, &build->image.manifest, making->options->settings->name, build->tag, &git, &build->image.index, err);
+	int rc = test_and_ask_git(making, &git, err);
+	if (rc == 0) {
+		take_git(making, &git);
+		build->read_bytes = plan_read_bytes(sources->plan) + making->git_read_bytes;
+		rc = describe_index(
+			&from, &build->image.manifest, making->options->settings->name, build->tag, &git, &build->image.index, err);
+	}
 	if (rc == 0)
 		make_facts(making, &git);
 	git_facts_clear(&git);

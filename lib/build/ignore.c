@@ -182,11 +182,16 @@ bool ignore_match(struct str pattern, struct str path, bool is_nocase) {
 	}
 }
 
-/* The name's first character decides for most of our own patterns, which begin with a letter, "." or "_", or else with "*". */
+/* Our own patterns know no wildcard but "*", so their first and last character decide for almost every name. */
+static bool may_match(struct str pattern, struct str name) {
+	char first = pattern.ptr[0], last = pattern.ptr[pattern.len - 1];
+	return name.len && (first == '*' || ascii_lower(first) == ascii_lower(name.ptr[0])) &&
+	       (last == '*' || ascii_lower(last) == ascii_lower(name.ptr[name.len - 1]));
+}
+
 static bool any_matches(const char *const *names, size_t count, struct str name) {
-	char first = name.len ? ascii_lower(name.ptr[0]) : '\0';
 	for (size_t i = 0; i < count; i++)
-		if ((names[i][0] == '*' || ascii_lower(names[i][0]) == first) && ignore_match(str_of(names[i]), name, true))
+		if (may_match(str_of(names[i]), name) && ignore_match(str_of(names[i]), name, true))
 			return true;
 	return false;
 }

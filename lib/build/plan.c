@@ -233,37 +233,68 @@ static int64_t large_from(const struct context *context) {
 	return sizes[PLAN_LARGE_MAX - 1] == sizes[PLAN_LARGE_MAX] ? sizes[PLAN_LARGE_MAX] + 1 : sizes[PLAN_LARGE_MAX - 1];
 }
 
+static size_t name_hash(const char *name) { /* FNV-1a */
+	uint32_t hash = 2166136261u;
+	for (const char *c = name; *c; c++)
+		hash = (hash ^ (unsigned char) *c) * 16777619u;
+	return hash ^ (hash >> 16);
+}
+
+/* How many layers the small files fill: a power of two, so that it seldom changes, and with it which file is in which. */
+static size_t shared_layers(const struct context *context, int64_t large) {
+	int64_t bytes = 0;
+	size_t count = 1;
+	for (size_t i = 0; i < context->count; i++)
+		if (context->files[i].size < large)
+			bytes += TAR_BLOCK + context->files[i].size + tar_padding(context->files[i].size);
+	while (count < PLAN_SHARED_MAX && bytes / (int64_t) (count * 2) >= PLAN_LARGE_BYTES)
+		count *= 2;
+	return count;
+}
+
+/* The files that have no layer of their own. By their names, so that a new file changes one layer and not all. */
+static void share_layers(struct plan *plan, int64_t large) {
+	const struct context *context = plan->options.context;
+	size_t layers = shared_layers(context, large);
+	for (size_t number = 0; number < layers; number++) {
+		struct layer_plan *layer = NULL;
+		size_t files = 0;
+		for (size_t i = 0; i < context->count; i++) {
+			const struct context_file *file = &context->files[i];
+			if (file->size >= large || name_hash(file->name) % layers != number)
+				continue;
+			if (!layer)
+				layer = add_layer(plan);
+			add_folders(layer, file->name);
+			add_entry(layer, file->name, i, file->size);
+			if (++files == 1)
+				layer->title = mem_text(file->path);
+		}
+		if (files < 2)
+			continue;
+		free(layer->title);
+		layer->title = files == 2 && context->has_golden && layers == 1 ? mem_text("model, golden") : mem_format("%zu files", files);
+	}
+}
+
 static int make_layers(struct plan *plan, struct err *err) {
 	const struct context *context = plan->options.context;
-	plan->layers = mem_zero(PLAN_LARGE_MAX + 2, sizeof(*plan->layers));
+	plan->layers = mem_zero(PLAN_LAYERS_MAX, sizeof(*plan->layers));
 	struct layer_plan *runner = add_layer(plan);
 	add_entry(runner, RUNNER_NAME, RUNNER_FILE, (int64_t) plan->options.runner.len);
 	runner->title = mem_text("runner");
 	int64_t large = context && context->count ? large_from(context) : 0;
-	size_t small = 0;
 	for (size_t i = 0; context && i < context->count; i++) {
 		const struct context_file *file = &context->files[i];
-		if (file->size < large) {
-			small++;
+		if (file->size < large)
 			continue;
-		}
 		struct layer_plan *layer = add_layer(plan);
 		add_folders(layer, file->name);
 		add_entry(layer, file->name, i, file->size);
 		layer->title = mem_text(file->path);
 	}
-	struct layer_plan *rest = small ? add_layer(plan) : NULL;
-	for (size_t i = 0; rest && i < context->count; i++) {
-		const struct context_file *file = &context->files[i];
-		if (file->size >= large)
-			continue;
-		add_folders(rest, file->name);
-		add_entry(rest, file->name, i, file->size);
-		if (small == 1)
-			rest->title = mem_text(file->path);
-	}
-	if (small > 1)
-		rest->title = small == 2 && context->has_golden ? mem_text("model, golden") : mem_format("%zu files", small);
+	if (context)
+		share_layers(plan, large);
 	for (size_t i = 0; i < plan->count; i++)
 		if (lay_out(&plan->layers[i], err) != 0)
 			return -1;
@@ -360,7 +391,7 @@ static void *run_thread(void *self) {
 }
 
 static int hash_layers(struct plan *plan, struct err *err) {
-	size_t todo[PLAN_LARGE_MAX + 2];
+	size_t todo[PLAN_LAYERS_MAX];
 	struct work work = {.plan = plan, .layers = todo};
 	for (size_t i = 0; i < plan->count; i++)
 		if (!plan->layers[i].is_known) {

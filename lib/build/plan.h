@@ -7,7 +7,9 @@
 #include "oci/image.h"
 
 #define PLAN_LARGE_BYTES ((int64_t) 4 * 1024 * 1024) /* from here on a file has a layer of its own */
-#define PLAN_LARGE_MAX 64			     /* the largest so many; the rest shares a layer */
+#define PLAN_LARGE_MAX 64			     /* the largest so many; the rest shares */
+#define PLAN_SHARED_MAX 4 /* layers, as soon as each has PLAN_LARGE_BYTES: they are hashed and sent side by side, and one is sent when one file changed */
+#define PLAN_LAYERS_MAX (1 + PLAN_LARGE_MAX + PLAN_SHARED_MAX)
 #define PLAN_THREADS 2
 
 struct layer_plan; /* one tar stream */

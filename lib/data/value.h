@@ -89,7 +89,7 @@ struct value *value_merge(struct document *document, const struct value *base, c
 enum json_style { JSON_COMPACT, JSON_PRETTY, JSON_CANONICAL };
 int json_write(const struct value *value, enum json_style style, char **out, struct err *err);
 /* YAML out (yaml_write.c), in block style and with a newline at the end, appended: yaml_read() and every YAML 1.1 or 1.2 reader get the same tree back (a
- * number with an exponent may be spelled in another way). notes (may be NULL): what is put behind a scalar as a comment; node NULL: behind a key alone. */
+ * number with an exponent may be spelled in another way; one of more than 400 characters comes back as text). notes (may be NULL): what is put behind a scalar as a comment; node NULL: behind a key alone. */
 struct yaml_notes {
 	void (*note)(void *self, const struct value *node, struct buf *out);
 	void *self;

@@ -11,7 +11,7 @@ struct diffing {
 	struct buf path;
 };
 
-struct pair { /* two containers of one kind, and how far their children are compared */
+struct pair {			       /* two containers of one kind, and how far their children are compared */
 	const struct value *from, *to; /* the containers */
 	const struct value *next;      /* the child of `from`, then of `to`, that is looked at next */
 	bool is_second;		       /* the children of `from` are done: which of `to` are new? */
@@ -57,9 +57,7 @@ static bool is_container(const struct value *v) {
 static const struct value *partner_of(const struct pair *pair, const struct value *container, const struct value *child) {
 	if (container->kind == VALUE_ARRAY)
 		return value_at(container, pair->index);
-	value_each(member, container)
-		if (str_equal(member->key, child->key))
-			return member;
+	value_each(member, container) if (str_equal(member->key, child->key)) return member;
 	return NULL;
 }
 

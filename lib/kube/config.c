@@ -671,10 +671,10 @@ int kube_config_refresh(struct kube_config *config, const struct kube_config_opt
 	return rc;
 }
 
-bool kube_config_refused(struct kube_config *config) {
+bool kube_config_refused(struct kube_config *config, const struct clock *clock) {
 	if (config->exec)
-		return kube_exec_refused(config->exec);
-	return config->token_file != NULL; /* read again for the next request anyway, and it may just have been rotated */
+		kube_exec_refused(config->exec, clock);
+	return config->exec || config->token_file; /* read again for the next request anyway, and it may just have been rotated */
 }
 
 void kube_config_fix_login(const struct kube_config *config, struct err *err) {

@@ -1,46 +1,55 @@
-/* Why a pod, or a Deployment without pods, does not become ready; said in a person's words, with the fix. Pure: what was seen is handed in as trees of
- * the API's objects, and the clock as a number. The last log lines and a probe's answer are in it when somebody fetched them.
+/* Why a pod, or a Deployment without pods, does not become ready; said in a person's words, with the fix. Pure: what was seen is handed in
+ * as trees of the API's objects, and the clock as a number. The last log lines are in it when somebody fetched them.
  *
- * It tells apart what can't recover (an image that is not there, a wrong architecture, a reference to a Secret that nobody makes) from what may (a
- * Secret that is a few seconds late, a node that is coming, a slow load). Measured causes: tests/cluster/causes. */
+ * It tells apart what can't recover (an image that is not there, a wrong architecture, a reference to a Secret that nobody makes) from what
+ * may (a Secret that is a few seconds late, a node that is coming, a slow load). The API's reasons are looked at first, then words of its
+ * messages, which differ between versions and container runtimes. Causes as measured, over time: tests/wire/kubernetes/causes, made by
+ * tests/cluster/record_causes.
+ *
+ * A verdict can change while nothing in the world does: ask again each second. Only the pods of the release in question are asked about. */
 #pragma once
 
 #include "data/value.h"
 
 enum diagnosis_state {
-	DIAGNOSIS_FINE,    /* nothing is wrong: ready, or just starting */
+	DIAGNOSIS_FINE,	   /* nothing is wrong: ready, or just starting */
 	DIAGNOSIS_WAITING, /* something is wrong or slow that may pass; `text` says what */
 	DIAGNOSIS_FAILING, /* it failed, and will be tried again by the platform; too few times yet to call it hopeless */
 	DIAGNOSIS_STUCK,   /* it can't recover by itself */
 };
 
-#define DIAGNOSIS_REPEATS 3      /* crash loop, out of memory, probe: stuck after so many */
+#define DIAGNOSIS_REPEATS 3	    /* crash loop, out of memory, probe: stuck after so many */
 #define DIAGNOSIS_SECRET_GRACE_S 30 /* a Secret that is there (or of which nothing is known) may be seen by the node a moment late */
-#define DIAGNOSIS_MISSING_GRACE_S 8 /* what is known not to be there, since its lack first showed: whoever makes it may be a moment late */
+#define DIAGNOSIS_MISSING_GRACE_S                                                                                                          \
+	8 /* what is known not to be there, since its lack first showed: whoever makes it may be a moment late                             \
+	   */
 
 struct diagnosis {
 	enum diagnosis_state state;
-	char cause[40];  /* the machine's word: "image_not_found", "out_of_memory", "unschedulable", ... or "" */
-	char text[400];  /* "container runner: OOMKilled 3x in 11 s; limit 512Mi, the model needs about 710Mi (measured by build)" */
-	char fix[200];   /* "mlctl.yaml: resources.memory: 1Gi"; empty when there is none */
-	bool wants_log;  /* the last log lines of `container` (the run before, when is_previous) would say more: fetch them and ask again */
+	char cause[40]; /* the machine's word: "image_not_found", "out_of_memory", "unschedulable", ... or "" */
+	char text[400]; /* "container runner: OOMKilled 3x in 11 s; limit 512Mi, the model needs about 710Mi (measured by build)" */
+	char fix[200];	/* "mlctl.yaml: resources.memory: 1Gi"; empty when there is none */
+	bool wants_log; /* the last log lines of `container` (the run before, when is_previous) would say more: fetch them and ask again */
 	bool is_previous;
 	char container[64];
 };
 
 /* What was seen. Any may be NULL: then what would follow from it is not said. Arrays hold API objects. */
 struct diagnose_world {
-	int64_t now_s;                 /* wall */
-	const struct value *events;    /* of the namespace: v1 Event objects */
+	int64_t now_s; /* the cluster's wall clock (the Date of an answer and what passed since), not this machine's: ages are taken from it
+			*/
+	const struct value *events; /* of the namespace: v1 Event objects */
 	const struct value *nodes;
 	const struct value *replica_sets; /* of the Deployment */
-	const struct value *pods;         /* of the namespace: who is leaving, who holds a port */
-	const struct value *secrets_known, *config_maps_known; /* names (strings) that are there, asked after the pod was seen; NULL when it couldn't be */
-	int64_t memory_needed_bytes;   /* as build measured; 0: not known */
-	const char *log;               /* the last log lines, when they were fetched */
-	const char *settings_file;     /* "mlctl.yaml", for fixes */
-	int restarts_before;           /* restarts of this pod that were known before the rollout: only later ones count */
+	const struct value *pods;	  /* of the namespace: who is leaving, who holds a port */
+	const struct value *secrets_known,
+		*config_maps_known;  /* names (strings) that are there, asked after the pod was seen; NULL when it couldn't be */
+	int64_t memory_needed_bytes; /* as build measured; 0: not known */
+	const char *log;	     /* the last log lines of the container that wants_log named; "" when there are none */
+	const char *settings_file;   /* "mlctl.yaml", for fixes */
+	int restarts_before;	     /* restarts of this pod that were known before the rollout: only later ones count */
 };
 void diagnose_pod(const struct diagnose_world *world, const struct value *pod, struct diagnosis *out);
-/* A Deployment that has fewer pods than it should: quota, admission, a missing ServiceAccount, a webhook. FINE when pods are just on their way. */
+/* A Deployment that has fewer pods than it should: quota, admission, a missing ServiceAccount, a webhook. FINE when pods are just on their
+ * way. */
 void diagnose_deployment(const struct diagnose_world *world, const struct value *deployment, struct diagnosis *out);

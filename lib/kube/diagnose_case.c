@@ -63,6 +63,15 @@ const struct value *diagnose_named(const struct value *array, struct str name) {
 	return NULL;
 }
 
+struct str diagnose_architecture(const struct diagnose_case *c) {
+	const struct value *node = NULL;
+	value_each(item, c->world->nodes) if (str_equal(diagnose_str(item, "metadata.name"), diagnose_str(c->object, "spec.nodeName")))
+		node = item;
+	value_each(label, value_find(node, "metadata.labels")) if (str_is(label->key, "kubernetes.io/arch") &&
+								   label->kind == VALUE_STRING) return label->text;
+	return STR("");
+}
+
 bool diagnose_lists(const struct value *names, struct str name) {
 	value_each(item, names) if (item->kind == VALUE_STRING && str_equal(item->text, name)) return true;
 	return false;
@@ -110,7 +119,8 @@ static size_t utf8_len(const char *text) {
 static bool is_unprintable(const char *text, size_t len) {
 	const unsigned char *b = (const unsigned char *) text;
 	return (len == 1 && (b[0] < 0x20 || b[0] == 0x7f)) || (len == 2 && b[0] == 0xc2 && b[1] < 0xa0) ||
-	       (len == 3 && b[0] == 0xe2 && ((b[1] == 0x80 && (b[2] >= 0xa8 || (b[2] >= 0x8b && b[2] <= 0x8f))) || (b[1] == 0x81 && b[2] >= 0xa0)));
+	       (len == 3 && b[0] == 0xe2 &&
+		       ((b[1] == 0x80 && (b[2] >= 0xa8 || (b[2] >= 0x8b && b[2] <= 0x8f))) || (b[1] == 0x81 && b[2] >= 0xa0)));
 }
 
 void diagnose_clean(char *text) {
@@ -206,9 +216,11 @@ bool diagnose_event_read(const struct value *event, const struct value *object, 
 		about = value_get(event, "regarding"); /* events.k8s.io/v1 */
 	struct str uid = diagnose_str(about, "uid"), own = diagnose_str(object, "metadata.uid");
 	if (uid.len && own.len ? !str_equal(uid, own)
-			       : !str_is(diagnose_str(about, "kind"), kind) || !str_equal(diagnose_str(about, "name"), diagnose_str(object, "metadata.name")))
+			       : !str_is(diagnose_str(about, "kind"), kind) ||
+					 !str_equal(diagnose_str(about, "name"), diagnose_str(object, "metadata.name")))
 		return false;
-	*out = (struct diagnose_event){.reason = diagnose_str(event, "reason"), .message = diagnose_str(event, "message"), .container = container_of(event)};
+	*out = (struct diagnose_event){
+		.reason = diagnose_str(event, "reason"), .message = diagnose_str(event, "message"), .container = container_of(event)};
 	if (!out->message.len)
 		out->message = diagnose_str(event, "note");
 	int64_t when = diagnose_time(event, "eventTime"), series = diagnose_time(event, "series.lastObservedTime");

@@ -1,5 +1,6 @@
-/* One question to diagnose.h while it is answered: the object, what surrounds it, the verdict so far; and the few ways in which all parts of diagnose
- * read the API's objects and speak. Everything read is from outside: any type, any length, any byte. Only diagnose*.c includes it. */
+/* One question to diagnose.h while it is answered: the object, what surrounds it, the verdict so far; and the few ways in which all parts
+ * of diagnose read the API's objects and speak. Everything read is from outside: any type, any length, any byte. Only diagnose*.c includes
+ * it. */
 #pragma once
 
 #include "kube/diagnose.h"
@@ -20,6 +21,7 @@ int64_t diagnose_time(const struct value *object, const char *path);
 int64_t diagnose_age(const struct diagnose_case *c, int64_t since_s); /* 0 when either is not known */
 const struct value *diagnose_condition(const struct value *object, const char *type);
 const struct value *diagnose_named(const struct value *array, struct str name); /* of "containers", by member `name` */
+struct str diagnose_architecture(const struct diagnose_case *c);		/* of the pod's node: "arm64"; empty when not known */
 bool diagnose_lists(const struct value *names, struct str name);
 
 /* Does text hold one of the words ("no such host|lookup "), ASCII case apart? */
@@ -27,7 +29,8 @@ bool diagnose_has(struct str text, const char *words);
 /* What stands between two markers, or empty; `after` is found regardless of case. An empty `before`: up to the end. */
 struct str diagnose_between(struct str text, const char *after, const char *before);
 
-/* Speaking. A verdict that is worse than the one held replaces it, text and fix; say returns whether it did, and fix belongs after a true. */
+/* Speaking. A verdict that is worse than the one held replaces it, text and fix; say returns whether it did, and fix belongs after a true.
+ */
 bool diagnose_say(struct diagnose_case *c, enum diagnosis_state state, const char *cause, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 void diagnose_fix(struct diagnose_case *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -44,8 +47,8 @@ struct diagnose_event {
 	int64_t count, first_s, last_s;
 };
 bool diagnose_event_read(const struct value *event, const struct value *object, const char *kind, struct diagnose_event *out);
-/* The newest with one of the reasons ("Failed|FailedMount"), with one of the words in its message (NULL: any), of the container (empty: any), at since_s or
- * later. count and first_s are those of all that match. */
+/* The newest with one of the reasons ("Failed|FailedMount"), with one of the words in its message (NULL: any), of the container (empty:
+ * any), at since_s or later. count and first_s are those of all that match. */
 struct diagnose_wanted {
 	const char *kind, *reasons, *words;
 	struct str container;
@@ -57,11 +60,13 @@ bool diagnose_event_find(const struct diagnose_case *c, const struct diagnose_wa
 void diagnose_image(struct diagnose_case *c, const struct value *spec, const struct value *status);
 void diagnose_reference(struct diagnose_case *c, struct str message, struct str container, int64_t first_s); /* Secret, ConfigMap, key */
 void diagnose_start(struct diagnose_case *c, const struct value *spec, const struct value *status, struct str message);
-void diagnose_crash(struct diagnose_case *c, const struct value *spec, const struct value *status, const struct value *ended, int64_t failures);
-bool diagnose_killed_by_probe(struct diagnose_case *c, const struct value *spec, const struct value *status, const struct value *ended, int64_t failures);
+void diagnose_crash(
+	struct diagnose_case *c, const struct value *spec, const struct value *status, const struct value *ended, int64_t failures);
+bool diagnose_killed_by_probe(
+	struct diagnose_case *c, const struct value *spec, const struct value *status, const struct value *ended, int64_t failures);
 void diagnose_probe(struct diagnose_case *c, const struct value *spec, const struct value *status);
 void diagnose_schedule(struct diagnose_case *c);
-void diagnose_prepare(struct diagnose_case *c); /* volumes, sandbox, pulling: before a container runs */
+void diagnose_prepare(struct diagnose_case *c);					 /* volumes, sandbox, pulling: before a container runs */
 bool diagnose_memory_is_tiny(struct diagnose_case *c, const struct value *spec); /* 512m typed for 512Mi; then it has said so */
-bool diagnose_log_line(struct str log, char *out, size_t size); /* the line that says why it ended */
+bool diagnose_log_line(struct str log, char *out, size_t size);			 /* the line that says why it ended */
 void diagnose_refusal(struct diagnose_case *c, struct str message, int64_t first_s, int64_t count); /* the API server's, of a pod */

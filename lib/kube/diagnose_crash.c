@@ -24,8 +24,8 @@ static bool json_line(struct str line, char *out, size_t size) {
 	return false;
 }
 
-/* How much a line tells of the end: a panic's headline more than an error, that more than the last words. Of equals the last counts, but for a panic,
- * whose first line is the one: what follows is where it happened. */
+/* How much a line tells of the end: a panic's headline more than an error, that more than the last words. Of equals the last counts, but
+ * for a panic, whose first line is the one: what follows is where it happened. */
 static int weight(struct str line, bool is_in_traceback) {
 	if (!line.len || line.ptr[0] == ' ' || line.ptr[0] == '\t' || str_starts(line, "unable to retrieve container logs"))
 		return 0;
@@ -37,9 +37,11 @@ static int weight(struct str line, bool is_in_traceback) {
 		return 0;
 	if (is_in_traceback)
 		return 4;
-	if (str_starts(line, "error: ") || str_starts(line, "Caused by: ") || str_starts(line, "Exception in thread") || diagnose_has(line, "Error: |Exception: "))
+	if (str_starts(line, "error: ") || str_starts(line, "Caused by: ") || str_starts(line, "Exception in thread") ||
+		diagnose_has(line, "Error: |Exception: "))
 		return 4;
-	if (diagnose_has(line, "fatal|error|panic|exception|cannot|can't|could not|failed|denied|refused|no such|not found|killed|out of memory|invalid|in use"))
+	if (diagnose_has(line, "fatal|error|panic|exception|cannot|can't|could not|failed|denied|refused|no such|not found|killed|out of "
+			       "memory|invalid|in use"))
 		return 3;
 	return 1;
 }
@@ -71,7 +73,8 @@ bool diagnose_log_line(struct str log, char *out, size_t size) {
 		return false;
 	if (json_line(found, out, size))
 		return true;
-	snprintf(out, size, "%.*s%s%.*s", STR_ARGS(diagnose_quote(found, LINE_BYTES_MAX)), after.len ? " " : "", STR_ARGS(diagnose_quote(after, 100)));
+	snprintf(out, size, "%.*s%s%.*s", STR_ARGS(diagnose_quote(found, LINE_BYTES_MAX)), after.len ? " " : "",
+		STR_ARGS(diagnose_quote(after, 100)));
 	return true;
 }
 
@@ -93,7 +96,7 @@ static const char *exit_words(int64_t code) {
 		{134, "SIGABRT, it aborted itself"},
 		{135, "SIGBUS"},
 		{136, "SIGFPE, a division by zero"},
-		{137, "SIGKILL, killed from outside"},
+		{137, "SIGKILL, killed from outside: by a probe that failed, or for memory"},
 		{139, "SIGSEGV, it crashed on bad memory"},
 		{143, "SIGTERM, it was asked to stop"},
 		{159, "SIGSYS, a system call that seccomp forbids"},
@@ -113,10 +116,12 @@ static int64_t span(const struct diagnose_case *c, const struct value *ended) {
 /* "3x in 11 s" */
 static void times(const struct diagnose_case *c, const struct value *ended, int64_t failures, char *out, size_t size) {
 	int64_t seconds = span(c, ended);
-	if (failures > 1 && seconds > 0)
+	if (failures > 1 && seconds > 0 && seconds < 3600 && c->world->restarts_before == 0)
 		snprintf(out, size, "%lldx in %lld s", (long long) failures, (long long) seconds);
+	else if (failures > 1)
+		snprintf(out, size, "%lldx", (long long) failures);
 	else
-		snprintf(out, size, "%s", failures > 1 ? "again" : "once");
+		snprintf(out, size, "once");
 }
 
 static enum diagnosis_state by_repeats(int64_t failures) {
@@ -144,7 +149,8 @@ static void enough_memory(const struct diagnose_case *c, struct str limit, char 
 		mebibytes(bytes, out, size);
 }
 
-static void out_of_memory(struct diagnose_case *c, const struct value *spec, const struct value *ended, int64_t failures, const char *what) {
+static void out_of_memory(
+	struct diagnose_case *c, const struct value *spec, const struct value *ended, int64_t failures, const char *what) {
 	struct str limit = diagnose_str(spec, "resources.limits.memory"), container = diagnose_str(spec, "name");
 	char repeats[48], needed[80] = "", enough[32], size[32];
 	if (diagnose_memory_is_tiny(c, spec))
@@ -156,7 +162,8 @@ static void out_of_memory(struct diagnose_case *c, const struct value *spec, con
 	}
 	enough_memory(c, limit, enough, sizeof(enough));
 	struct str shown = limit.len ? limit : STR("none (the node itself was short of memory)");
-	if (diagnose_say(c, by_repeats(failures), "out_of_memory", "container %.*s: %s %s; limit %.*s%s", STR_ARGS(container), what, repeats, STR_ARGS(shown), needed))
+	if (diagnose_say(c, by_repeats(failures), "out_of_memory", "container %.*s: %s %s; limit %.*s%s", STR_ARGS(container), what,
+		    repeats, STR_ARGS(shown), needed))
 		diagnose_fix(c, "%s: resources.memory: %s", diagnose_settings(c), enough);
 }
 
@@ -165,13 +172,18 @@ static const struct told {
 	const char *cause, *words, *fix;
 	bool is_hopeless;
 } told[] = {
-	{"wrong_architecture", "exec format error", "build the image for the node's architecture (kubectl get nodes -L kubernetes.io/arch)", true},
+	{"wrong_architecture", "exec format error", "build the image for the node's architecture (kubectl get nodes -L kubernetes.io/arch)",
+		true},
+	{"gpu_memory", "cuda out of memory|cuda error: out of memory|cudaerrormemoryallocation|cuda_error_out_of_memory|hip out of memory",
+		"a GPU with more memory, or a smaller batch", false},
 	{"out_of_memory", "memoryerror|std::bad_alloc|cannot allocate memory|outofmemoryerror|out of memory|javascript heap", "", false},
 	{"port_in_use", "address already in use|eaddrinuse", "two containers of the pod listen on one port: serve.port", false},
 	{"port_privileged", "bind: permission denied|bind to port|binding to port", "serve.port: 8080", false},
 	{"permission_denied", "permission denied|eacces|errno 13|operation not permitted",
-		"runAsUser and fsGroup in .mlctl/templates/deployment.yaml: those that own what it opens; or an emptyDir where it writes", false},
-	{"read_only_file_system", "read-only file system|erofs|errno 30", "write below an emptyDir (volumeMounts in .mlctl/templates/deployment.yaml), as /tmp", false},
+		"runAsUser and fsGroup in .mlctl/templates/deployment.yaml: those that own what it opens; or an emptyDir where it writes",
+		false},
+	{"read_only_file_system", "read-only file system|erofs|errno 30",
+		"write below an emptyDir (volumeMounts in .mlctl/templates/deployment.yaml), as /tmp", false},
 };
 
 static const struct told *find_told(struct str line) {
@@ -197,11 +209,12 @@ static void fix_crash(struct diagnose_case *c, const struct value *status, int64
 	else if (code == 127)
 		diagnose_fix(c, "correct the container's command, or the image's ENTRYPOINT");
 	else
-		diagnose_fix(c, "kubectl -n %.*s logs %.*s -c %.*s%s", STR_ARGS(c->space), STR_ARGS(c->name), STR_ARGS(diagnose_str(status, "name")),
-			value_find(status, "state.running") ? " --previous" : "");
+		diagnose_fix(c, "kubectl -n %.*s logs %.*s -c %.*s%s", STR_ARGS(c->space), STR_ARGS(c->name),
+			STR_ARGS(diagnose_str(status, "name")), value_find(status, "state.running") ? " --previous" : "");
 }
 
-static void crashed(struct diagnose_case *c, const struct value *spec, const struct value *status, const struct value *ended, int64_t failures) {
+static void crashed(
+	struct diagnose_case *c, const struct value *spec, const struct value *status, const struct value *ended, int64_t failures) {
 	struct str container = diagnose_str(status, "name"), last = diagnose_str(ended, "message");
 	char line[LINE_BYTES_MAX + 128] = "", repeats[48];
 	if (c->world->log && *c->world->log)
@@ -216,10 +229,19 @@ static void crashed(struct diagnose_case *c, const struct value *spec, const str
 		return;
 	}
 	times(c, ended, failures, repeats, sizeof(repeats));
-	const char *cause = known ? known->cause : code == 0 ? "exits_at_once" : code == 127 ? "command_not_found" : code == 126 ? "not_executable" : "crash_loop";
-	bool is_said = diagnose_say(c, known && known->is_hopeless ? DIAGNOSIS_STUCK : by_repeats(failures), cause, "container %.*s: exit %lld%s%s%s, %s%s%s%s",
-		STR_ARGS(container), (long long) code, words ? " (" : "", words ? words : "", words ? ")" : "", repeats, line[0] ? "; it says: \"" : "", line,
-		line[0] ? "\"" : "");
+	const char *cause = known	  ? known->cause
+			    : code == 0	  ? "exits_at_once"
+			    : code == 127 ? "command_not_found"
+			    : code == 126 ? "not_executable"
+					  : "crash_loop";
+	char on[48] = "";
+	struct str architecture =
+		known && strcmp(known->cause, "wrong_architecture") == 0 ? diagnose_quote(diagnose_architecture(c), 20) : STR("");
+	if (architecture.len)
+		snprintf(on, sizeof(on), "; the node is %.*s", STR_ARGS(architecture));
+	bool is_said = diagnose_say(c, known && known->is_hopeless ? DIAGNOSIS_STUCK : by_repeats(failures), cause,
+		"container %.*s: exit %lld%s%s%s, %s%s%s%s%s", STR_ARGS(container), (long long) code, words ? " (" : "", words ? words : "",
+		words ? ")" : "", repeats, line[0] ? "; it says: \"" : "", line, line[0] ? "\"" : "", on);
 	if (!is_said)
 		return;
 	fix_crash(c, status, code, line, known);
@@ -231,8 +253,10 @@ static void crashed(struct diagnose_case *c, const struct value *spec, const str
 	}
 }
 
-void diagnose_crash(struct diagnose_case *c, const struct value *spec, const struct value *status, const struct value *ended, int64_t failures) {
-	struct str reason = diagnose_str(ended, "reason"), message = diagnose_str(ended, "message"), container = diagnose_str(status, "name");
+void diagnose_crash(
+	struct diagnose_case *c, const struct value *spec, const struct value *status, const struct value *ended, int64_t failures) {
+	struct str reason = diagnose_str(ended, "reason"), message = diagnose_str(ended, "message"),
+		   container = diagnose_str(status, "name");
 	int64_t code = diagnose_int(ended, "exitCode", -1);
 	bool is_init_killed = diagnose_has(message, "OOM-killed|memory limit too low");
 	if (str_is(reason, "OOMKilled") || is_init_killed) {
@@ -248,7 +272,8 @@ void diagnose_crash(struct diagnose_case *c, const struct value *spec, const str
 	const struct diagnose_wanted wanted = {
 		.reasons = "FailedPostStartHook", .container = container, .since_s = diagnose_time(ended, "startedAt") - 1};
 	if (diagnose_event_find(c, &wanted, &hook)) {
-		if (diagnose_say(c, by_repeats(failures), "hook_failed", "container %.*s: its postStart hook fails, so it is killed again: %.*s", STR_ARGS(container),
+		if (diagnose_say(c, by_repeats(failures), "hook_failed",
+			    "container %.*s: its postStart hook fails, so it is killed again: %.*s", STR_ARGS(container),
 			    STR_ARGS(diagnose_quote(hook.message, DIAGNOSE_QUOTE))))
 			diagnose_fix(c, "correct lifecycle.postStart of container %.*s", STR_ARGS(container));
 		return;

@@ -4,11 +4,13 @@
 #include <stdio.h>
 
 #define LOADED_S 4
+#define DELAY_LONG_S 10
 #define BROKEN_S 8
 #define SLOW_START_S 30 /* without a startup probe, a server that does not listen yet may be one that loads */
 
 enum probe_kind { PROBE_STARTUP, PROBE_READINESS, PROBE_LIVENESS, PROBE_KINDS };
-static const char *const kind_names[] = {"startup", "readiness", "liveness"}, *const spec_names[] = {"startupProbe", "readinessProbe", "livenessProbe"},
+static const char *const kind_names[] = {"startup", "readiness", "liveness"},
+			 *const spec_names[] = {"startupProbe", "readinessProbe", "livenessProbe"},
 			 *const event_words[] = {"startup probe ", "readiness probe ", "liveness probe "};
 
 /* Whether an answer can be that of a server which loads. */
@@ -47,8 +49,11 @@ static int64_t port_of(const struct value *spec, const struct value *probe, bool
 static void asks(struct failing *f) {
 	const struct value *http = value_get(f->probe, "httpGet"), *command = value_find(f->probe, "exec.command");
 	if (http) {
-		struct str path = diagnose_str(http, "path");
-		snprintf(f->asks, sizeof(f->asks), "GET :%lld%.*s", (long long) f->port, STR_ARGS(diagnose_quote(path.len ? path : STR("/"), 100)));
+		struct str path = diagnose_str(http, "path"), port = diagnose_quote(diagnose_str(http, "port"), 20);
+		char number[24];
+		snprintf(number, sizeof(number), "%lld", (long long) f->port);
+		snprintf(f->asks, sizeof(f->asks), "GET :%.*s%.*s", STR_ARGS(f->port ? str_of(number) : port),
+			STR_ARGS(diagnose_quote(path.len ? path : STR("/"), 100)));
 	} else if (command) {
 		const struct value *first = value_at(command, 0);
 		struct str name = first && first->kind == VALUE_STRING ? diagnose_quote(first->text, 80) : STR("");
@@ -67,13 +72,19 @@ static void answers(struct failing *f) {
 		bool is_wrong = number == 404 || number == 401 || number == 403 || number == 405 || number == 410;
 		f->answer = is_wrong ? ANSWER_WRONG : number == 500 || number == 501 ? ANSWER_BROKEN : ANSWER_BUSY;
 		snprintf(f->says, sizeof(f->says), "HTTP %.*s%s", STR_ARGS(diagnose_quote(code, 8)),
-			number == 404 ? ", the path is not served" : number == 401 || number == 403 ? ", it asks for credentials" : "");
+			number == 404			 ? ", the path is not served"
+			: number == 401 || number == 403 ? ", it asks for credentials"
+							 : "");
+	} else if (diagnose_has(message, "find port|valid port number|strconv.Atoi: parsing")) {
+		f->answer = ANSWER_WRONG;
+		snprintf(f->says, sizeof(f->says), "no port of the container has that name");
 	} else if (diagnose_has(message, "HTTP response to HTTPS client|malformed HTTP|tls: |x509")) {
 		f->answer = ANSWER_TLS;
 		snprintf(f->says, sizeof(f->says), "HTTP is taken for HTTPS, or the other way round");
 	} else if (diagnose_has(message, "connection refused")) {
 		f->answer = ANSWER_REFUSED;
-		snprintf(f->says, sizeof(f->says), "connection refused, nothing listens there%s", f->is_port_declared ? "" : " (no port of the container has this number)");
+		snprintf(f->says, sizeof(f->says), "connection refused, nothing listens there%s",
+			f->is_port_declared ? "" : " (no port of the container has this number)");
 	} else if (diagnose_has(message, "deadline exceeded|timeout|timed out|awaiting headers")) {
 		f->answer = ANSWER_SILENT;
 		snprintf(f->says, sizeof(f->says), "no answer within %lld s", (long long) timeout);
@@ -89,7 +100,8 @@ static void answers(struct failing *f) {
 	}
 }
 
-static bool find_failing(struct diagnose_case *c, const struct value *spec, struct str container, enum probe_kind kind, int64_t since_s, struct failing *out) {
+static bool find_failing(struct diagnose_case *c, const struct value *spec, struct str container, enum probe_kind kind, int64_t since_s,
+	struct failing *out) {
 	*out = (struct failing){.kind = kind, .probe = value_get(spec, spec_names[kind])};
 	const struct diagnose_wanted wanted = {
 		.reasons = "Unhealthy|ProbeError", .words = event_words[kind], .container = container, .since_s = since_s};
@@ -105,7 +117,8 @@ static bool find_failing(struct diagnose_case *c, const struct value *spec, stru
 static bool is_starved(const struct failing *f, const struct value *spec) {
 	struct str cpu = diagnose_str(spec, "resources.limits.cpu");
 	int64_t millicores = 0;
-	bool is_slow = f->answer == ANSWER_SILENT || (f->kind == PROBE_STARTUP && (f->answer == ANSWER_REFUSED || f->answer == ANSWER_BUSY));
+	bool is_slow =
+		f->answer == ANSWER_SILENT || (f->kind == PROBE_STARTUP && (f->answer == ANSWER_REFUSED || f->answer == ANSWER_BUSY));
 	return is_slow && cpu.len && num_millicores(cpu, &millicores) == 0 && millicores <= 100;
 }
 
@@ -113,15 +126,18 @@ static void fix(struct diagnose_case *c, const struct failing *f, const struct v
 	const char *settings = diagnose_settings(c);
 	bool may_load = (f->answer == ANSWER_REFUSED && f->is_port_declared) || f->answer == ANSWER_SILENT || f->answer == ANSWER_BUSY;
 	if (is_starved(f, spec))
-		diagnose_fix(c, "%s: resources.cpu: 500m   (the limit is %.*s)", settings, STR_ARGS(diagnose_str(spec, "resources.limits.cpu")));
+		diagnose_fix(
+			c, "%s: resources.cpu: 500m   (the limit is %.*s)", settings, STR_ARGS(diagnose_str(spec, "resources.limits.cpu")));
 	else if (f->kind == PROBE_LIVENESS && may_load && !value_get(spec, "startupProbe"))
 		diagnose_fix(c, "%s: probes.startup: 5m   (a startup probe keeps liveness away while it loads)", settings);
 	else if (f->kind == PROBE_STARTUP && may_load)
 		diagnose_fix(c, "%s: probes.startup: 5m if it only needs longer to load; else serve.port: the port in its log", settings);
 	else if (f->answer == ANSWER_WRONG && value_get(f->probe, "httpGet"))
-		diagnose_fix(c, "correct the %sProbe's path in .mlctl/templates/deployment.yaml, or serve %s", kind_names[f->kind], f->asks);
+		diagnose_fix(
+			c, "correct the %sProbe's path in .mlctl/templates/deployment.yaml, or serve %s", kind_names[f->kind], f->asks);
 	else if (f->answer == ANSWER_REFUSED)
-		diagnose_fix(c, "%s: serve.port: the port that it listens on (its log tells: kubectl -n %.*s logs %.*s)", settings, STR_ARGS(c->space), STR_ARGS(c->name));
+		diagnose_fix(c, "%s: serve.port: the port that it listens on (its log tells: kubectl -n %.*s logs %.*s)", settings,
+			STR_ARGS(c->space), STR_ARGS(c->name));
 	else if (f->answer == ANSWER_TLS)
 		diagnose_fix(c, "httpGet.scheme of the %sProbe in .mlctl/templates/deployment.yaml", kind_names[f->kind]);
 	else if (f->answer == ANSWER_COMMAND || f->answer == ANSWER_WRONG)
@@ -131,7 +147,8 @@ static void fix(struct diagnose_case *c, const struct failing *f, const struct v
 	else if (f->answer == ANSWER_SILENT)
 		diagnose_fix(c, "%s: resources.cpu: 1   (or a higher timeoutSeconds of the %sProbe)", settings, kind_names[f->kind]);
 	else
-		diagnose_fix(c, "kubectl -n %.*s logs %.*s -c %.*s", STR_ARGS(c->space), STR_ARGS(c->name), STR_ARGS(diagnose_str(spec, "name")));
+		diagnose_fix(c, "kubectl -n %.*s logs %.*s -c %.*s", STR_ARGS(c->space), STR_ARGS(c->name),
+			STR_ARGS(diagnose_str(spec, "name")));
 }
 
 static void say(struct diagnose_case *c, const struct failing *f, const struct value *spec, enum diagnosis_state state, int64_t kills) {
@@ -145,39 +162,48 @@ static void say(struct diagnose_case *c, const struct failing *f, const struct v
 	else
 		snprintf(when, sizeof(when), " (%lldx)", (long long) f->event.count);
 	struct str cpu = is_starved(f, spec) ? diagnose_str(spec, "resources.limits.cpu") : STR("");
-	if (diagnose_say(c, state, cause, "container %.*s: %s probe %s: %s%s%s%s%.*s", STR_ARGS(diagnose_str(spec, "name")), kind_names[f->kind], f->asks, f->says, when, killed,
-		    cpu.len ? "; its cpu limit is " : "", STR_ARGS(cpu)))
+	if (diagnose_say(c, state, cause, "container %.*s: %s probe %s: %s%s%s%s%.*s", STR_ARGS(diagnose_str(spec, "name")),
+		    kind_names[f->kind], f->asks, f->says, when, killed, cpu.len ? "; its cpu limit is " : "", STR_ARGS(cpu)))
 		fix(c, f, spec);
 }
 
-/* The kubelet writes 25 events of a pod and then one every five minutes, so that Killing may be missing: a probe that failed as often as it may, until a life that
- * ended by a signal or in peace, is reason enough. */
-static bool is_likely(struct diagnose_case *c, const struct value *spec, struct str container, enum probe_kind kind, const struct value *ended) {
+/* The kubelet writes 25 events of a pod and then one every five minutes, so that Killing may be missing: a probe that failed as often as it
+ * may, until a life that ended by a signal or in peace, is reason enough. */
+static bool is_likely(
+	struct diagnose_case *c, const struct value *spec, struct str container, enum probe_kind kind, const struct value *ended) {
 	struct failing f;
-	int64_t code = diagnose_int(ended, "exitCode", -1), started_s = diagnose_time(ended, "startedAt"), lived_s = diagnose_time(ended, "finishedAt") - started_s;
+	int64_t code = diagnose_int(ended, "exitCode", -1), started_s = diagnose_time(ended, "startedAt"),
+		lived_s = diagnose_time(ended, "finishedAt") - started_s;
 	if ((code != 137 && code != 143 && code != 0) || !find_failing(c, spec, container, kind, started_s, &f))
 		return false;
 	int64_t threshold = diagnose_int(f.probe, "failureThreshold", 3), period = diagnose_int(f.probe, "periodSeconds", 10);
-	return f.event.count >= DIAGNOSIS_REPEATS && threshold > 0 && threshold < 100000 && period > 0 && period < 100000 && lived_s >= (threshold - 1) * period;
+	return f.event.count >= DIAGNOSIS_REPEATS && threshold > 0 && threshold < 100000 && period > 0 && period < 100000 &&
+	       lived_s >= (threshold - 1) * period;
 }
 
-/* Killing says why it was killed: "Container x failed liveness probe, will be restarted". A startup probe gives up only after all of its tries, so one kill
- * is enough of a repeat; what was once alive is given a second life first. */
-bool diagnose_killed_by_probe(struct diagnose_case *c, const struct value *spec, const struct value *status, const struct value *ended, int64_t failures) {
+/* Killing says why it was killed: "Container x failed liveness probe, will be restarted". A startup probe gives up only after all of its
+ * tries, so one kill is enough of a repeat; what was once alive is given a second life first. */
+bool diagnose_killed_by_probe(
+	struct diagnose_case *c, const struct value *spec, const struct value *status, const struct value *ended, int64_t failures) {
 	struct str container = diagnose_str(status, "name");
 	int64_t since_s = diagnose_time(ended, "startedAt") - 1;
 	for (int kind = PROBE_STARTUP; kind < PROBE_KINDS; kind += PROBE_LIVENESS) {
 		struct diagnose_event killing;
 		struct failing f;
-		const struct diagnose_wanted wanted = {.reasons = "Killing", .words = event_words[kind], .container = container, .since_s = since_s};
-		const struct diagnose_wanted bare = {
-			.reasons = "Killing", .words = kind == PROBE_STARTUP ? "failed startup probe" : "failed liveness probe", .container = container, .since_s = since_s};
+		const struct diagnose_wanted wanted = {
+			.reasons = "Killing", .words = event_words[kind], .container = container, .since_s = since_s};
+		const struct diagnose_wanted bare = {.reasons = "Killing",
+			.words = kind == PROBE_STARTUP ? "failed startup probe" : "failed liveness probe",
+			.container = container,
+			.since_s = since_s};
 		bool is_told = diagnose_event_find(c, &wanted, &killing) || diagnose_event_find(c, &bare, &killing);
 		if (!is_told && !is_likely(c, spec, container, kind, ended))
 			continue;
 		if (!find_failing(c, spec, container, kind, 0, &f)) {
-			diagnose_say(c, failures >= DIAGNOSIS_REPEATS ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING, kind == PROBE_STARTUP ? "startup_probe" : "liveness_probe",
-				"container %.*s: killed %lldx because its %s probe failed", STR_ARGS(container), (long long) failures, kind_names[kind]);
+			diagnose_say(c, failures >= DIAGNOSIS_REPEATS ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING,
+				kind == PROBE_STARTUP ? "startup_probe" : "liveness_probe",
+				"container %.*s: killed %lldx because its %s probe failed", STR_ARGS(container), (long long) failures,
+				kind_names[kind]);
 			return true;
 		}
 		int64_t enough = kind == PROBE_STARTUP || f.answer == ANSWER_WRONG ? 1 : 2;
@@ -203,13 +229,16 @@ static enum diagnosis_state judge(const struct diagnose_case *c, const struct fa
 	if (!is_repeated)
 		return DIAGNOSIS_WAITING;
 	if (f->kind == PROBE_STARTUP) /* within its budget a slow load is no failure; but a server that answers 404 listens already */
-		return f->answer == ANSWER_WRONG || f->answer == ANSWER_TLS || (f->answer == ANSWER_REFUSED && !f->is_port_declared) ? DIAGNOSIS_STUCK
-																: DIAGNOSIS_WAITING;
+		return f->answer == ANSWER_WRONG || f->answer == ANSWER_TLS || (f->answer == ANSWER_REFUSED && !f->is_port_declared)
+			       ? DIAGNOSIS_STUCK
+			       : DIAGNOSIS_WAITING;
 	if (was_ready(c)) /* it flaps: a dependency that is away for a moment */
 		return failing_s >= SLOW_START_S ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING;
 	if (f->answer == ANSWER_WRONG || f->answer == ANSWER_TLS || (f->answer == ANSWER_REFUSED && !f->is_port_declared))
 		return DIAGNOSIS_STUCK;
-	int64_t patience_s = has_loaded ? LOADED_S : f->answer == ANSWER_BROKEN ? BROKEN_S : SLOW_START_S; /* the startup probe asked the same, and was content */
+	int64_t patience_s = has_loaded			  ? LOADED_S
+			     : f->answer == ANSWER_BROKEN ? BROKEN_S
+							  : SLOW_START_S; /* the startup probe asked the same, and was content */
 	return (has_loaded ? failing_s : running_s) >= patience_s ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING;
 }
 
@@ -229,7 +258,14 @@ void diagnose_probe(struct diagnose_case *c, const struct value *spec, const str
 		say(c, &f, spec, judge(c, &f, spec, running_s), 0);
 		return;
 	}
+	int64_t delay_s = diagnose_int(value_get(spec, spec_names[kind]), "initialDelaySeconds", 0);
+	if (delay_s >= DELAY_LONG_S && running_s >= LOADED_S && running_s <= delay_s &&
+		diagnose_say(c, DIAGNOSIS_WAITING, "probe_delay",
+			"container %.*s: runs for %lld s; its %s probe begins after initialDelaySeconds %lld", STR_ARGS(container),
+			(long long) running_s, kind_names[kind], (long long) delay_s))
+		diagnose_fix(c, "a lower initialDelaySeconds of the %sProbe in .mlctl/templates/deployment.yaml", kind_names[kind]);
 	if (running_s >= SLOW_START_S && value_get(spec, spec_names[kind]))
-		diagnose_say(c, DIAGNOSIS_WAITING, "not_ready", "container %.*s: runs for %lld s and is not ready; its %s probe has not said why", STR_ARGS(container),
+		diagnose_say(c, DIAGNOSIS_WAITING, "not_ready",
+			"container %.*s: runs for %lld s and is not ready; its %s probe has not said why", STR_ARGS(container),
 			(long long) running_s, kind_names[kind]);
 }

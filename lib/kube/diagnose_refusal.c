@@ -1,4 +1,5 @@
-/* Why the API server takes no pod of a ReplicaSet: its sentences, from quota, LimitRange, PodSecurity, webhooks, policies, and what a pod refers to. */
+/* Why the API server takes no pod of a ReplicaSet: its sentences, from quota, LimitRange, PodSecurity, webhooks, policies, and what a pod
+ * refers to. */
 #include "kube/diagnose_case.h"
 
 #include <stdio.h>
@@ -22,28 +23,36 @@ static struct str part(struct str list, struct str resource) {
 /* forbidden: exceeded quota: NAME, requested: limits.cpu=1,pods=1, used: limits.cpu=2,pods=3, limited: limits.cpu=2,pods=3 */
 static void quota(struct diagnose_case *c, struct str message, int64_t first_s) {
 	struct str name = diagnose_between(message, "exceeded quota: ", ", requested"), rest;
-	struct str requested = diagnose_between(message, "requested: ", ", used: "), used = diagnose_between(message, "used: ", ", limited: "),
-		   limited = diagnose_between(message, "limited: ", "");
+	struct str requested = diagnose_between(message, "requested: ", ", used: "),
+		   used = diagnose_between(message, "used: ", ", limited: "), limited = diagnose_between(message, "limited: ", "");
 	struct str resource = str_cut(requested, '=', &rest);
 	struct str hard = part(limited, resource), ask = part(requested, resource);
 	int64_t asks = 0, limit = 0;
-	bool is_above = (num_millicores(ask, &asks) == 0 && num_millicores(hard, &limit) == 0) || (num_bytes(ask, &asks) == 0 && num_bytes(hard, &limit) == 0);
+	bool is_above = (num_millicores(ask, &asks) == 0 && num_millicores(hard, &limit) == 0) ||
+			(num_bytes(ask, &asks) == 0 && num_bytes(hard, &limit) == 0);
 	is_above = is_above && asks > limit;
 	bool is_leaving = false;
 	value_each(pod, c->world->pods) is_leaving = is_leaving || value_find(pod, "metadata.deletionTimestamp");
-	if (diagnose_say(c, is_above ? DIAGNOSIS_STUCK : is_leaving ? DIAGNOSIS_WAITING : after(c, first_s, DIAGNOSIS_MISSING_GRACE_S), "quota",
-		    "quota %.*s of namespace %.*s: %.*s: it asks for %.*s, %.*s of %.*s are used%s", STR_ARGS(name), STR_ARGS(c->space), STR_ARGS(resource), STR_ARGS(ask),
-		    STR_ARGS(part(used, resource)), STR_ARGS(hard), is_above ? ": more than the whole quota" : ""))
-		diagnose_fix(c, "kubectl -n %.*s edit resourcequota %.*s   (or less of resources and scale in %s)", STR_ARGS(c->space), STR_ARGS(name), diagnose_settings(c));
+	if (diagnose_say(c,
+		    is_above	 ? DIAGNOSIS_STUCK
+		    : is_leaving ? DIAGNOSIS_WAITING
+				 : after(c, first_s, DIAGNOSIS_MISSING_GRACE_S),
+		    "quota", "quota %.*s of namespace %.*s: %.*s: it asks for %.*s, %.*s of %.*s are used%s", STR_ARGS(name),
+		    STR_ARGS(c->space), STR_ARGS(resource), STR_ARGS(ask), STR_ARGS(part(used, resource)), STR_ARGS(hard),
+		    is_above ? ": more than the whole quota" : ""))
+		diagnose_fix(c, "kubectl -n %.*s edit resourcequota %.*s   (or less of resources and scale in %s)", STR_ARGS(c->space),
+			STR_ARGS(name), diagnose_settings(c));
 }
 
 /* violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false (container "c" must set ...), ... */
 static void pod_security(struct diagnose_case *c, struct str message) {
 	struct str level = diagnose_between(message, "PodSecurity \"", "\""), rest = diagnose_between(message, "PodSecurity \"", "");
 	struct str fields = diagnose_between(rest, "\": ", "");
-	if (diagnose_say(c, DIAGNOSIS_STUCK, "pod_security", "PodSecurity %.*s of namespace %.*s refuses the pod: %.*s", STR_ARGS(level), STR_ARGS(c->space),
-		    STR_ARGS(diagnose_quote(fields, 260))))
-		diagnose_fix(c, "set these in securityContext (the built-in template has them), or kubectl label ns %.*s pod-security.kubernetes.io/enforce=baseline --overwrite",
+	if (diagnose_say(c, DIAGNOSIS_STUCK, "pod_security", "PodSecurity %.*s of namespace %.*s refuses the pod: %.*s", STR_ARGS(level),
+		    STR_ARGS(c->space), STR_ARGS(diagnose_quote(fields, 260))))
+		diagnose_fix(c,
+			"set these in securityContext (the built-in template has them), or kubectl label ns %.*s "
+			"pod-security.kubernetes.io/enforce=baseline --overwrite",
 			STR_ARGS(c->space));
 }
 
@@ -51,18 +60,26 @@ static void webhook_away(struct diagnose_case *c, struct str message, int64_t fi
 	struct str name = diagnose_between(message, "failed calling webhook \"", "\"");
 	struct str why = diagnose_between(message, "failed to call webhook: ", "");
 	bool is_wrong = diagnose_has(message, "x509|could not find the requested resource|no such host|404 Not Found");
-	if (diagnose_say(c, diagnose_age(c, first_s) >= (is_wrong ? DIAGNOSIS_MISSING_GRACE_S : WEBHOOK_AWAY_S) ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING, "webhook_unreachable",
-		    "admission webhook %.*s does not answer, and no pod is taken without it: %.*s", STR_ARGS(name), STR_ARGS(diagnose_quote(why.len ? why : message, DIAGNOSE_QUOTE))))
-		diagnose_fix(c, "bring its service back, or: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations | grep %.*s", STR_ARGS(name));
+	if (diagnose_say(c,
+		    diagnose_age(c, first_s) >= (is_wrong ? DIAGNOSIS_MISSING_GRACE_S : WEBHOOK_AWAY_S) ? DIAGNOSIS_STUCK
+													: DIAGNOSIS_FAILING,
+		    "webhook_unreachable", "admission webhook %.*s does not answer, and no pod is taken without it: %.*s", STR_ARGS(name),
+		    STR_ARGS(diagnose_quote(why.len ? why : message, DIAGNOSE_QUOTE))))
+		diagnose_fix(c,
+			"bring its service back, or: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations | grep %.*s",
+			STR_ARGS(name));
 }
 
 static const struct named {
 	const char *cause, *words, *before, *after, *says, *fix;
 	int64_t grace_s;
 } named_things[] = {
-	{"service_account", "serviceaccount|service account", "serviceaccount \"", "\"", "ServiceAccount", "kubectl -n %.*s create serviceaccount %.*s", DIAGNOSIS_MISSING_GRACE_S},
-	{"priority_class", "no PriorityClass", "with name ", " was found", "PriorityClass", "kubectl get priorityclass   (namespace %.*s asks for %.*s)", 0},
-	{"runtime_class", "RuntimeClass \"|runtimeclass", "RuntimeClass \"", "\"", "RuntimeClass", "kubectl get runtimeclass   (namespace %.*s asks for %.*s)", 0},
+	{"service_account", "serviceaccount|service account", "serviceaccount \"", "\"", "ServiceAccount",
+		"kubectl -n %.*s create serviceaccount %.*s", DIAGNOSIS_MISSING_GRACE_S},
+	{"priority_class", "no PriorityClass", "with name ", " was found", "PriorityClass",
+		"kubectl get priorityclass   (namespace %.*s asks for %.*s)", 0},
+	{"runtime_class", "RuntimeClass \"|runtimeclass", "RuntimeClass \"", "\"", "RuntimeClass",
+		"kubectl get runtimeclass   (namespace %.*s asks for %.*s)", 0},
 };
 
 static bool missing(struct diagnose_case *c, struct str message, int64_t first_s) {
@@ -71,11 +88,14 @@ static bool missing(struct diagnose_case *c, struct str message, int64_t first_s
 		struct str name = diagnose_quote(diagnose_between(message, n->before, n->after), 100);
 		if (!diagnose_has(message, n->words) || !diagnose_has(message, "not found|no PriorityClass"))
 			continue;
-		if (diagnose_say(c, after(c, first_s, n->grace_s), n->cause, "%s %.*s does not exist, so no pod is made that refers to it", n->says, STR_ARGS(name))) {
+		if (diagnose_say(c, after(c, first_s, n->grace_s), n->cause, "%s %.*s does not exist, so no pod is made that refers to it",
+			    n->says, STR_ARGS(name))) {
 			if (i == 0)
-				diagnose_fix(c, "kubectl -n %.*s create serviceaccount %.*s   (or %s: serviceAccount.name)", STR_ARGS(c->space), STR_ARGS(name), diagnose_settings(c));
+				diagnose_fix(c, "kubectl -n %.*s create serviceaccount %.*s   (or %s: serviceAccount.name)",
+					STR_ARGS(c->space), STR_ARGS(name), diagnose_settings(c));
 			else
-				diagnose_fix(c, "kubectl get %s   (shows those that there are; %.*s is none)", i == 1 ? "priorityclass" : "runtimeclass", STR_ARGS(name));
+				diagnose_fix(c, "kubectl get %s   (shows those that there are; %.*s is none)",
+					i == 1 ? "priorityclass" : "runtimeclass", STR_ARGS(name));
 		}
 		return true;
 	}
@@ -84,9 +104,10 @@ static bool missing(struct diagnose_case *c, struct str message, int64_t first_s
 
 /* Everything that is no pod's fault: the server is busy, or two wrote at once. */
 static bool is_passing(struct str message) {
-	return diagnose_has(message,
-		"etcdserver|request timed out|timeout: request did not complete|object has been modified|already exists|too many requests|not yet ready to handle|the server is "
-		"currently unable|context deadline exceeded|status unknown for quota|connection refused|leader changed|unable to ensure|try again");
+	return diagnose_has(message, "etcdserver|request timed out|timeout: request did not complete|object has been modified|already "
+				     "exists|too many requests|not yet ready to handle|the server is "
+				     "currently unable|context deadline exceeded|status unknown for quota|connection refused|leader "
+				     "changed|unable to ensure|try again");
 }
 
 void diagnose_refusal(struct diagnose_case *c, struct str message, int64_t first_s, int64_t count) {
@@ -114,24 +135,29 @@ void diagnose_refusal(struct diagnose_case *c, struct str message, int64_t first
 	else if (diagnose_has(message, "failed quota")) {
 		struct str must = diagnose_between(message, "must specify ", "");
 		name = diagnose_between(message, "failed quota: ", ":");
-		if (diagnose_say(c, DIAGNOSIS_STUCK, "quota", "quota %.*s of namespace %.*s takes only pods that specify %.*s", STR_ARGS(name), STR_ARGS(c->space), STR_ARGS(must)))
+		if (diagnose_say(c, DIAGNOSIS_STUCK, "quota", "quota %.*s of namespace %.*s takes only pods that specify %.*s",
+			    STR_ARGS(name), STR_ARGS(c->space), STR_ARGS(must)))
 			diagnose_fix(c, "%s: resources: {cpu: 500m, memory: 256Mi}", settings);
 	} else if (diagnose_has(message, "violates PodSecurity"))
 		pod_security(c, message);
 	else if (diagnose_has(message, "because it is being terminated")) {
-		if (diagnose_say(c, DIAGNOSIS_STUCK, "namespace_terminating", "namespace %.*s is being deleted: nothing new is taken in it", STR_ARGS(c->space)))
+		if (diagnose_say(c, DIAGNOSIS_STUCK, "namespace_terminating", "namespace %.*s is being deleted: nothing new is taken in it",
+			    STR_ARGS(c->space)))
 			diagnose_fix(c, "%s: namespace: another, or wait until it is gone and deploy again", settings);
 	} else if (missing(c, message, first_s))
 		return;
 	else if (diagnose_has(message, "usage per |max limit to request ratio|limitrange")) {
-		if (diagnose_say(c, DIAGNOSIS_STUCK, "limit_range", "LimitRange of namespace %.*s refuses the pod: %.*s", STR_ARGS(c->space), STR_ARGS(why)))
-			diagnose_fix(c, "%s: resources: within the bounds (kubectl -n %.*s get limitrange -o yaml)", settings, STR_ARGS(c->space));
+		if (diagnose_say(c, DIAGNOSIS_STUCK, "limit_range", "LimitRange of namespace %.*s refuses the pod: %.*s",
+			    STR_ARGS(c->space), STR_ARGS(why)))
+			diagnose_fix(c, "%s: resources: within the bounds (kubectl -n %.*s get limitrange -o yaml)", settings,
+				STR_ARGS(c->space));
 	} else if (is_passing(message))
 		diagnose_say(c, DIAGNOSIS_WAITING, "server_busy", "the API server takes no pod at the moment: %.*s", STR_ARGS(why));
 	else if (diagnose_has(message, "is forbidden|is invalid|denied")) {
 		if (diagnose_say(c, DIAGNOSIS_STUCK, "admission_denied", "the API server refuses the pod: %.*s", STR_ARGS(why)))
 			diagnose_fix(c, "change what it objects to in %s or .mlctl/templates", settings);
 	} else
-		diagnose_say(c, count >= DIAGNOSIS_REPEATS && diagnose_age(c, first_s) >= WEBHOOK_AWAY_S ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING, "pod_create",
-			"no pod can be made: %.*s", STR_ARGS(why));
+		diagnose_say(c,
+			count >= DIAGNOSIS_REPEATS && diagnose_age(c, first_s) >= WEBHOOK_AWAY_S ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING,
+			"pod_create", "no pod can be made: %.*s", STR_ARGS(why));
 }

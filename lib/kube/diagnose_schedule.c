@@ -1,5 +1,6 @@
-/* Why a pod finds no node: what it asks for against what the nodes have, and whether waiting can help. The scheduler's sentence ("0/3 nodes are available:
- * 1 Insufficient cpu, 2 node(s) had untolerated taint {a: b}. preemption: ...") counts reasons; the nodes themselves say whether a request is above all. */
+/* Why a pod finds no node: what it asks for against what the nodes have, and whether waiting can help. The scheduler's sentence ("0/3 nodes
+ * are available: 1 Insufficient cpu, 2 node(s) had untolerated taint {a: b}. preemption: ...") counts reasons; the nodes themselves say
+ * whether a request is above all. */
 #include "kube/diagnose_case.h"
 
 #include <math.h>
@@ -14,7 +15,8 @@ static const struct obstacle {
 	bool passes;
 } obstacles[] = {
 	{"insufficient ", "unschedulable", true},
-	{"node.kubernetes.io/not-ready|node.kubernetes.io/unreachable|node(s) were not ready|network-unavailable|cloudprovider.kubernetes.io/uninitialized|were unreachable",
+	{"node.kubernetes.io/not-ready|node.kubernetes.io/unreachable|node(s) were not "
+	 "ready|network-unavailable|cloudprovider.kubernetes.io/uninitialized|were unreachable",
 		"node_not_ready", true},
 	{"disk-pressure|memory-pressure|pid-pressure|out-of-disk", "node_pressure", true},
 	{"were unschedulable|node.kubernetes.io/unschedulable", "nodes_cordoned", true},
@@ -78,8 +80,8 @@ static double quantity(struct str text) {
 	static const struct {
 		const char *suffix;
 		double factor;
-	} units[] = {{"Ki", 0x1p10}, {"Mi", 0x1p20}, {"Gi", 0x1p30}, {"Ti", 0x1p40}, {"Pi", 0x1p50}, {"Ei", 0x1p60}, {"m", 1e-3}, {"u", 1e-6}, {"n", 1e-9},
-		{"k", 1e3}, {"M", 1e6}, {"G", 1e9}, {"T", 1e12}, {"P", 1e15}, {"E", 1e18}};
+	} units[] = {{"Ki", 0x1p10}, {"Mi", 0x1p20}, {"Gi", 0x1p30}, {"Ti", 0x1p40}, {"Pi", 0x1p50}, {"Ei", 0x1p60}, {"m", 1e-3},
+		{"u", 1e-6}, {"n", 1e-9}, {"k", 1e3}, {"M", 1e6}, {"G", 1e9}, {"T", 1e12}, {"P", 1e15}, {"E", 1e18}};
 	double factor = 1, number = 0;
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
 		if (str_ends(text, units[i].suffix)) {
@@ -107,7 +109,8 @@ static struct str request_of(const struct value *container, struct str resource)
 	return STR("");
 }
 
-/* What the pod asks for of a resource: the sum of its containers, or the largest init container; shown as written where one container asks for it all. */
+/* What the pod asks for of a resource: the sum of its containers, or the largest init container; shown as written where one container asks
+ * for it all. */
 static double asked(const struct value *pod, struct str resource, struct str *shown) {
 	double sum = 0, largest = 0;
 	int askers = 0;
@@ -157,7 +160,8 @@ static bool is_open_to(const struct value *pod, const struct value *node) {
 	value_each(taint, value_find(node, "spec.taints")) if (!tolerates(pod, taint)) return false;
 	value_each(wanted, value_find(pod, "spec.nodeSelector")) {
 		bool is_met = false;
-		value_each(label, value_find(node, "metadata.labels")) is_met = is_met || (str_equal(label->key, wanted->key) && str_equal(label->text, wanted->text));
+		value_each(label, value_find(node, "metadata.labels")) is_met =
+			is_met || (str_equal(label->key, wanted->key) && str_equal(label->text, wanted->text));
 		if (!is_met)
 			return false;
 	}
@@ -188,11 +192,14 @@ static bool above_every_node(struct diagnose_case *c, const struct reason *reaso
 		most_text = readable(most_text, most_readable);
 		snprintf(sum, sizeof(sum), "%.10g", need);
 		struct str ask = diagnose_quote(shown.len ? shown : str_of(sum), 40);
-		if (!diagnose_say(c, DIAGNOSIS_STUCK, "request_above_nodes", "unschedulable: it asks for %.*s %.*s, and the largest of %zu node%s it may run on (%.*s) has %.*s",
-			    STR_ARGS(ask), STR_ARGS(resource), c->world->nodes->count, c->world->nodes->count == 1 ? "" : "s", STR_ARGS(most_node), STR_ARGS(most_text)))
+		if (!diagnose_say(c, DIAGNOSIS_STUCK, "request_above_nodes",
+			    "unschedulable: it asks for %.*s %.*s, and the largest of %zu node%s it may run on (%.*s) has %.*s",
+			    STR_ARGS(ask), STR_ARGS(resource), c->world->nodes->count, c->world->nodes->count == 1 ? "" : "s",
+			    STR_ARGS(most_node), STR_ARGS(most_text)))
 			return true;
 		if (str_is(resource, "cpu") || str_is(resource, "memory"))
-			diagnose_fix(c, "%s: resources.%.*s: at most %.*s, less what the node's other pods ask for", diagnose_settings(c), STR_ARGS(resource), STR_ARGS(most_text));
+			diagnose_fix(c, "%s: resources.%.*s: at most %.*s, less what the node's other pods ask for", diagnose_settings(c),
+				STR_ARGS(resource), STR_ARGS(most_text));
 		else
 			diagnose_fix(c, "a node that offers %.*s (kubectl describe nodes), or resources without it", STR_ARGS(resource));
 		return true;
@@ -221,7 +228,8 @@ static void fix(struct diagnose_case *c, const struct reason *reason) {
 	if (strcmp(cause, "unschedulable") == 0) {
 		struct str resource = diagnose_between(reason->text, "insufficient ", ""), shown;
 		asked(c->object, resource, &shown);
-		diagnose_fix(c, "%s: resources.%.*s: less than %.*s, or a further node", settings, STR_ARGS(resource), STR_ARGS(shown.len ? shown : STR("now")));
+		diagnose_fix(c, "%s: resources.%.*s: less than %.*s, or a further node", settings, STR_ARGS(resource),
+			STR_ARGS(shown.len ? shown : STR("now")));
 	} else if (strcmp(cause, "node_taint") == 0) {
 		struct str taint = diagnose_between(reason->text, "{", "}"), value, key = str_cut(taint, ':', &value);
 		diagnose_fix(c, "%s: scheduling.tolerations: [{key: %.*s, operator: Exists}]", settings, STR_ARGS(str_trim(key)));
@@ -234,7 +242,8 @@ static void fix(struct diagnose_case *c, const struct reason *reason) {
 	else if (strcmp(cause, "host_port_taken") == 0)
 		diagnose_fix(c, "no hostPort in the pod: a Service reaches it without");
 	else if (diagnose_has(reason->text, "missing required label"))
-		diagnose_fix(c, "topologySpreadConstraints: a topologyKey that the nodes have as a label (kubectl get nodes --show-labels)");
+		diagnose_fix(
+			c, "topologySpreadConstraints: a topologyKey that the nodes have as a label (kubectl get nodes --show-labels)");
 	else if (strcmp(cause, "pod_anti_affinity") == 0 || strcmp(cause, "topology_spread") == 0)
 		diagnose_fix(c, "%s: scale.min: at most as many as there are nodes, or a rule that prefers instead of requires", settings);
 	else
@@ -242,11 +251,13 @@ static void fix(struct diagnose_case *c, const struct reason *reason) {
 }
 
 static bool is_someone_leaving(const struct diagnose_case *c) {
-	value_each(pod, c->world->pods) if (value_find(pod, "metadata.deletionTimestamp") && diagnose_str(pod, "spec.nodeName").len) return true;
+	value_each(pod,
+		c->world->pods) if (value_find(pod, "metadata.deletionTimestamp") && diagnose_str(pod, "spec.nodeName").len) return true;
 	return false;
 }
 
-/* What holds the place is a pod of the same Deployment that waits for this one to be ready: neither moves. Only pods that are known count. */
+/* What holds the place is a pod of the same Deployment that waits for this one to be ready: neither moves. Only pods that are known count.
+ */
 static bool is_blocked_by_its_own(const struct diagnose_case *c) {
 	const struct value *labels = value_find(c->object, "metadata.labels");
 	if (!c->world->pods || is_someone_leaving(c))
@@ -257,7 +268,8 @@ static bool is_blocked_by_its_own(const struct diagnose_case *c) {
 		bool is_kin = labels && labels->count > 0;
 		value_each(label, labels) {
 			bool is_same = str_is(label->key, "pod-template-hash");
-			value_each(other, value_find(pod, "metadata.labels")) is_same = is_same || (str_equal(other->key, label->key) && str_equal(other->text, label->text));
+			value_each(other, value_find(pod, "metadata.labels")) is_same =
+				is_same || (str_equal(other->key, label->key) && str_equal(other->text, label->text));
 			is_kin = is_kin && is_same;
 		}
 		if (is_kin)
@@ -270,17 +282,20 @@ static void claim_missing(struct diagnose_case *c, struct str message, int64_t s
 	struct str claim = diagnose_between(message, "persistentvolumeclaim \"", "\"");
 	bool is_missing = diagnose_has(message, "not found");
 	if (!claim.len)
-		value_each(volume, value_find(c->object, "spec.volumes")) if (!claim.len) claim = diagnose_str(volume, "persistentVolumeClaim.claimName");
+		value_each(volume, value_find(c->object, "spec.volumes")) if (!claim.len) claim =
+			diagnose_str(volume, "persistentVolumeClaim.claimName");
 	claim = diagnose_quote(claim, 100);
 	if (is_missing) {
-		if (diagnose_say(c, diagnose_age(c, since_s) >= DIAGNOSIS_MISSING_GRACE_S ? DIAGNOSIS_STUCK : DIAGNOSIS_WAITING, "volume_claim_missing",
-			    "PersistentVolumeClaim %.*s is not in namespace %.*s", STR_ARGS(claim), STR_ARGS(c->space)))
+		if (diagnose_say(c, diagnose_age(c, since_s) >= DIAGNOSIS_MISSING_GRACE_S ? DIAGNOSIS_STUCK : DIAGNOSIS_WAITING,
+			    "volume_claim_missing", "PersistentVolumeClaim %.*s is not in namespace %.*s", STR_ARGS(claim),
+			    STR_ARGS(c->space)))
 			diagnose_fix(c, "kubectl -n %.*s apply -f a PersistentVolumeClaim named %.*s", STR_ARGS(c->space), STR_ARGS(claim));
 		return;
 	}
 	if (diagnose_has(message, "is being deleted|non-existent|has lost")) {
-		if (diagnose_say(c, diagnose_age(c, since_s) >= DIAGNOSIS_SECRET_GRACE_S ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING, "volume_lost",
-			    "PersistentVolumeClaim %.*s can't be used: %.*s", STR_ARGS(claim), STR_ARGS(diagnose_quote(message, DIAGNOSE_QUOTE))))
+		if (diagnose_say(c, diagnose_age(c, since_s) >= DIAGNOSIS_SECRET_GRACE_S ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING,
+			    "volume_lost", "PersistentVolumeClaim %.*s can't be used: %.*s", STR_ARGS(claim),
+			    STR_ARGS(diagnose_quote(message, DIAGNOSE_QUOTE))))
 			diagnose_fix(c, "kubectl -n %.*s describe pvc %.*s", STR_ARGS(c->space), STR_ARGS(claim));
 		return;
 	}
@@ -292,16 +307,19 @@ static void claim_missing(struct diagnose_case *c, struct str message, int64_t s
 			!str_is(diagnose_str(event, "reason"), "WaitForFirstConsumer"))
 			why = diagnose_str(event, "message");
 	}
-	bool is_hopeless = diagnose_has(why, "no storage class is set|storageclass.storage.k8s.io") && diagnose_age(c, since_s) >= DIAGNOSIS_MISSING_GRACE_S;
-	if (diagnose_say(c, is_hopeless ? DIAGNOSIS_STUCK : DIAGNOSIS_WAITING, "volume_pending", "PersistentVolumeClaim %.*s is not bound to a volume%s%.*s", STR_ARGS(claim),
-		    why.len ? ": " : "", STR_ARGS(diagnose_quote(why, DIAGNOSE_QUOTE))))
-		diagnose_fix(c, "kubectl -n %.*s describe pvc %.*s   (its storageClassName: kubectl get storageclass)", STR_ARGS(c->space), STR_ARGS(claim));
+	bool is_hopeless = diagnose_has(why, "no storage class is set|storageclass.storage.k8s.io") &&
+			   diagnose_age(c, since_s) >= DIAGNOSIS_MISSING_GRACE_S;
+	if (diagnose_say(c, is_hopeless ? DIAGNOSIS_STUCK : DIAGNOSIS_WAITING, "volume_pending",
+		    "PersistentVolumeClaim %.*s is not bound to a volume%s%.*s", STR_ARGS(claim), why.len ? ": " : "",
+		    STR_ARGS(diagnose_quote(why, DIAGNOSE_QUOTE))))
+		diagnose_fix(c, "kubectl -n %.*s describe pvc %.*s   (its storageClassName: kubectl get storageclass)", STR_ARGS(c->space),
+			STR_ARGS(claim));
 }
 
 static void say_reasons(struct diagnose_case *c, struct str message, int64_t since_s) {
 	struct reason reasons[REASONS_MAX] = {0};
 	size_t count = read_reasons(message, reasons);
-	char nodes[160];
+	char nodes[160], of[48] = "";
 	const struct reason *first = NULL;
 	bool may_pass = count == 0;
 	for (size_t i = 0; i < count; i++) {
@@ -310,7 +328,8 @@ static void say_reasons(struct diagnose_case *c, struct str message, int64_t sin
 			first = &reasons[i];
 	}
 	struct diagnose_event event;
-	const struct diagnose_wanted scaled = {.reasons = "TriggeredScaleUp", .since_s = diagnose_time(c->object, "metadata.creationTimestamp")};
+	const struct diagnose_wanted scaled = {
+		.reasons = "TriggeredScaleUp", .since_s = diagnose_time(c->object, "metadata.creationTimestamp")};
 	struct str nominated = diagnose_str(c->object, "status.nominatedNodeName");
 	bool is_growing = diagnose_event_find(c, &scaled, &event) || nominated.len;
 	if (!is_growing && above_every_node(c, reasons, count))
@@ -325,6 +344,8 @@ static void say_reasons(struct diagnose_case *c, struct str message, int64_t sin
 		list.len = (size_t) (last->text.ptr + last->text.len - list.ptr);
 	}
 	name_nodes(c, nodes, sizeof(nodes));
+	if (nodes[0])
+		snprintf(of, sizeof(of), " of %zu", c->world->nodes->count);
 	struct str resource = diagnose_between(message, "insufficient ", ""), shown = STR(""), rest;
 	if (first && strcmp(cause, "unschedulable") == 0) {
 		resource = diagnose_between(first->text, "insufficient ", "");
@@ -332,10 +353,13 @@ static void say_reasons(struct diagnose_case *c, struct str message, int64_t sin
 		asked(c->object, resource, &shown);
 	}
 	bool has_asked = shown.len > 0;
-	if (diagnose_say(c, is_hopeless ? DIAGNOSIS_STUCK : DIAGNOSIS_WAITING, cause, "unschedulable: no node of %zu%s takes it: %.*s%s%.*s%s%.*s%s%s",
-		    c->world->nodes ? c->world->nodes->count : 0, nodes, STR_ARGS(diagnose_quote(list, DIAGNOSE_QUOTE)), has_asked ? "; it asks for " : "", STR_ARGS(shown),
-		    has_asked ? " " : "", STR_ARGS(has_asked ? resource : STR("")), is_deadlock ? "; the older pod there waits for this one" : "",
-		    nominated.len ? "; pods of lower priority make room" : is_growing ? "; the autoscaler adds a node" : "") &&
+	if (diagnose_say(c, is_hopeless ? DIAGNOSIS_STUCK : DIAGNOSIS_WAITING, cause,
+		    "unschedulable: no node%s%s takes it: %.*s%s%.*s%s%.*s%s%s", of, nodes, STR_ARGS(diagnose_quote(list, DIAGNOSE_QUOTE)),
+		    has_asked ? "; it asks for " : "", STR_ARGS(shown), has_asked ? " " : "", STR_ARGS(has_asked ? resource : STR("")),
+		    is_deadlock ? "; the older pod there waits for this one" : "",
+		    nominated.len ? "; pods of lower priority make room"
+		    : is_growing  ? "; the autoscaler adds a node"
+				  : "") &&
 		first)
 		fix(c, first);
 }
@@ -343,18 +367,21 @@ static void say_reasons(struct diagnose_case *c, struct str message, int64_t sin
 void diagnose_schedule(struct diagnose_case *c) {
 	const struct value *condition = diagnose_condition(c->object, "PodScheduled");
 	struct str reason = diagnose_str(condition, "reason"), message = diagnose_str(condition, "message");
-	int64_t created_s = diagnose_time(c->object, "metadata.creationTimestamp"), since_s = diagnose_time(condition, "lastTransitionTime");
+	int64_t created_s = diagnose_time(c->object, "metadata.creationTimestamp"),
+		since_s = diagnose_time(condition, "lastTransitionTime");
 	if (since_s < 0)
 		since_s = created_s;
 	if (str_is(reason, "SchedulingGated")) {
 		struct str gate = diagnose_str(value_at(value_find(c->object, "spec.schedulingGates"), 0), "name");
-		diagnose_say(c, DIAGNOSIS_WAITING, "scheduling_gate", "scheduling gate %.*s is closed: whoever set it has to open it", STR_ARGS(gate));
+		diagnose_say(c, DIAGNOSIS_WAITING, "scheduling_gate", "scheduling gate %.*s is closed: whoever set it has to open it",
+			STR_ARGS(gate));
 		return;
 	}
 	if (!condition || !message.len) {
 		struct str scheduler = diagnose_str(c->object, "spec.schedulerName");
 		if (diagnose_age(c, created_s) >= 5)
-			diagnose_say(c, DIAGNOSIS_WAITING, "not_scheduled", "scheduler %.*s has not looked at it for %lld s: is it running?",
+			diagnose_say(c, DIAGNOSIS_WAITING, "not_scheduled",
+				"scheduler %.*s has not looked at it for %lld s: is it running?",
 				STR_ARGS(scheduler.len ? scheduler : STR("default-scheduler")), (long long) diagnose_age(c, created_s));
 		return;
 	}

@@ -1,5 +1,5 @@
-/* Why a container can't be made or started: a reference to a Secret or ConfigMap that leads nowhere, and what the container runtime says of its command,
- * its user and its mounts. A container's image and command don't change, so most of it is hopeless the first time. */
+/* Why a container can't be made or started: a reference to a Secret or ConfigMap that leads nowhere, and what the container runtime says of
+ * its command, its user and its mounts. A container's image and command don't change, so most of it is hopeless the first time. */
 #include "kube/diagnose_case.h"
 
 #include <stdio.h>
@@ -82,7 +82,8 @@ static void referrer(const struct value *pod, const struct value *spec, struct r
 			struct str name = diagnose_quote(diagnose_str(volume, "name"), 64);
 			snprintf(out, size, " (volume %.*s)", STR_ARGS(name));
 			if (!reference->name.len)
-				reference->name = diagnose_str(source, is_secret && value_get(source, "secretName") ? "secretName" : "name");
+				reference->name =
+					diagnose_str(source, is_secret && value_get(source, "secretName") ? "secretName" : "name");
 			return;
 		}
 	}
@@ -109,19 +110,22 @@ void diagnose_reference(struct diagnose_case *c, struct str message, struct str 
 	const char *make = is_secret ? "secret generic" : "configmap";
 	bool is_said;
 	if (has_key_missing)
-		is_said = diagnose_say(c, state, is_secret ? "secret_key_missing" : "config_map_key_missing", "%s%.*s%s%s %.*s has no key %.*s%s",
-			container.len ? "container " : "", STR_ARGS(container), container.len ? ": " : "", reference.kind, STR_ARGS(name), STR_ARGS(line), by);
+		is_said = diagnose_say(c, state, is_secret ? "secret_key_missing" : "config_map_key_missing",
+			"%s%.*s%s%s %.*s has no key %.*s%s", container.len ? "container " : "", STR_ARGS(container),
+			container.len ? ": " : "", reference.kind, STR_ARGS(name), STR_ARGS(line), by);
 	else
-		is_said = diagnose_say(c, state, is_secret ? "secret_missing" : "config_map_missing", "%s%.*s%s%s %.*s %s in namespace %.*s%s",
-			container.len ? "container " : "", STR_ARGS(container), container.len ? ": " : "", reference.kind, STR_ARGS(name),
+		is_said = diagnose_say(c, state, is_secret ? "secret_missing" : "config_map_missing",
+			"%s%.*s%s%s %.*s %s in namespace %.*s%s", container.len ? "container " : "", STR_ARGS(container),
+			container.len ? ": " : "", reference.kind, STR_ARGS(name),
 			is_there ? "came late and is not seen by the node yet: it is" : "is not", STR_ARGS(c->space), by);
 	if (!is_said)
 		return;
 	if (has_key_missing)
-		diagnose_fix(c, "kubectl -n %.*s edit %s %.*s   (add the key %.*s), or correct the key in %s", STR_ARGS(c->space), is_secret ? "secret" : "configmap",
-			STR_ARGS(name), STR_ARGS(line), diagnose_settings(c));
+		diagnose_fix(c, "kubectl -n %.*s edit %s %.*s   (add the key %.*s), or correct the key in %s", STR_ARGS(c->space),
+			is_secret ? "secret" : "configmap", STR_ARGS(name), STR_ARGS(line), diagnose_settings(c));
 	else
-		diagnose_fix(c, "kubectl -n %.*s create %s %.*s --from-literal=%.*s=VALUE", STR_ARGS(c->space), make, STR_ARGS(name), STR_ARGS(line.len ? line : STR("KEY")));
+		diagnose_fix(c, "kubectl -n %.*s create %s %.*s --from-literal=%.*s=VALUE", STR_ARGS(c->space), make, STR_ARGS(name),
+			STR_ARGS(line.len ? line : STR("KEY")));
 }
 
 bool diagnose_memory_is_tiny(struct diagnose_case *c, const struct value *spec) {
@@ -135,8 +139,9 @@ bool diagnose_memory_is_tiny(struct diagnose_case *c, const struct value *spec) 
 		return false;
 	if (is_milli && number / 1000 >= MEMORY_BYTES_LEAST)
 		return false;
-	if (!diagnose_say(c, DIAGNOSIS_STUCK, "memory_unit", "container %.*s: memory limit %.*s is %s: no process fits in it, and no volume",
-		    STR_ARGS(container), STR_ARGS(limit), is_milli ? "a count of thousandths of a byte; Mi was meant" : "next to nothing"))
+	if (!diagnose_say(c, DIAGNOSIS_STUCK, "memory_unit",
+		    "container %.*s: memory limit %.*s is %s: no process fits in it, and no volume", STR_ARGS(container), STR_ARGS(limit),
+		    is_milli ? "a count of thousandths of a byte; Mi was meant" : "next to nothing"))
 		return true;
 	bool is_number = num_int(digits, 0, INT64_MAX, &number) == 0;
 	diagnose_fix(c, "%s: resources.memory: %.*sMi", diagnose_settings(c), STR_ARGS(is_number ? digits : STR("256")));
@@ -150,21 +155,30 @@ static const struct start {
 } starts[] = {
 	{"wrong_architecture", "exec format error", "its program is for another architecture (exec format error)",
 		"build the image for the node's architecture (kubectl get nodes -L kubernetes.io/arch)", false},
-	{"out_of_memory", "oom-killed|memory limit too low|cannot allocate memory", "the memory limit is too low to start", "resources", false},
-	{"run_as_root", "image will run as root|run as root", "runAsNonRoot is set, and the image runs as root", "user", false},
-	{"run_as_root", "non-numeric user", "runAsNonRoot is set, and the image's user is a name, which can't be checked: it must be a number", "user", false},
-	{"user_unknown", "unable to find user|no matching entries in passwd|unable to find group|no users found|no matching entries in group|/etc/passwd|/etc/group", "the image does not know its user",
-		"user", false},
-	{"no_command", "no command specified|no command or entrypoint", "neither the image nor the pod says which command to run", "command", false},
-	{"working_dir", "chdir to cwd|mkdir /proc/self/cwd|setting up cwd|failed to make working", "its working directory can't be entered", "command", false},
-	{"read_only_file_system", "read-only file system", "it wants to make a file or a mount point on a read-only file system", "volume", false},
-	{"mount_mismatch", "not a directory|is a directory|mount a directory onto a file", "a mount does not fit: a directory over a file, or a file over a directory", "volume",
+	{"out_of_memory", "oom-killed|memory limit too low|cannot allocate memory", "the memory limit is too low to start", "resources",
 		false},
+	{"run_as_root", "image will run as root|run as root", "runAsNonRoot is set, and the image runs as root", "user", false},
+	{"run_as_root", "non-numeric user",
+		"runAsNonRoot is set, and the image's user is a name, which can't be checked: it must be a number", "user", false},
+	{"user_unknown",
+		"unable to find user|no matching entries in passwd|unable to find group|no users found|no matching entries in "
+		"group|/etc/passwd|/etc/group",
+		"the image does not know its user", "user", false},
+	{"no_command", "no command specified|no command or entrypoint", "neither the image nor the pod says which command to run",
+		"command", false},
+	{"working_dir", "chdir to cwd|mkdir /proc/self/cwd|setting up cwd|failed to make working", "its working directory can't be entered",
+		"command", false},
+	{"read_only_file_system", "read-only file system", "it wants to make a file or a mount point on a read-only file system", "volume",
+		false},
+	{"mount_mismatch", "not a directory|is a directory|mount a directory onto a file",
+		"a mount does not fit: a directory over a file, or a file over a directory", "volume", false},
 	{"subpath", "subpath", "a subPath of a volume can't be prepared", "volume", false},
-	{"security_profile", "seccomp|apparmor|selinux|capabilit", "a security profile that it asks for can't be had on the node", "profile", false},
+	{"security_profile", "seccomp|apparmor|selinux|capabilit", "a security profile that it asks for can't be had on the node",
+		"profile", false},
 	{"hook_failed", "poststart|post start|lifecycle hook", "its postStart hook failed", "hook", true},
 	{"node_disk_full", "no space left on device", "the node has no room", "disk", true},
-	{"command_not_found", "executable file not found|no such file or directory|not found in $path", "its command is not in the image", "command", false},
+	{"command_not_found", "executable file not found|no such file or directory|not found in $path", "its command is not in the image",
+		"command", false},
 	{"not_executable", "permission denied|operation not permitted", "its command may not be executed", "mode", false},
 	{"device", "device|cdi", "a device that it asks for can't be given", "disk", true},
 };
@@ -174,14 +188,16 @@ static void fix_start(struct diagnose_case *c, const struct start *start, const 
 	if (strcmp(start->fix, "resources") == 0)
 		diagnose_fix(c, "%s: resources.memory: 256Mi", settings);
 	else if (strcmp(start->fix, "user") == 0)
-		diagnose_fix(c, "USER 65534:65534 in the Dockerfile, or securityContext.runAsUser: 65534 in .mlctl/templates/deployment.yaml");
+		diagnose_fix(
+			c, "USER 65534:65534 in the Dockerfile, or securityContext.runAsUser: 65534 in .mlctl/templates/deployment.yaml");
 	else if (strcmp(start->fix, "command") == 0 || strcmp(start->fix, "mode") == 0) {
 		const struct value *first = value_at(value_get(spec, "command"), 0);
 		struct str command = first && first->kind == VALUE_STRING ? diagnose_quote(first->text, 80) : STR("");
 		if (strcmp(start->fix, "mode") == 0)
 			diagnose_fix(c, "RUN chmod 755 %.*s in the Dockerfile", STR_ARGS(command.len ? command : STR("COMMAND")));
 		else
-			diagnose_fix(c, "correct the command%s%.*s%s, or the image's ENTRYPOINT", command.len ? " \"" : "", STR_ARGS(command), command.len ? "\"" : "");
+			diagnose_fix(c, "correct the command%s%.*s%s, or the image's ENTRYPOINT", command.len ? " \"" : "",
+				STR_ARGS(command), command.len ? "\"" : "");
 	} else if (strcmp(start->fix, "volume") == 0)
 		diagnose_fix(c, "correct the volumeMounts of container %.*s: a folder that the image has, or an emptyDir where it writes",
 			STR_ARGS(diagnose_str(spec, "name")));
@@ -206,14 +222,16 @@ static struct str runtime_detail(struct str message) {
 }
 
 void diagnose_start(struct diagnose_case *c, const struct value *spec, const struct value *status, struct str message) {
-	struct str container = diagnose_str(spec, "name"), detail = runtime_detail(message), reason = diagnose_str(status, "state.waiting.reason");
+	struct str container = diagnose_str(spec, "name"), detail = runtime_detail(message),
+		   reason = diagnose_str(status, "state.waiting.reason");
 	if (diagnose_memory_is_tiny(c, spec))
 		return;
 	if (!container.len)
 		container = diagnose_str(status, "name");
 	int64_t failures = diagnose_int(status, "restartCount", 0) - c->world->restarts_before + 1;
 	struct str folder = diagnose_str(spec, "workingDir");
-	bool is_about_folder = folder.len && memmem(message.ptr, message.len, folder.ptr, folder.len) && diagnose_has(message, "mkdir|chdir|cwd");
+	bool is_about_folder =
+		folder.len && memmem(message.ptr, message.len, folder.ptr, folder.len) && diagnose_has(message, "mkdir|chdir|cwd");
 	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
 		const struct start *start = &starts[i];
 		if (!diagnose_has(message, start->words) && !(strcmp(start->cause, "working_dir") == 0 && is_about_folder))
@@ -222,14 +240,23 @@ void diagnose_start(struct diagnose_case *c, const struct value *spec, const str
 			detail = diagnose_between(message, "non-numeric user (", ")");
 		struct str limit = strcmp(start->cause, "out_of_memory") == 0 ? diagnose_str(spec, "resources.limits.memory") : STR("");
 		enum diagnosis_state state = !start->is_passing || failures >= DIAGNOSIS_REPEATS ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING;
-		if (diagnose_say(c, state, start->cause, "container %.*s: can't start: %s%s%.*s%s%.*s", STR_ARGS(container), start->says, limit.len ? ", limit " : "",
-			    STR_ARGS(limit), detail.len ? ": " : "", STR_ARGS(detail)))
+		if (diagnose_say(c, state, start->cause, "container %.*s: can't start: %s%s%.*s%s%.*s", STR_ARGS(container), start->says,
+			    limit.len ? ", limit " : "", STR_ARGS(limit), detail.len ? ": " : "", STR_ARGS(detail)))
 			fix_start(c, start, spec);
 		return;
 	}
 	/* Said by a node that is busy or just coming up; kubelet tries again. */
-	bool is_passing = diagnose_has(message, "timed out|deadline exceeded|reserve container name|have not yet been read|host ip unknown|sync secret cache|sync configmap "
+	bool is_passing = diagnose_has(message, "timed out|deadline exceeded|reserve container name|have not yet been read|host ip "
+						"unknown|sync secret cache|sync configmap "
 						"cache|not registered|context canceled");
-	diagnose_say(c, is_passing ? DIAGNOSIS_WAITING : failures >= DIAGNOSIS_REPEATS ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING,
-		is_passing ? "node_busy" : "container_start", "container %.*s: can't start (%.*s): %.*s", STR_ARGS(container), STR_ARGS(reason), STR_ARGS(detail));
+	struct diagnose_event event;
+	const struct diagnose_wanted failed = {.reasons = "Failed|FailedCreatePodContainer", .container = container};
+	bool is_lasting = diagnose_event_find(c, &failed, &event) && event.count >= DIAGNOSIS_REPEATS &&
+			  diagnose_age(c, event.first_s) >= DIAGNOSIS_SECRET_GRACE_S;
+	enum diagnosis_state state = is_passing					   ? DIAGNOSIS_WAITING
+				     : is_lasting || failures >= DIAGNOSIS_REPEATS ? DIAGNOSIS_STUCK
+										   : DIAGNOSIS_FAILING;
+	if (diagnose_say(c, state, is_passing ? "node_busy" : "container_start", "container %.*s: can't start (%.*s): %.*s",
+		    STR_ARGS(container), STR_ARGS(reason), STR_ARGS(detail)))
+		diagnose_fix(c, "kubectl -n %.*s describe pod %.*s", STR_ARGS(c->space), STR_ARGS(c->name));
 }

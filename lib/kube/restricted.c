@@ -168,7 +168,7 @@ static void check_ports(struct schema_check *check, const struct value *containe
 static void check_container(struct schema_check *check, const struct value *spec, const struct value *container) {
 	const struct value *context = schema_get(container, "securityContext"), *pod = schema_get(spec, "securityContext");
 	const struct value *at = context ? context : container;
-	struct str mount = schema_text(context, "procMount"), pod_seccomp = schema_text(schema_get(pod, "seccompProfile"), "type");
+	struct str mount = schema_text(context, "procMount");
 	if (is_true(context, "privileged"))
 		schema_refuse(check, value_get(context, "privileged"), "securityContext.privileged", "false, or leave it out",
 			"Privileged Containers: is true");
@@ -184,14 +184,14 @@ static void check_container(struct schema_check *check, const struct value *spec
 		check_handler_host(check, container, "lifecycle", "postStart");
 		check_handler_host(check, container, "lifecycle", "preStop");
 	}
-	if (!is_true(pod, "runAsNonRoot") && !schema_get(context, "runAsNonRoot") && !is_user_namespace(check, spec))
+	if (!schema_get(pod, "runAsNonRoot") && !schema_get(context, "runAsNonRoot") && !is_user_namespace(check, spec))
 		schema_refuse(check, at, "securityContext.runAsNonRoot", "true, here or for the pod", "Running as Non-root: is missing");
 	if (is_windows(spec))
 		return;
 	if (!is_false(context, "allowPrivilegeEscalation"))
 		schema_refuse(check, at, "securityContext.allowPrivilegeEscalation", "false", "Privilege Escalation: is not false");
 	check_capabilities(check, container, context);
-	if (!str_is(pod_seccomp, "RuntimeDefault") && !str_is(pod_seccomp, "Localhost") && !schema_get(context, "seccompProfile"))
+	if (!schema_get(pod, "seccompProfile") && !schema_get(context, "seccompProfile"))
 		schema_refuse(
 			check, at, "securityContext.seccompProfile.type", "RuntimeDefault, here or for the pod", "Seccomp: is missing");
 }

@@ -47,14 +47,29 @@ void schema_pop(struct schema_check *check, size_t path_len) {
 	check->path[path_len] = '\0';
 }
 
+/* What was cut may have been cut inside a character. */
+static void mend_end(char *text) {
+	size_t len = strlen(text), from = len;
+	while (from && ((unsigned char) text[from - 1] & 0xc0) == 0x80)
+		from--;
+	if (from && ((unsigned char) text[from - 1] & 0xc0) == 0xc0)
+		from--;
+	if (from < len && !utf8_is_valid(text + from, len - from))
+		text[from] = '\0';
+}
+
 static void tell(struct schema_check *check, bool is_warning, const struct value *node, const char *key, const char *right,
 	const char *what, va_list args) {
-	struct kube_problem problem = {.is_warning = is_warning, .at = (node ? node : check->root)->at};
+	struct kube_problem problem = {.is_warning = is_warning, .node = node ? node : check->root};
+	problem.at = check->is_at_key && node && node->key_at.line ? node->key_at : problem.node->at;
 	memcpy(problem.path, check->path, sizeof(problem.path));
 	if (key)
 		snprintf(problem.path + check->path_len, sizeof(problem.path) - check->path_len, "%s%s", check->path_len ? "." : "", key);
 	vsnprintf(problem.what, sizeof(problem.what), what, args);
 	snprintf(problem.right, sizeof(problem.right), "%s", right ? right : "");
+	mend_end(problem.path);
+	mend_end(problem.what);
+	mend_end(problem.right);
 	struct kube_problems *problems = check->problems;
 	if (problems->count < problems->max)
 		problems->items[problems->count++] = problem;
@@ -363,9 +378,10 @@ static void refuse_unknown(struct schema_check *check, const struct schema_type 
 	else
 		for (size_t i = 0; i < count && right.len < 200; i++)
 			buf_format(&right, "%s%s", i ? ", " : "one of ", names[i]);
-	struct value at = {.at = value->key_at.line ? value->key_at : value->at};
-	schema_refuse(check, &at, NULL, right.ptr, "is not a field of %s",
+	check->is_at_key = true;
+	schema_refuse(check, value, NULL, right.ptr, "is not a field of %s",
 		type->is_builtin ? strrchr(name_of(type->name), '.') + 1 : name_of(type->name));
+	check->is_at_key = false;
 }
 
 /* A version's border. Is the field there? */
@@ -485,10 +501,11 @@ static void walk_child(struct walk *walk, struct frame *frame) {
 	size_t path_len = schema_push(check, child->key);
 	if (frame->node->kind == SCHEMA_MAP) {
 		const char *wrong = schema_format_wrong(frame->node->format, child->key, check->minor);
-		struct value at = {.at = child->key_at.line ? child->key_at : child->at};
+		check->is_at_key = true;
 		if (wrong)
-			schema_refuse(check, &at, NULL, wrong, "\"%.*s\" does not fit as a key",
+			schema_refuse(check, child, NULL, wrong, "\"%.*s\" does not fit as a key",
 				(int) (child->key.len < 100 ? child->key.len : 100), child->key.len ? child->key.ptr : "");
+		check->is_at_key = false;
 		enter(walk, &schema_nodes[frame->node->ref], child, path_len);
 		return;
 	}

@@ -18,6 +18,7 @@ struct kube_problem {
 	char what[400];		  /* "\"8080\" is text, and a whole number is needed" */
 	char right[300];	  /* "write 8080 without quotes"; empty when `what` says it all */
 	struct place at;	  /* {0, 0}: not from a text */
+	const struct value *node; /* lent from the object: what the place is of; for what is missing, whose member it would be */
 };
 
 /* The first `max` are kept (the caller's memory), all are counted. */

@@ -189,7 +189,9 @@ int archive_write(enum archive_kind kind, const char *file, const struct image *
 	struct archive archive = {.fd = fd, .file = file, .written = written, .self = self};
 	int rc = write_all(&archive, kind, image, name, err);
 	texts_clear(&archive.seen);
-	if (rc == 0 && (fchmod(fd, 0644) != 0 || rename(temporary, file) != 0))
+	mode_t mask = umask(077);
+	umask(mask);
+	if (rc == 0 && (fchmod(fd, 0644 & ~mask) != 0 || /* as open() would have made it */ rename(temporary, file) != 0))
 		rc = err_sys(err, "%s", file);
 	if (rc != 0) {
 		best_effort(unlink(temporary)); /* the first failure is the one to tell */

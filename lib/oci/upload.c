@@ -384,8 +384,13 @@ int upload_blobs(const struct upload_target *target, const struct blob *const *b
 		bool is_double = false; /* two layers of the same bytes are one blob */
 		for (size_t j = 0; j < all.count; j++)
 			is_double = is_double || digest_equal(&all.items[j].blob->digest, &blobs[i]->digest);
-		if (!is_double)
-			all.items[all.count++] = (struct upload){.all = &all, .blob = blobs[i]};
+		if (is_double)
+			continue;
+		/* The largest first: what takes longest must not begin last. */
+		size_t at = all.count++;
+		for (; at && all.items[at - 1].blob->size < blobs[i]->size; at--)
+			all.items[at] = all.items[at - 1];
+		all.items[at] = (struct upload){.all = &all, .blob = blobs[i]};
 	}
 	int rc = run(&all, err);
 	for (size_t i = 0; i < all.count; i++) {

@@ -148,8 +148,8 @@ static int make_route(const struct release_context *context, int64_t fence, cons
 		context->target_state, fence, change->stable, change->revision, change->objects, change->weight, ttl_s, err);
 }
 
-int engine_route(struct run *run, const struct revision *stable, const struct revision *revision, const struct value *objects, double weight,
-	struct err *err) {
+int engine_route(struct run *run, const struct revision *stable, const struct revision *revision, const struct value *objects,
+	double weight, struct err *err) {
 	const struct change change = {.make = make_route, .stable = stable, .revision = revision, .objects = objects, .weight = weight};
 	return make_change(run, &change, err);
 }
@@ -269,6 +269,9 @@ int engine_await(struct run *run, const struct wait_wish *wish, struct observed 
 		if (is_rolling && right > right_max) { /* one after the other: each has the time that all have where they start together */
 			right_max = right;
 			moved_ms = run_now(run);
+			if ((int64_t) right < out->desired)
+				run_tell(run, run->is_undoing ? "rollback" : "promote", "%zu/%" PRId64 " replicas are r%" PRId64 "'s",
+					right, out->desired, wish->revision->release);
 		}
 		if (run_now(run) - moved_ms >= wish->timeout_ms)
 			return too_late(out, wish, is_rolling, err);

@@ -50,13 +50,13 @@ static inline bool engine_is_rolling(const struct run *run) {
 
 /* Steps that rollout.c and undo.c share. Each is tried again while it is worth it, under a lease that was just looked at. */
 int engine_stage(struct run *run, const struct revision *revision, const struct value *objects, int64_t replicas, struct err *err);
-int engine_route(struct run *run, const struct revision *stable, const struct revision *revision, const struct value *objects, double weight,
-	struct err *err);
+int engine_route(struct run *run, const struct revision *stable, const struct revision *revision, const struct value *objects,
+	double weight, struct err *err);
 int engine_retire(struct run *run, const struct revision *revision, bool is_kept, struct err *err);
 int engine_observe(struct run *run, const struct revision *revision, struct observed *out, struct err *err);
-/* Until every replica is ready and answers with the digest. is_routing: also routes everything to it and waits for that (`stable` may be NULL:
- * none). timeout_ms is for all of them, or where they come one after the other (TARGET_ROLLING) for each. ERR_TIMEOUT, ERR_FAILED when it
- * can't recover; ERR_INTERRUPTED. */
+/* Until every replica is ready and answers with the digest. is_routing: also routes everything to it and waits for that (`stable` may be
+ * NULL: none). timeout_ms is for all of them, or where they come one after the other (TARGET_ROLLING) for each. ERR_TIMEOUT, ERR_FAILED
+ * when it can't recover; ERR_INTERRUPTED. */
 struct wait_wish {
 	const struct revision *revision, *stable;
 	const struct value *objects; /* the revision's */

@@ -24,7 +24,7 @@ __attribute__((format(printf, 3, 4))) static void refuse(struct release_plan *ou
 void plan_deploy(const struct head *head, const struct observed *live, const struct deploy_request *request, struct release_plan *out) {
 	const struct head_candidate *candidate = &head->candidate;
 	bool is_good = head_entry_is(&head->good, &request->revision);
-	*out = (struct release_plan){.n = head->next, .from = head->good.n};
+	*out = (struct release_plan){.n = head->next, .from = head->good.n, .generation = head->generation};
 	if (is_good && !candidate->is.n && !head->debt_count && !request->is_forced && plan_is_serving(live, &request->revision)) {
 		out->kind = PLAN_UNCHANGED;
 		out->n = head->good.n;

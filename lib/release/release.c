@@ -105,6 +105,25 @@ static enum event entry_of(
 	return is_canary ? EVENT_CANARY : EVENT_DIRECT;
 }
 
+/* The plan that somebody looked at is still the plan: nobody wrote the head since, but for our own `writes`, and at the target it looks the
+ * same. */
+static int check_planned(const struct release_plan *plan, const struct deploy_request *request, int64_t writes, struct err *err) {
+	const struct release_plan *then = request->planned;
+	if (!then || (then->generation + writes == plan->generation && then->kind == plan->kind))
+		return 0;
+	if (then->from != plan->from && plan->from)
+		err_set(err, ERR_CONFLICT, "the plan is stale: r%" PRId64 " is good now, which it was not when the plan was made",
+			plan->from);
+	else if (then->from != plan->from)
+		err_set(err, ERR_CONFLICT, "the plan is stale: r%" PRId64 " was good when it was made, now nothing is deployed",
+			then->from);
+	else if (then->generation + writes != plan->generation)
+		err_set(err, ERR_CONFLICT, "the plan is stale: the head was written since, by a deploy, a rollback or a freeze");
+	else
+		err_set(err, ERR_CONFLICT, "the plan is stale: what runs has changed: %s", plan->text);
+	return err_fix(err, "mlctl plan --output FILE   (looks again)");
+}
+
 /* Under the lock. */
 static int deploy_locked(struct run *run, const struct deploy_request *request, struct release_result *result, struct err *err) {
 	struct release_plan plan;
@@ -114,6 +133,8 @@ static int deploy_locked(struct run *run, const struct deploy_request *request, 
 		if (look_live(run, request, &live, err) != 0)
 			return session_back_out(run, result, err);
 		plan_deploy(&run->head, &live, request, &plan);
+		if (tries == 0 && check_planned(&plan, request, 1, err) != 0)
+			return session_back_out(run, result, err);
 		if (!run->head.candidate.is.n || plan.kind == PLAN_RESUME || tries > 0)
 			break;
 		if (session_settle_leftover(run, false, err) != 0) {
@@ -162,6 +183,8 @@ static int deploy_once(const struct release_context *context, const struct deplo
 	if (head_load(&run, err) != 0 || look_live(&run, request, &live, err) != 0)
 		return session_failed_early(&run, result, err);
 	plan_deploy(&run.head, &live, request, &plan);
+	if (check_planned(&plan, request, 0, err) != 0)
+		return -1;
 	if (plan.kind == PLAN_UNCHANGED) {
 		run.outcome = OUTCOME_UNCHANGED;
 		run.serving = request->revision.image;

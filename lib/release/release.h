@@ -53,6 +53,7 @@ struct release_context {
 	int *interrupted; /* the signal that arrived, 0: none */
 };
 
+struct release_plan;
 struct deploy_request {
 	struct revision revision; /* image and settings digests; release is allotted */
 	struct canary_settings canary;
@@ -66,6 +67,8 @@ struct deploy_request {
 	int64_t lock_wait_ms;
 	int64_t ready_timeout_ms; /* 0: 2 minutes */
 	const char *reason;
+	const struct release_plan
+		*planned; /* looked at before: this, on the head as it was then, or nothing (ERR_CONFLICT); NULL: what is right now */
 };
 struct release_result {
 	enum outcome outcome;
@@ -80,7 +83,7 @@ struct release_result {
 int release_deploy(
 	const struct release_context *context, const struct deploy_request *request, struct release_result *result, struct err *err);
 
-/* What release_deploy() would do now; nothing is changed. For `plan`, `deploy --dry-run`. */
+/* What release_deploy() would do now; nothing is changed. */
 enum plan_kind {
 	PLAN_UNCHANGED,
 	PLAN_FIRST, /* nothing serves yet: all at once */
@@ -94,9 +97,10 @@ enum plan_kind {
 };
 struct release_plan {
 	enum plan_kind kind;
-	int64_t n;	  /* the number it would get */
-	int64_t from, to; /* serving now; a rollback's goal */
-	char text[400];	  /* one line for people, or why it is refused */
+	int64_t n;	    /* the number it would get */
+	int64_t generation; /* of the head that it was made from */
+	int64_t from, to;   /* serving now; a rollback's goal */
+	char text[400];	    /* one line for people, or why it is refused */
 	char fix[200];
 };
 int release_plan(const struct release_context *context, const struct deploy_request *request, struct release_plan *out, struct err *err);

@@ -231,8 +231,10 @@ enum event effect_promote(struct run *run) {
 	struct observed seen;
 	const struct subject *subject = &run->subject;
 	const struct revision *stable = stable_of(run, &memory);
-	struct wait_wish wish = {.revision = &subject->revision, .stable = stable, .objects = subject->objects, .timeout_ms = run->ready_timeout_ms};
-	run_tell(run, "promote", "r%" PRId64 " to full size%s", subject->entry.n, stable ? ", the old version stays meanwhile" : "");
+	struct wait_wish wish = {
+		.revision = &subject->revision, .stable = stable, .objects = subject->objects, .timeout_ms = run->ready_timeout_ms};
+	const char *how = !stable ? "" : engine_is_rolling(run) ? ", one replica after the other" : ", the old version stays meanwhile";
+	run_tell(run, "promote", "r%" PRId64 " to full size%s", subject->entry.n, how);
 	if (engine_take_over(run, wish, &seen, &err) != 0)
 		return engine_event_of(run, &err);
 	run->head.candidate.weight = 100;

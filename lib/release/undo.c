@@ -132,8 +132,8 @@ enum event effect_undo(struct run *run) {
 	return EVENT_DONE;
 }
 
-/* Interrupted: six seconds for weight 0, a word in the head and the lock. Beyond the canary there is no weight to take back: what was begun of the
- * switch stays, or rolls on by itself. A rollback's own candidate keeps what it has. */
+/* Interrupted: six seconds for weight 0, a word in the head and the lock. Beyond the canary there is no weight to take back: what was begun
+ * of the switch stays, or rolls on by itself. A rollback's own candidate keeps what it has. */
 enum event effect_park(struct run *run) {
 	struct err err = {0};
 	struct revision good;
@@ -156,7 +156,8 @@ enum event effect_park(struct run *run) {
 		run_tell(run, "interrupted", "r%" PRId64 " is kept at weight %g; the next deploy goes on, rollback undoes it",
 			run->subject.entry.n, candidate->weight);
 	else
-		run_tell(run, "interrupted", "r%" PRId64 " is on its way to all of the traffic; the next deploy goes on, rollback undoes it",
+		run_tell(run, "interrupted",
+			"r%" PRId64 " is on its way to all of the traffic; the next deploy goes on, rollback undoes it",
 			run->subject.entry.n);
 	return EVENT_DONE;
 }

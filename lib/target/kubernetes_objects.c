@@ -1,5 +1,7 @@
 #include "target/kubernetes_objects.h"
 
+#include "kube/client.h"
+#include "kube/schema.h"
 #include "project/overlay.h"
 #include "target/kubernetes_input.h"
 
@@ -13,14 +15,9 @@ static const char *const order[] = {"serviceaccount", "configmap", "service", "d
 #define ORDER_COUNT (sizeof(order) / sizeof(order[0]))
 #define ORDER_EXTRA 2
 
-/* What a template may make. A Secret's value would be in the release record; whoever needs another kind applies it beside mlctl. */
-static const struct {
-	const char *api_version, *kind;
-} kinds[] = {
-	{"v1", "ServiceAccount"}, {"v1", "ConfigMap"}, {"v1", "Service"}, {"apps/v1", "Deployment"}, {"autoscaling/v2", "HorizontalPodAutoscaler"},
-	{"policy/v1", "PodDisruptionBudget"}, {"networking.k8s.io/v1", "NetworkPolicy"}, {"networking.k8s.io/v1", "Ingress"},
-	{"gateway.networking.k8s.io/v1", "HTTPRoute"}, {"monitoring.coreos.com/v1", "ServiceMonitor"}, {"monitoring.coreos.com/v1", "PrometheusRule"},
-};
+/* What a template may make: kinds that hold no secret, and that are the service's alone. Whoever needs another applies it beside mlctl. */
+static const char *const kinds[] = {"ServiceAccount", "ConfigMap", "Service", "Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy",
+	"Ingress", "HTTPRoute", "ServiceMonitor", "PrometheusRule"};
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
 
 struct rendering {
@@ -28,15 +25,21 @@ struct rendering {
 	const struct overlay *overlay;
 	const struct kubernetes_input *input;
 	const char *role;
+	bool has_own; /* templates of the project's own */
 	struct document *document;
 	struct value *list;
-	struct tmpl_origins *origins;
+	struct tmpl_origins *origins; /* always asked for: errors are told by them */
 	struct err *err;
 };
 
+/* Where the node is written, which may be another file that is included. */
 static int fail_at(const struct rendering *r, const struct overlay_file *file, const struct value *node) {
-	if (node && node->at.line && !r->origins)
-		return err_at(r->err, "%s:%d:%d", file->shown, node->at.line, node->at.column);
+	const struct value *leaf = node;
+	while (leaf && leaf->first)
+		leaf = leaf->first;
+	for (size_t i = 0; leaf && i < r->origins->count; i++)
+		if (r->origins->items[i].node == leaf && *r->origins->items[i].file && node->at.line)
+			return err_at(r->err, "%s:%d:%d", r->origins->items[i].file, node->at.line, node->at.column);
 	return err_at(r->err, "%s", file->shown);
 }
 
@@ -51,23 +54,22 @@ static bool find_template(void *self, const char *name, struct str *text, const 
 
 static int check_kind(const struct rendering *r, const struct overlay_file *file, const struct value *object) {
 	const struct value *version = value_get(object, "apiVersion"), *kind = value_get(object, "kind");
-	const char *names[KIND_COUNT];
 	if (!version || version->kind != VALUE_STRING || !kind || kind->kind != VALUE_STRING) {
 		err_set(r->err, ERR_INVALID, "a template makes one object, with apiVersion and kind");
 		return fail_at(r, file, object);
 	}
+	AUTO_FREE char *word = str_dup(kind->text);
 	for (size_t i = 0; i < KIND_COUNT; i++) {
-		names[i] = kinds[i].kind;
-		if (!str_is(kind->text, kinds[i].kind))
+		const struct kube_kind *known = strcmp(word, kinds[i]) == 0 ? kube_kind_find(word) : NULL;
+		if (!known)
 			continue;
-		if (str_is(version->text, kinds[i].api_version))
+		if (str_is(version->text, known->api_version))
 			return 0;
-		err_set(r->err, ERR_INVALID, "apiVersion %.*s: a %s is %s", STR_ARGS(version->text), kinds[i].kind, kinds[i].api_version);
-		err_fix(r->err, "apiVersion: %s", kinds[i].api_version);
+		err_set(r->err, ERR_INVALID, "apiVersion %.*s: a %s is %s", STR_ARGS(version->text), word, known->api_version);
+		err_fix(r->err, "apiVersion: %s", known->api_version);
 		return fail_at(r, file, version);
 	}
-	AUTO_FREE char *word = str_dup(kind->text);
-	const char *near = text_nearest(word, names, KIND_COUNT);
+	const char *near = text_nearest(word, kinds, KIND_COUNT);
 	if (strcmp(word, "Secret") == 0)
 		err_set(r->err, ERR_INVALID, "kind Secret: its value would be in every release record: make it beside mlctl, and name it in secrets");
 	else
@@ -128,8 +130,7 @@ static int check_name(struct rendering *r, const struct overlay_file *file, cons
 	if (wanted.len && !space) {
 		struct value *made = value_add_str(r->document, metadata, "namespace", wanted);
 		struct tmpl_origin origin = {made, "metadata.namespace", "", {0}, "namespace", setting->key_at};
-		if (r->origins)
-			tmpl_origins_add(r->origins, &origin);
+		tmpl_origins_add(r->origins, &origin);
 	}
 	return 0;
 }
@@ -148,6 +149,28 @@ static int finish_object(struct rendering *r, const struct overlay_file *file, s
 		return 0;
 	struct value *spec = need_object(r, object, "spec"), *pod = spec ? need_object(r, spec, "template") : NULL;
 	return add_labels(r, file, pod ? need_object(r, pod, "metadata") : NULL, labels);
+}
+
+/* What a project's own templates make is held against the published schemas before a cluster sees it. mlctl's own are, by its tests. `first`: of the
+ * object's origins, which tell the file of a path. */
+static int check_schema(struct rendering *r, const struct overlay_file *file, const struct value *object, size_t first) {
+	struct kube_problem problem = {0};
+	struct kube_problems problems = {.items = &problem, .max = 1};
+	struct err found = {0};
+	if (kube_schema_check(object, NULL, &problems, &found) == 0)
+		return 0;
+	const char *name = file->shown;
+	size_t len = strlen(problem.path);
+	for (size_t i = first; i < r->origins->count; i++) {
+		const struct tmpl_origin *one = &r->origins->items[i];
+		if (*one->file && strncmp(one->path, problem.path, len) == 0 && (!one->path[len] || strchr(".[", one->path[len]))) {
+			name = one->file;
+			break;
+		}
+	}
+	*r->err = found;
+	*r->err->at = '\0';
+	return problem.at.line ? err_at(r->err, "%s:%d:%d", name, problem.at.line, problem.at.column) : err_at(r->err, "%s", name);
 }
 
 static const char *keep(const struct rendering *r, const char *text) {
@@ -183,7 +206,7 @@ static int render_file(struct rendering *r, const struct overlay_file *file) {
 		.find = find_template,
 		.self = (void *) r->overlay};
 	const struct value *object = NULL;
-	size_t before = r->origins ? r->origins->count : 0, index = r->list->count;
+	size_t before = r->origins->count, index = r->list->count;
 	if (tmpl_render(&source, r->document, r->list, &object, r->origins, r->err) != 0)
 		return -1;
 	if (!object)
@@ -191,7 +214,9 @@ static int render_file(struct rendering *r, const struct overlay_file *file) {
 	if (r->list->count > LIST_MAX)
 		return err_set(r->err, ERR_LIMIT, "more than %d objects", LIST_MAX);
 	int rc = finish_object(r, file, r->list->last);
-	for (size_t i = before; r->origins && i < r->origins->count; i++)
+	if (rc == 0 && r->has_own)
+		rc = check_schema(r, file, object, before);
+	for (size_t i = before; i < r->origins->count; i++)
 		name_origin(r, &r->origins->items[i], index);
 	return rc;
 }
@@ -251,18 +276,18 @@ static void add_facts(const struct target_context *context, const struct kuberne
 		value_add_null(document, root, "control_secret");
 }
 
-int objects_render(const struct target_context *context, const struct revision *revision, const struct value *facts, struct document *document,
-	struct value **out, struct tmpl_origins *origins, struct err *err) {
-	struct overlay overlay AUTO_OVERLAY = {0};
-	if (overlay_load(context->project_folder, OBJECTS_TEMPLATES, &overlay, err) != 0)
-		return -1;
-	struct value *root = value_root_object(document);
+static int render_lists(const struct target_context *context, const struct revision *revision, const struct value *facts, const struct overlay *overlay,
+	struct document *document, struct value *root, struct tmpl_origins *origins, struct err *err) {
+	struct digest ignored;
+	bool has_own = false;
+	overlay_digest(overlay, &has_own, &ignored);
 	for (int is_canary = 0; is_canary < 2; is_canary++) {
 		struct kubernetes_input input CLEANUP(kubernetes_input_clear) = {0};
 		struct rendering r = {.context = context,
-			.overlay = &overlay,
+			.overlay = overlay,
 			.input = &input,
 			.role = is_canary ? "canary" : "stable",
+			.has_own = has_own,
 			.document = document,
 			.origins = origins,
 			.err = err};
@@ -274,6 +299,18 @@ int objects_render(const struct target_context *context, const struct revision *
 		if (render_all(&r) != 0)
 			return -1;
 	}
+	return 0;
+}
+
+int objects_render(const struct target_context *context, const struct revision *revision, const struct value *facts, struct document *document,
+	struct value **out, struct tmpl_origins *origins, struct err *err) {
+	struct overlay overlay AUTO_OVERLAY = {0};
+	struct tmpl_origins own CLEANUP(tmpl_origins_clear) = {0};
+	if (overlay_load(context->project_folder, OBJECTS_TEMPLATES, &overlay, err) != 0)
+		return -1;
+	struct value *root = value_root_object(document);
+	if (render_lists(context, revision, facts, &overlay, document, root, origins ? origins : &own, err) != 0)
+		return -1;
 	*out = root;
 	return 0;
 }

@@ -22,3 +22,6 @@
  * (tmpl_origins_clear), its texts the document's. */
 int objects_render(const struct target_context *context, const struct revision *revision, const struct value *facts, struct document *document,
 	struct value **out, struct tmpl_origins *origins, struct err *err);
+
+/* What templates may ask for, a line each, for `help templates`. */
+void objects_reference(struct buf *out);

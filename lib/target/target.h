@@ -16,7 +16,7 @@
 enum target_caps {
 	TARGET_SPLIT = 1,  /* route() takes any weight, exactly */
 	TARGET_HOT = 2,    /* keeps the version before: rollback without the registry */
-	TARGET_ROLLING = 4, /* route(100) itself brings the revision up in place of what serves, losing no request: nothing is staged before it */
+	TARGET_ROLLING = 4, /* route(100) itself brings the revision up in place of what serves, losing no request: nothing is staged before it; see below */
 };
 
 struct revision { /* one version of the service as the target knows it */
@@ -90,6 +90,17 @@ struct target_context { /* handed in by cli; lent for the target's life */
 
 enum inspection { INSPECT_DOCTOR, INSPECT_CHECKLIST };
 
+/* A target that rolls (TARGET_ROLLING) has one place, NAME, whose replicas go over from one revision to the next by themselves, whether anybody looks or
+ * not; only a canary stands beside it. What release/ relies on there:
+ *   route(100, R)     NAME's template becomes R's, and R's objects are put in place with it; from no replica at all too. Once NAME is wholly at R, R's own
+ *                     canary is removed. Another's canary gets no share any more, and stays: retire() takes it.
+ *   route(w < 100)    only the share that NAME's replicas hand on. route(NULL, R, 0): NAME, when it is at R, goes down to nothing.
+ *   observe(R).weight 100 only when every replica of NAME is R's and ready, R's canary is gone, and no other one has a share; 50 while NAME is on the way to
+ *                     R (also before its first replica exists); a canary's is its share. Replicas listed are NAME's where it has any of R, else the canary's.
+ *   retire(R)         the canary of R; NAME and all beside it only when it is at R and has no replicas, or when a first roll was cut before NAME was
+ *                     made. Never what NAME serves from, or has a replica of: ERR_CONFLICT, and nothing is touched.
+ * A route(100) that was cut in the middle may leave part of R's objects in place under a NAME that is another's: going back then always puts the good
+ * revision's objects in place again, whatever its replicas say. */
 struct target {
 	const char *name;
 	unsigned caps;

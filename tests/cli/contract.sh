@@ -34,7 +34,7 @@ for verb in $verbs; do
 done
 
 # No mlctl.yaml here: every verb that needs one says so, with the fix, and nothing asks anything.
-for verb in validate build push deploy status rollback history logs predict freeze unfreeze destroy; do
+for verb in validate build push plan diff deploy status rollback history logs predict freeze unfreeze destroy; do
 	"$MLCTL" $verb >"$out" 2>"$err" </dev/null
 	code=$?
 	if [ $code = 1 ] || [ $code = 2 ]; then grep -q 'mlctl.yaml' "$err" && grep -q 'fix:' "$err" && { pass "$verb without mlctl.yaml"; continue; }; fi

@@ -75,7 +75,7 @@ cd "$home" || exit 1
 for verb in $verbs; do [ "${TIER:-test}" = check ] || fails 2 "$verb" --nonsense; done
 fails 2 nonsense
 fails 2 help nonsense
-for verb in validate build push deploy status rollback history predict freeze unfreeze destroy; do
+for verb in validate build push plan diff deploy status rollback history predict freeze unfreeze destroy; do
 	"$MLCTL" $verb --json >"$out" 2>"$err" </dev/null
 	fits "$verb without mlctl.yaml" error "$out" $?
 done
@@ -91,11 +91,15 @@ answers 0 build
 answers 0 push
 answers 0 status
 answers 0 history
+answers 3 plan --exit-code
+answers 3 diff --exit-code
 fails 1 predict
 answers 12 rollback
 [ "${TIER:-test}" != check ] || finish # a service's life takes its time
 answers 0 deploy
 answers 0 deploy # unchanged
+answers 0 plan --exit-code
+answers 0 diff --exit-code
 answers 0 status
 answers 0 predict
 answers 0 history
@@ -103,6 +107,7 @@ answers 0 history r1
 answers 0 logs
 answers 0 freeze --reason 'a "quoted" reason, ünïcode and \back'
 answers 12 deploy --force
+answers 12 plan --force
 answers 0 status
 answers 0 unfreeze
 fails 1 history r9

@@ -42,6 +42,11 @@ rm model.onnx
 git checkout -q model.onnx
 exits "an archive" 0 "$MLCTL" build --output oci-archive:"$home/x.tar"
 tar tf "$home/x.tar" >"$out" 2>&1 && grep -q '^index.json$' "$out" && pass "tar reads it" || flunk "tar reads it" "$out"
+modes() { stat -c %a "$home/$1" "$home/$1/blobs" "$(find "$home/$1/blobs" -type f | head -1)" "$home/$1.tar" | tr '\n' ' '; }
+for mask in 022 027; do
+	(umask $mask && "$MLCTL" build --output oci:"$home/m$mask" && "$MLCTL" build --output oci-archive:"$home/m$mask.tar") >"$out" 2>"$err"
+done
+equals "outputs obey the umask" "$(modes m022)/ $(modes m027)" "755 755 644 644 / 750 750 640 640 "
 exits "an output of another kind" 2 "$MLCTL" build --output zip:x
 
 export DOCKER_CONFIG=$home/docker

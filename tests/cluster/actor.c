@@ -1,6 +1,7 @@
-/* A container that does what its arguments say, in their order, for record_causes: say TEXT, sleep S, exit N, abort, segv, eat MB, write FILE MB, once FILE WORD ARG (the
- * word only while there is no FILE; makes it), stay, and serve PORT, before which: delay S (does not listen before), busy S (503 before), flap FROM TO (503 between),
- * status N (always), path P (404 elsewhere), silent, die S (a panic then). */
+/* A container that does what its arguments say, in their order, for record_causes: say TEXT, sleep S, exit N, abort, segv, eat MB, write
+ * FILE MB, once FILE WORD ARG (the word only while there is no FILE; makes it), stay, and serve PORT, before which: delay S (does not
+ * listen before), busy S (503 before), flap FROM TO (503 between), status N (always), path P (404 elsewhere), silent, die S (a panic then).
+ */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +22,8 @@ static void fail(const char *what) {
 }
 
 static void on_alarm(int sig) {
-	static const char text[] = "panic: runtime error: invalid memory address or nil pointer dereference\n\ngoroutine 1 [running]:\nmain.main()\n\t/src/main.go:12 +0x1d\n";
+	static const char text[] = "panic: runtime error: invalid memory address or nil pointer dereference\n\ngoroutine 1 "
+				   "[running]:\nmain.main()\n\t/src/main.go:12 +0x1d\n";
 	(void) sig;
 	if (write(2, text, sizeof(text) - 1) < 0)
 		_exit(3);

@@ -1,5 +1,6 @@
 /* The client of lib/kube as a program, for tests against a real API server: one verb per run, what came on stdout, the error as
- * "code: message", "at: ..", "fix: .." on stderr. Settings by environment: KUBECONFIG, CONTEXT, NAMESPACE. */
+ * "code: message", "at: ..", "fix: .." on stderr. Settings by environment: KUBECONFIG, CONTEXT, NAMESPACE; DEADLINE_MS for how long calls
+ * are tried; DRIVER_LOG for a line per request. */
 #include "kube/mirror.h"
 
 #include <signal.h>
@@ -209,6 +210,8 @@ int main(int argc, char **argv) {
 		.namespace_ = getenv("NAMESPACE"),
 		.warn = warn};
 	int rc = argc < 2 ? err_set(&err, ERR_USAGE, "kube_driver VERB ...") : driver.http ? kube_open(&options, &driver.kube, &err) : -1;
+	if (rc == 0 && getenv("DEADLINE_MS"))
+		kube_set_deadline(driver.kube, clock_mono_ms(&clock_system) + strtoll(getenv("DEADLINE_MS"), NULL, 10));
 	if (rc == 0)
 		rc = run(&driver, argc, argv, &err);
 	if (err.code)

@@ -21,8 +21,8 @@ is_simulated() { is_own_cluster && ! is_real_node; }
 
 # new_namespace [WORD]: makes one and works in it from now on. All go at the end; the first is made here. In one whose WORD is "held" simulated pods
 # stay Pending (stages.yaml).
-# shellcheck disable=SC2120
 namespaces='' cluster_wide=''
+# shellcheck disable=SC2120
 new_namespace() {
 	namespace=mlctl-test-$(basename "$0" .sh | tr _ -)${1:+-$1}-$(printf '%04x' $RANDOM)
 	namespaces="$namespaces $namespace"
@@ -138,7 +138,7 @@ kubeconfig_of() {
 # from there by plain http from now on.
 api_server_pid() { pgrep -f "^kube-apiserver .*$CLUSTER_RUN/"; }
 trust_registry() {
-	mkdir -p "$CLUSTER_RUN/registries/$1" &&
+	[ -d "$CLUSTER_RUN/registries" ] && mkdir -p "$CLUSTER_RUN/registries/$1" &&
 		printf 'server = "http://%s"\n[host."http://%s"]\n  capabilities = ["pull", "resolve"]\n' "$1" "$1" >"$CLUSTER_RUN/registries/$1/hosts.toml"
 }
 

@@ -37,7 +37,23 @@ else skip "the Service answers" "neither its address nor a node port is reached 
 if is_real_node; then
 	port=$(in_ns get service breast-cancer -o 'jsonpath={.spec.ports[0].nodePort}')
 	exits "the node port answers" 0 curl -sf -m 5 -o /dev/null "http://$CLUSTER_NODE:$port/v2/health/ready"
+	in_ns autoscale deployment breast-cancer --min=2 --max=3 --cpu-percent=90 >/dev/null
+	address_by_name() { python3 - "$CLUSTER_NODE" "breast-cancer.$namespace.svc.cluster.local" <<-'END'
+		import socket, sys
+		server, name = sys.argv[1:]
+		asked = b"\0\1\1\0\0\1\0\0\0\0\0\0" + b"".join(bytes([len(w)]) + w.encode() for w in name.split(".")) + b"\0\0\1\0\1"
+		line = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		line.settimeout(5)
+		line.sendto(asked, (server, 53))
+		print(socket.inet_ntoa(line.recv(512)[-4:]))
+	END
+	}
+	if command -v python3 >/dev/null; then
+		equals "its name leads to it" "$(address_by_name)" "$(in_ns get service breast-cancer -o 'jsonpath={.spec.clusterIP}')"
+	else skip "its name leads to it" "python3 is not here"; fi
 	comes_true "metrics of the pods" 60 in_ns top pod "$(pods_of app=breast-cancer | head -1)"
+	scales() { in_ns get hpa breast-cancer -o json | jq -e '.status.currentMetrics[0].resource.current.averageUtilization != null'; }
+	comes_true "an autoscaler reads them" 60 scales
 	private_registry || flunk "a registry that wants a password" "$home/private.log"
 	in_ns run locked --image="$PRIVATE/locked:1" --overrides='{"spec": {"securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
 		"containers": [{"name": "locked", "image": "'"$PRIVATE"'/locked:1", "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}}]}}' >"$out" 2>&1
@@ -47,5 +63,5 @@ if is_real_node; then
 	kill -KILL "$killed"
 	comes_true "a killed API server comes back" 60 kubectl get --raw /readyz
 	[ "$(api_server_pid)" != "$killed" ] && pass "as another process" || flunk "as another process"
-else skip "the node port, metrics, a registry with a password, a killed API server" "not a node of ours"; fi
+else skip "the node port, names, metrics, a registry with a password, a killed API server" "not a node of ours"; fi
 finish

@@ -3,11 +3,8 @@
 . "$(dirname "$0")/lib.sh"
 is_simulated && { skip "the share of a canary" "simulated pods answer nothing"; finish; }
 cluster_service 60s 100000
-sed -i 's/scale:/scale:/; s/min: 2 .*/min: 1/; s/errorRate: 5%/errorRate: 100%/' mlctl.yaml
+sed -i 's/min: 2 .*/min: 2/; s/errorRate: 5%/errorRate: 100%/' mlctl.yaml
 write_lua
-exits "deploy v1" 0 "$MLCTL" deploy --json
-address=$(address_of breast-cancer) || { flunk "the Service can be reached from here"; finish; }
-stable=$(in_ns get deployment breast-cancer -o 'jsonpath={.metadata.labels.mlctl\.dev/revision}')
 
 # canary_begin: a deploy of v2 whose canary bakes until it is stopped; returns once the share is set at every pod.
 canary_begin() {
@@ -30,7 +27,8 @@ asked() {
 }
 for pods in 1 2 5; do
 	version v1; sed -i "s/min: [0-9]*/min: $pods/" mlctl.yaml
-	exits "v1 with $pods pods" 0 "$MLCTL" deploy --force --json
+	exits "v1 with $pods pods" 0 "$MLCTL" deploy --json
+	address=$(address_of breast-cancer) || { flunk "the Service can be reached from here"; finish; }
 	stable=$(in_ns get deployment breast-cancer -o 'jsonpath={.metadata.labels.mlctl\.dev/revision}')
 	canary_begin
 	asked "10 % +- 1 % with $pods pods" 450 550
@@ -55,5 +53,6 @@ for pods in 1 2 5; do
 	fi
 	exits "rollback removes what is in flight" 0 "$MLCTL" rollback --json
 	equals "no canary is left" "$(in_ns get deployments,services -o name | grep -c canary)" 0
+	exits "destroy" 0 "$MLCTL" destroy --yes # the next begins anew: as a first release it needs no canary
 done
 finish

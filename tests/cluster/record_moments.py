@@ -20,7 +20,8 @@ def items(path):
 
 
 DULL = ("managedFields", "resourceVersion", "selfLink", "generateName", "terminationMessagePath", "terminationMessagePolicy", "dnsPolicy", "enableServiceLinks", "protocol",
-    "preemptionPolicy", "lastHeartbeatTime", "lastProbeTime", "lastUpdateTime", "hostIPs", "podIPs", "qosClass", "source", "volumeMounts", "allocatedResources", "imageID")
+    "preemptionPolicy", "lastHeartbeatTime", "lastProbeTime", "lastUpdateTime", "hostIPs", "podIPs", "qosClass", "source", "volumeMounts", "allocatedResources", "imageID", "hostIP", "blockOwnerDeletion", "controller",
+    "serviceAccount", "containerID", "apiVersion")
 
 
 def drop(value):
@@ -39,6 +40,8 @@ def plain(object):
     meta = object.get("metadata", {})
     (meta.get("annotations") or {}).pop("kubectl.kubernetes.io/last-applied-configuration", None)
     spec = object.get("spec", {})
+    if "tolerations" in spec:
+        spec["tolerations"] = [t for t in spec["tolerations"] if t.get("tolerationSeconds") != 300]
     spec["volumes"] = [v for v in spec.get("volumes", []) if not v["name"].startswith("kube-api-access")]
     spec.pop("volumes") if not spec["volumes"] else None
     return object
@@ -52,6 +55,7 @@ def without_template(object):
 def event(e):
     meta = {k: e["metadata"][k] for k in ("name", "namespace", "creationTimestamp")}
     kept = {k: e[k] for k in ("involvedObject", "reason", "message", "type", "count", "firstTimestamp", "lastTimestamp", "eventTime", "series") if e.get(k)}
+    drop(kept)
     return {"metadata": meta, **kept}
 
 

@@ -1,5 +1,5 @@
-/* The world of a target that rolls, as Kubernetes does with maxSurge 1 and maxUnavailable 0: NAME's pods go from one template to the next by
- * themselves, whether anybody looks or not, and traffic is on whatever pod is ready. */
+/* The world of a target that rolls, as Kubernetes does with maxSurge 1 and maxUnavailable 0: NAME's pods go from one template to the next
+ * by themselves, whether anybody looks or not, and traffic is on whatever pod is ready. */
 #include "fakes/fake_target.h"
 
 bool rolling_is_ready(const struct fake_world *world, const struct fake_pod *pod) {
@@ -89,12 +89,11 @@ bool rolling_is_moving(const struct fake_world *world) {
 void rolling_move(struct fake_world *world) {
 	if (!world->is_rolling)
 		return;
-	while (move_one(world, &world->main) || move_one(world, &world->side)) {
-	}
+	while (move_one(world, &world->main) || move_one(world, &world->side)) {}
 	for (size_t i = 0; i < world->revision_count; i++) {
 		struct fake_revision *revision = &world->revisions[i];
-		bool is_template = (world->main.exists && world->main.revision == (int) i) ||
-				   (world->side.exists && world->side.revision == (int) i);
+		bool is_template =
+			(world->main.exists && world->main.revision == (int) i) || (world->side.exists && world->side.revision == (int) i);
 		revision->exists = is_template || pods_of(&world->main, (int) i) > 0;
 		revision->has_served = revision->has_served || rolling_ready(world, (int) i) > 0;
 	}
@@ -112,7 +111,8 @@ void rolling_observe(struct fake_world *world, int revision, struct observed *ou
 	const struct fake_deployment *from = is_main ? main : side;
 	const struct fake_model *model = fake_model_of(world, revision);
 	out->desired = from->desired;
-	/* The share is 100 only when nothing else could answer; a canary of its own goes first, another's may stay as long as it gets nothing. */
+	/* The share is 100 only when nothing else could answer; a canary of its own goes first, another's may stay as long as it gets
+	 * nothing. */
 	if (!is_main)
 		out->weight = world->canary == revision ? weight : 0;
 	else if (is_at && main->desired > 0)
@@ -123,10 +123,10 @@ void rolling_observe(struct fake_world *world, int revision, struct observed *ou
 			continue;
 		struct replica *replica = &out->replicas[out->count++];
 		snprintf(replica->name, sizeof(replica->name), "%s-%lld", is_main ? "fraud" : "fraud-canary", (long long) pod->started_ms);
-		replica->state = model->is_stuck	       ? REPLICA_STUCK
-				 : model->is_failing	       ? REPLICA_FAILING
+		replica->state = model->is_stuck		? REPLICA_STUCK
+				 : model->is_failing		? REPLICA_FAILING
 				 : rolling_is_ready(world, pod) ? REPLICA_READY
-							       : REPLICA_STARTING;
+								: REPLICA_STARTING;
 		if (replica->state == REPLICA_READY)
 			replica->serving = model->is_lying ? fake_digest('!') : world->revisions[revision].revision.image;
 		if (model->is_stuck)
@@ -141,8 +141,7 @@ void rolling_stage(struct fake_world *world, int revision) {
 		side->count = 0; /* one of another revision is replaced, pod and all */
 	if (!side->exists && !staged->exists)
 		staged->requests = staged->errors = staged->slow = staged->owed = 0;
-	*side = (struct fake_deployment){
-		.exists = true, .revision = revision, .desired = 1, .count = side->count, .pods = {side->pods[0]}};
+	*side = (struct fake_deployment){.exists = true, .revision = revision, .desired = 1, .count = side->count, .pods = {side->pods[0]}};
 	if (world->canary >= 0 && world->canary != revision)
 		world->canary = -1;
 	rolling_move(world);
@@ -166,7 +165,8 @@ void rolling_route_half(struct fake_world *world, int revision, const struct val
 	int shared = world->shared;
 	if (weight < 100 || !objects)
 		return;
-	if (is_main && rolling_route(world, NULL, revision, objects, weight, world->main.exists ? world->main.desired : 2, &(struct err){0}) == 0)
+	if (is_main &&
+		rolling_route(world, NULL, revision, objects, weight, world->main.exists ? world->main.desired : 2, &(struct err){0}) == 0)
 		world->shared = shared;
 	else
 		world->shared = revision;

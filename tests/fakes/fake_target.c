@@ -6,7 +6,8 @@
 #include <stdarg.h>
 
 const char *const fake_fault_names[FAULT_COUNT] = {"none", "refused", "timeout", "busy", "conflict", "auth", "lost answer", "late answer",
-	"disk full", "cut in the middle", "killed before", "killed after", "killed in the middle", "clock jump", "signal", "signal and cut"};
+	"disk full", "cut in the middle", "killed before", "killed after", "killed in the middle", "clock jump", "signal",
+	"signal and cut"};
 
 static int64_t world_mono(void *self) {
 	return ((struct fake_world *) self)->mono_ms;
@@ -853,25 +854,11 @@ static int fake_address(void *state, char out[256], struct err *err) {
 	return 0;
 }
 
-#define FAKE_VERBS \
-	.check = fake_check, \
-	.observe = fake_observe, \
-	.stage = fake_stage, \
-	.poll = fake_observe, \
-	.route = fake_route, \
-	.retire = fake_retire, \
-	.destroy = fake_destroy, \
-	.head_get = fake_head_get, \
-	.head_put = fake_head_put, \
-	.hold = fake_hold, \
-	.is_gone = fake_is_gone, \
-	.keep_put = fake_keep_put, \
-	.keep_get = fake_keep_get, \
-	.sample = fake_sample, \
-	.call = fake_call, \
-	.logs = fake_logs, \
-	.events = fake_events, \
-	.address = fake_address
+#define FAKE_VERBS                                                                                                                         \
+	.check = fake_check, .observe = fake_observe, .stage = fake_stage, .poll = fake_observe, .route = fake_route,                      \
+	.retire = fake_retire, .destroy = fake_destroy, .head_get = fake_head_get, .head_put = fake_head_put, .hold = fake_hold,           \
+	.is_gone = fake_is_gone, .keep_put = fake_keep_put, .keep_get = fake_keep_get, .sample = fake_sample, .call = fake_call,           \
+	.logs = fake_logs, .events = fake_events, .address = fake_address
 
 const struct target fake_target = {.name = "fake", .caps = TARGET_SPLIT | TARGET_HOT, FAKE_VERBS};
 const struct target fake_rolling_target = {.name = "fake-rolling", .caps = TARGET_SPLIT | TARGET_HOT | TARGET_ROLLING, FAKE_VERBS};

@@ -33,8 +33,8 @@ struct fake_revision {
 	double requests, errors, slow, owed; /* since start; owed: a fraction of a request */
 };
 
-/* A world of is_rolling has one Deployment in its place: route(100) changes its template, and the world itself then brings up one new pod at a
- * time and takes an old one away for each that is ready; beside it, at most one canary. */
+/* A world of is_rolling has one Deployment in its place: route(100) changes its template, and the world itself then brings up one new pod
+ * at a time and takes an old one away for each that is ready; beside it, at most one canary. */
 #define FAKE_PODS_MAX 8
 struct fake_pod {
 	int revision;
@@ -142,15 +142,16 @@ double fake_random(struct fake_world *world);
 extern const struct target fake_target, fake_rolling_target;
 const struct fake_model *fake_model_of(const struct fake_world *world, int revision);
 int fake_index_of(const struct fake_world *world, const struct revision *revision); /* -1: not known */
-int fake_index_for(struct fake_world *world, const struct revision *revision);	     /* known from now on */
+int fake_index_for(struct fake_world *world, const struct revision *revision);	    /* known from now on */
 
 /* Somebody with kubectl: NAME's template becomes one that no release knows, and its size this. */
 void fake_by_hand(struct fake_world *world, char letter, int64_t replicas);
-/* What the verbs do in a world that rolls (fake_rolling.c). rolling_move(): the platform at work, until nothing more happens at this moment. */
+/* What the verbs do in a world that rolls (fake_rolling.c). rolling_move(): the platform at work, until nothing more happens at this
+ * moment. */
 void rolling_move(struct fake_world *world);
 bool rolling_is_moving(const struct fake_world *world);
 bool rolling_is_ready(const struct fake_world *world, const struct fake_pod *pod);
-size_t rolling_ready(const struct fake_world *world, int revision); /* pods of NAME; revision -1: of any */
+size_t rolling_ready(const struct fake_world *world, int revision);  /* pods of NAME; revision -1: of any */
 bool rolling_is_whole(const struct fake_world *world, int revision); /* NAME is at it, every pod there and ready */
 void rolling_observe(struct fake_world *world, int revision, struct observed *out);
 void rolling_stage(struct fake_world *world, int revision);

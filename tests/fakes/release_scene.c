@@ -194,7 +194,8 @@ const char *scene_left_over(struct fake_world *world) {
 	for (size_t i = 0; i < world->revision_count; i++)
 		if (world->revisions[i].exists)
 			return "a revision is left";
-	return fake_serving(world).text[0] || world->main.exists || world->side.exists || world->shared >= 0 ? "something still serves" : NULL;
+	return fake_serving(world).text[0] || world->main.exists || world->side.exists || world->shared >= 0 ? "something still serves"
+													     : NULL;
 }
 
 const char *scene_unserved(struct fake_world *world) {

@@ -23,7 +23,8 @@ struct ending {
 	struct release_result result;
 };
 
-/* Letters: A B C good, Z good and slow, X one error in five, S can't start, F never ready, H (where it rolls) half of it ready, W wrong answers, N metrics missing, L another digest. */
+/* Letters: A B C good, Z good and slow, X one error in five, S can't start, F never ready, H (where it rolls) half of it ready, W wrong
+ * answers, N metrics missing, L another digest. */
 void scene_world(struct fake_world *world, const struct scene *scene);
 void scene_copy(struct fake_world *to, const struct fake_world *from);
 void scene_act(struct fake_client *client, const struct scene *scene, const struct engine_row *table, struct ending *ending);

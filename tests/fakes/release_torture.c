@@ -22,12 +22,17 @@ static const struct scene scenes[] = {
 };
 #define SCENES (sizeof(scenes) / sizeof(scenes[0]))
 
-/* Where a target rolls by itself, what comes after a crash may find it anywhere between two revisions: the one that comes next is at once there,
- * and pods take their time. Here retire() protects nothing: the engine must never ask it to take what NAME serves. */
+/* Where a target rolls by itself, what comes after a crash may find it anywhere between two revisions: the one that comes next is at once
+ * there, and pods take their time. Here retire() protects nothing: the engine must never ask it to take what NAME serves. */
 static const struct scene rolls[] = {
 	{.name = "a roll, holder watched", .before = "A", .image = 'B', .is_canary_none = true, .has_flock = true, .settles = 'B'},
 	{.name = "a slow roll, holder watched", .before = "A", .image = 'Z', .is_canary_none = true, .has_flock = true, .settles = 'Z'},
-	{.name = "a roll to one that never is ready", .before = "A", .image = 'F', .is_canary_none = true, .has_flock = true, .settles = 'A'},
+	{.name = "a roll to one that never is ready",
+		.before = "A",
+		.image = 'F',
+		.is_canary_none = true,
+		.has_flock = true,
+		.settles = 'A'},
 	{.name = "a roll that stops half way", .before = "A", .image = 'H', .is_canary_none = true, .has_flock = true, .settles = 'A'},
 	{.name = "a roll behind a canary that stops half way", .before = "A", .image = 'H', .has_flock = true, .settles = 'A'},
 	{.name = "a roll to one that can't start", .before = "A", .image = 'S', .is_canary_none = true, .has_flock = true, .settles = 'A'},
@@ -81,7 +86,8 @@ static void follow_up(struct fake_world *world, const struct scene *scene, enum 
 	scene_follow(world, is_same ? scene->act : acts[follow], is_same ? scene->image : 'C', after);
 }
 
-static const char *kill_again(const struct scene *scene, const struct fake_world *before, struct fake_world *world, const struct blow *blow) {
+static const char *kill_again(
+	const struct scene *scene, const struct fake_world *before, struct fake_world *world, const struct blow *blow) {
 	struct fake_client client;
 	struct ending ending;
 	fake_client_init(&client, world, 1);
@@ -128,10 +134,11 @@ static const char *play(
 		problem = not_settled(scene, &world, follow, &after);
 	}
 	if (problem)
-		snprintf(text, sizeof(text), "%s, %s at call %lld x%lld (again at %lld, then %d), %s: %s [ended %d/%d: %s%s; after %d/%d: %s%s]",
-			scene->name, fake_fault_names[blow->fault], (long long) blow->at, (long long) blow->times, (long long) blow->again_at, (int) follow, when, problem,
-			ending.rc, (int) ending.result.outcome, ending.err.message, ending.result.cause, after.rc,
-			(int) after.result.outcome, after.err.message, after.result.cause);
+		snprintf(text, sizeof(text),
+			"%s, %s at call %lld x%lld (again at %lld, then %d), %s: %s [ended %d/%d: %s%s; after %d/%d: %s%s]", scene->name,
+			fake_fault_names[blow->fault], (long long) blow->at, (long long) blow->times, (long long) blow->again_at,
+			(int) follow, when, problem, ending.rc, (int) ending.result.outcome, ending.err.message, ending.result.cause,
+			after.rc, (int) after.result.outcome, after.err.message, after.result.cause);
 	fake_world_clear(&world);
 	return problem ? text : NULL;
 }
@@ -153,10 +160,12 @@ static int64_t times_max(enum fake_fault fault) {
 	return fault == FAULT_REFUSED ? TIMES_FOREVER : fault >= FAULT_KILL || fault == FAULT_NONE ? 1 : 3;
 }
 
-/* `make check` plays each fault at each call once; `make test` (and no runner at all) everything. */
-static bool is_full_wanted(void) {
+/* `make check` plays a sample; `make test` every place of a scene that is not a long one; no runner at all everything. */
+enum depth { DEPTH_SAMPLE, DEPTH_MOST, DEPTH_ALL };
+
+static enum depth depth_wanted(void) {
 	const char *tier = getenv("TIER");
-	return !tier || strcmp(tier, "check") != 0;
+	return !tier ? DEPTH_ALL : strcmp(tier, "check") == 0 ? DEPTH_SAMPLE : DEPTH_MOST;
 }
 
 /* The faults whose leavings are looked at with other commands than the same again. */
@@ -165,11 +174,19 @@ static bool leaves_much(enum fake_fault fault) {
 }
 
 #define SAMPLED_PLACES 10
+#define LONG_CALLS 120
+#define LONG_PLACES 60
 
-/* For every day: of each fault some places, and after it one of the commands. */
-static bool is_sampled(const struct blow *blow, int64_t calls, enum follow follow) {
-	int64_t stride = calls / SAMPLED_PLACES > 3 ? calls / SAMPLED_PLACES : 3, turn = blow->at + (int64_t) blow->fault;
-	return (blow->times == 1 || blow->times == TIMES_FOREVER) && turn % stride == 0 && (int64_t) follow == turn / stride % FOLLOW_COUNT;
+static bool is_played(enum depth depth, const struct blow *blow, int64_t calls, enum follow follow) {
+	int64_t turn = blow->at + (int64_t) blow->fault;
+	if (depth == DEPTH_SAMPLE) { /* some places, and after each one of the commands */
+		int64_t stride = calls / SAMPLED_PLACES > 3 ? calls / SAMPLED_PLACES : 3;
+		return (blow->times == 1 || blow->times == TIMES_FOREVER) && turn % stride == 0 &&
+		       (int64_t) follow == turn / stride % FOLLOW_COUNT;
+	}
+	int64_t stride = depth == DEPTH_MOST && calls > LONG_CALLS ? calls / LONG_PLACES : 1;
+	bool is_left_so = follow == FOLLOW_SAME || (blow->times == 1 && leaves_much(blow->fault));
+	return is_left_so && turn % stride == 0;
 }
 
 /* All of a scene; the number of problems, the first ones printed unless `is_quiet`. */
@@ -180,14 +197,13 @@ static int64_t torture(const struct scene *scene, const struct engine_row *table
 	if (before.violation_count)
 		fail_msg("%s", before.violations);
 	int64_t calls = calls_of(scene, &before);
-	bool is_full = is_full_wanted();
+	enum depth depth = depth_wanted();
 	for (enum fake_fault fault = FAULT_NONE; fault < FAULT_COUNT; fault++)
 		for (int64_t at = 1; at <= (fault == FAULT_NONE ? 1 : calls); at++)
 			for (int64_t times = 1; times <= times_max(fault); times++)
 				for (enum follow follow = 0; follow < FOLLOW_COUNT; follow++) {
 					struct blow blow = {.fault = fault, .at = at, .times = times, .table = table};
-					if (is_full ? follow != FOLLOW_SAME && (times > 1 || !leaves_much(fault))
-						    : !is_sampled(&blow, calls, follow))
+					if (!is_played(depth, &blow, calls, follow))
 						continue;
 					const char *problem = play(scene, &before, &blow, follow, tally);
 					if (problem && ++problems <= PROBLEMS_SHOWN && !is_quiet)
@@ -205,10 +221,9 @@ static int64_t torture_twice(const struct scene *scene, struct tally *tally) {
 	struct fake_world before;
 	int64_t problems = 0;
 	scene_world(&before, scene);
-	int64_t calls = calls_of(scene, &before), places = is_full_wanted() ? TWICE_PLACES_FULL : TWICE_PLACES;
+	int64_t calls = calls_of(scene, &before), places = depth_wanted() == DEPTH_SAMPLE ? TWICE_PLACES : TWICE_PLACES_FULL;
 	for (int64_t i = 0; i < places * places; i++) {
-		struct blow blow = {
-			FAULT_KILL, 1 + i / places * calls / places, 1, engine_table, 1 + i % places * calls / places};
+		struct blow blow = {FAULT_KILL, 1 + i / places * calls / places, 1, engine_table, 1 + i % places * calls / places};
 		const char *problem = play(scene, &before, &blow, (enum follow)(i % FOLLOW_COUNT), tally);
 		if (problem && ++problems <= PROBLEMS_SHOWN)
 			print_message("# %s\n", problem);

@@ -1,5 +1,5 @@
-/* A world as the API shows it, of any shape: what is said fits, is printable UTF-8, agrees with the verdict, and is said again when asked again. The corpus is the
- * fixtures of tests/wire/kubernetes/causes; each of their moments is a world. */
+/* A world as the API shows it, of any shape: what is said fits, is printable UTF-8, agrees with the verdict, and is said again when asked
+ * again. The corpus is the fixtures of tests/wire/kubernetes/causes; each of their moments is a world. */
 #include "kube/diagnose.h"
 
 #include <assert.h>

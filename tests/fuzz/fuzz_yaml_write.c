@@ -34,6 +34,14 @@ static void check_text(struct str text) {
 	check(root, false);
 }
 
+/* yaml_read() takes no number of more than 400 characters for one. */
+static bool has_long_number(struct str text) {
+	size_t run = 0;
+	for (size_t i = 0; i < text.len && run <= 390; i++)
+		run = ascii_is_alnum(text.ptr[i]) || text.ptr[i] == '.' || text.ptr[i] == '-' || text.ptr[i] == '+' ? run + 1 : 0;
+	return run > 390;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
 	struct str text = {(const char *) bytes, len};
 	struct err err = {0};
@@ -41,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
 	if (!len || !utf8_is_valid(text.ptr, len))
 		return 0;
 	check_text(text);
-	if (json_read("fuzz", text, VALUE_LIMITS_CONFIG, &document, &err) == 0)
+	if (!has_long_number(text) && json_read("fuzz", text, VALUE_LIMITS_CONFIG, &document, &err) == 0)
 		check(document->root, true);
 	return 0;
 }

@@ -13,12 +13,13 @@ PEERS_BIN=${PEERS_BIN:-$("$PEERS/deps.sh" path)}
 PATH=$PEERS_BIN:$PATH
 START_SECONDS=15
 
+# shellcheck source=../tap.sh
+. "$ROOT/tests/tap.sh"
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/mlctl-peers.XXXXXX") || exit 2
 export HOME=$WORK/home XDG_RUNTIME_DIR=$WORK/run
 mkdir -p "$HOME" "$XDG_RUNTIME_DIR" && chmod 700 "$XDG_RUNTIME_DIR"
 unset DOCKER_CONFIG REGISTRY_AUTH_FILE XDG_CACHE_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CONFIG_HOME http_proxy https_proxy HTTP_PROXY HTTPS_PROXY
 
-tap_count=0 tap_failed=0
 started=()
 
 end_all() {
@@ -32,16 +33,6 @@ end_all() {
 }
 trap end_all EXIT
 trap 'exit 143' TERM INT HUP
-
-ok() { tap_count=$((tap_count + 1)); printf 'ok %d - %s\n' "$tap_count" "$1"; }
-not_ok() {
-	tap_count=$((tap_count + 1)) tap_failed=$((tap_failed + 1))
-	printf 'not ok %d - %s\n' "$tap_count" "$1"
-	[ -z "${2:-}" ] || printf '%s\n' "$2" | head -40 | sed 's/^/# /'
-	return 1
-}
-skip() { tap_count=$((tap_count + 1)); printf 'ok %d - %s # SKIP %s\n' "$tap_count" "$1" "$2"; }
-finish() { printf '1..%d\n' "$tap_count"; exit $((tap_failed > 0)); }
 
 # check "what is claimed" command...: the command succeeds. What it said stays in $WORK/said (stdout) and $WORK/said.err.
 check() {
@@ -69,16 +60,6 @@ other: $3"; fi; }
 at_most() { if [ -n "$2" ] && [ "$2" -le "$3" ]; then ok "$1 ($2 <= $3)"; else not_ok "$1" "${2:-nothing} is more than $3"; fi; }
 at_least() { if [ -n "$2" ] && [ "$2" -ge "$3" ]; then ok "$1 ($2 >= $3)"; else not_ok "$1" "${2:-nothing} is less than $3"; fi; }
 has() { type -P "$1" >/dev/null; }
-
-# until_true SECONDS command...: asks again every 20 ms until the command succeeds or the time is over.
-until_true() {
-	local end=$((SECONDS + $1))
-	shift
-	until "$@" >/dev/null 2>&1; do
-		[ "$SECONDS" -lt "$end" ] || return 1
-		sleep 0.02
-	done
-}
 
 end_one() {
 	local pid kept=()

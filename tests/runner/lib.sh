@@ -8,11 +8,12 @@ RUNNER_SAN=${RUNNER_SAN:-$ROOT/build/san/mlctl-runner}
 MODEL=$ROOT/examples/breast-cancer/model.onnx
 BAD_MODEL=$ROOT/examples/breast-cancer/versions/v3-bad/model.onnx
 TRAFFIC=$ROOT/examples/breast-cancer/traffic.jsonl
+# shellcheck source=../tap.sh
+. "$ROOT/tests/tap.sh"
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/mlctl-runner.XXXXXX") || exit 2
 unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY
 head -1 "$TRAFFIC" >"$WORK/row.json"
 
-tap_count=0 tap_failed=0
 started=()
 end_all() {
 	local pid
@@ -23,26 +24,8 @@ end_all() {
 trap end_all EXIT
 trap 'exit 143' TERM INT HUP
 
-ok() { tap_count=$((tap_count + 1)); printf 'ok %d - %s\n' "$tap_count" "$1"; }
-not_ok() {
-	tap_count=$((tap_count + 1)) tap_failed=$((tap_failed + 1))
-	printf 'not ok %d - %s\n' "$tap_count" "$1"
-	[ -z "${2:-}" ] || printf '%s\n' "$2" | head -30 | sed 's/^/# /'
-}
-skip() { tap_count=$((tap_count + 1)); printf 'ok %d - %s # SKIP %s\n' "$tap_count" "$1" "$2"; }
 same() { if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1" "want: $3"$'\n'"have: $2"; fi; }
 like() { if [[ $2 =~ $3 ]]; then ok "$1"; else not_ok "$1" "want: $3"$'\n'"have: $2"; fi; }
-finish() { printf '1..%d\n' "$tap_count"; [ "$tap_failed" = 0 ]; exit; }
-
-# until_true SECONDS COMMAND...: polls.
-until_true() {
-	local end=$(($(date +%s%N) + $1 * 1000000000))
-	shift
-	until "$@"; do
-		[ "$(date +%s%N)" -lt "$end" ] || return 1
-		sleep 0.02
-	done
-}
 
 # start NAME BINARY FLAG...: a runner; PID_NAME and PORT_NAME (empty for a unix socket) are set, its log is $WORK/NAME.log.
 start() {

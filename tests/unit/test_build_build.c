@@ -1,6 +1,7 @@
 /* Whole builds of small projects. The runner is this test program itself: started as `mlctl-runner check` it says what the files beside the
  * model tell it to say, and counts how often it was asked. */
 #include "build/build.h"
+#include "build/plan.h"
 #include "data/tar.h"
 #include "project/project.h"
 #include "scratch.h"
@@ -178,6 +179,13 @@ static void list_layer(const struct blob *blob, size_t piece, struct buf *out) {
 
 /* ---- tests ---- */
 
+static size_t files_in(const struct buf *list) {
+	size_t count = 0;
+	for (const char *c = list->ptr; (c = strstr(c, " 644 ")) != NULL; c++)
+		count++;
+	return count;
+}
+
 static void layers_hold_what_they_should(void **state) {
 	(void) state;
 	AUTO_FOLDER char *folder = project_new(
@@ -339,6 +347,33 @@ static void a_file_that_changes_is_named(void **state) {
 	scratch_sh(folder, "rm golden.jsonl; echo other >golden.jsonl");
 	assert_int_equal(blob_read(&b->image.layers[2], 0, block, sizeof(block), &got, &err), -1);
 	assert_non_null(strstr(err.message, "golden.jsonl"));
+	err_clear(&err);
+	scratch_sh(folder, "rm golden.jsonl; mkfifo golden.jsonl"); /* opened without waiting for a writer */
+	assert_int_equal(blob_read(&b->image.layers[2], 0, block, sizeof(block), &got, &err), -1);
+	assert_non_null(strstr(err.message, "golden.jsonl: changed"));
+}
+
+/* The runner's layer is remembered under the digest that was counted when mlctl was built, and under no other. */
+static void a_known_runner_is_not_hashed(void **state) {
+	(void) state;
+	AUTO_FOLDER char *folder = scratch_new();
+	AUTO_FREE char *path = fs_join(folder, "hashes");
+	AUTO_CACHE struct cache *cache = cache_open_file(path);
+	static const struct {
+		const char *runner, *digest;
+		size_t same_as;
+	} plans[] = {{"one", "aa", 0}, {"two", "aa", 0} /* the word of who built it is taken */, {"two", "bb", 2}, {"one", "", 0}, {"two", "", 2}};
+	struct digest seen[5];
+	for (size_t i = 0; i < 5; i++) {
+		struct err err = {0};
+		AUTO_PLAN struct plan *plan = NULL;
+		struct plan_options options = {
+			.runner = str_of(plans[i].runner), .runner_digest = str_of(plans[i].digest), .cache = cache, .clock = &clock_system};
+		assert_int_equal(plan_new(&options, &plan, &err), 0);
+		seen[i] = plan_blob(plan, 0).digest;
+		assert_string_equal(seen[i].text, seen[plans[i].same_as].text);
+	}
+	assert_string_not_equal(seen[0].text, seen[2].text);
 }
 
 static void what_is_refused(void **state) {
@@ -435,13 +470,43 @@ static void an_interrupt_is_heeded(void **state) {
 	assert_int_equal(err.code, ERR_INTERRUPTED);
 }
 
-static void many_large_files_share_a_layer(void **state) {
+static void many_large_files_share_layers(void **state) {
 	(void) state;
 	AUTO_FOLDER char *folder = project_new("mkdir m; mv model.onnx m; sed -i s/model.onnx/m/ mlctl.yaml\n"
 					       "for i in $(seq 10 75); do truncate -s $((4194304 + i % 70)) m/f$i; done");
 	AUTO_BUILD struct build *b = build(&(struct call){.folder = folder});
-	assert_int_equal(b->image.layer_count, 1 + 64 + 1);
-	assert_string_equal(b->image.layers[65].title, "4 files"); /* the two smallest, the model, the golden examples */
+	assert_int_equal(b->image.layer_count, 1 + 64 + 2);
+	AUTO_BUF struct buf list = BUF(4096);
+	for (size_t i = 65; i < 67; i++)
+		list_layer(&b->image.layers[i], 100000, &list);
+	assert_int_equal(files_in(&list), 4); /* the two smallest, the model, the golden examples */
+}
+
+/* Nine megabytes in 300 files: two layers, and what one file does shows in one of them. */
+static void small_files_share_layers(void **state) {
+	(void) state;
+	AUTO_FOLDER char *folder = project_new("mkdir m; mv model.onnx m; sed -i s/model.onnx/m/ mlctl.yaml\n"
+					       "head -c 9000000 /dev/zero | split -b 30000 - m/f");
+	static const char *const changes[] = {"true", "echo x >>m/faa", "echo new >m/new"};
+	struct digest before[3] = {{{0}}};
+	for (size_t i = 0; i < 3; i++) {
+		scratch_sh(folder, changes[i]);
+		AUTO_BUILD struct build *b = build(&(struct call){.folder = folder});
+		assert_int_equal(b->image.layer_count, 3);
+		AUTO_BUF struct buf list = BUF((size_t) 64 * 1024);
+		size_t changed = 0;
+		for (size_t k = 0; k < 3; k++) {
+			const struct blob *layer = &b->image.layers[k];
+			if (k > 0) {
+				assert_true(layer->size > 4000000);
+				list_layer(layer, 100000, &list);
+			}
+			changed += !digest_equal(&layer->digest, &before[k]);
+			before[k] = layer->digest;
+		}
+		assert_int_equal(files_in(&list), i == 2 ? 303 : 302);
+		assert_int_equal(changed, i == 0 ? 3 : 1);
+	}
 }
 
 static void other_outputs(void **state) {
@@ -497,12 +562,14 @@ int main(int argc, char **argv) {
 		cmocka_unit_test(commits_are_annotations_of_the_index),
 		cmocka_unit_test(unchanged_costs_no_read),
 		cmocka_unit_test(a_file_that_changes_is_named),
+		cmocka_unit_test(a_known_runner_is_not_hashed),
 		cmocka_unit_test(what_is_refused),
 		cmocka_unit_test(external_data_comes_along),
 		cmocka_unit_test(the_self_test_runs_once),
 		cmocka_unit_test(the_self_test_refuses),
 		cmocka_unit_test(an_interrupt_is_heeded),
-		cmocka_unit_test(many_large_files_share_a_layer),
+		cmocka_unit_test(many_large_files_share_layers),
+		cmocka_unit_test(small_files_share_layers),
 		cmocka_unit_test(other_outputs),
 		cmocka_unit_test(a_base_image_comes_first),
 	};

@@ -238,6 +238,57 @@ static void test_limits(void **state) {
 	assert_string_equal(err.at, "t:1:2");
 }
 
+/* Several documents in one file: a list, with each node's place in the file; what one document may not hold none may. */
+static void test_documents(void **state) {
+	(void) state;
+	static const struct {
+		const char *text, *json;
+	} cases[] = {
+		{"", "[]"},
+		{"a: 1", "[{\"a\":1}]"},
+		{"---\na: 1\n---\n- b\n...\n---\nc\n", "[{\"a\":1},[\"b\"],\"c\"]"},
+		{"---\n---\na: 1\n---\n# nothing\n---\n", "[{\"a\":1}]"},
+		{"[1, 2]\n---\n{a: [1]}\n", "[[1,2],{\"a\":[1]}]"},
+		{"a: |\n  x\n---\nb: |\n  y\n", "[{\"a\":\"x\\n\"},{\"b\":\"y\\n\"}]"},
+		{"null\n", "[]"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct err err = {0};
+		AUTO_DOCUMENT struct document *document = NULL;
+		if (yaml_read_all("t.yaml", str_of(cases[i].text), VALUE_LIMITS_CONFIG, &document, &err) != 0)
+			fail_msg("%s: %s at %s", cases[i].text, err.message, err.at);
+		AUTO_FREE char *json = as_json(document->root);
+		assert_string_equal(json, cases[i].json);
+		size_t count = 0;
+		value_each(item, document->root) count++;
+		assert_int_equal(count, document->root->count);
+	}
+	struct err err = {0};
+	AUTO_DOCUMENT struct document *document = NULL;
+	assert_int_equal(yaml_read_all("t.yaml", STR("a: 1\n---\nb:\n  c: 2\n"), VALUE_LIMITS_CONFIG, &document, &err), 0);
+	const struct value *c = value_find(document->root->last, "b.c");
+	assert_int_equal(c->at.line, 4);
+	assert_int_equal(c->at.column, 6);
+	static const struct {
+		const char *text, *at;
+	} wrong[] = {{"a: 1\n---\nb: 1\nb: 2\n", "t.yaml:4:1"}, {"a: 1\n---\nb: &x 1\n", "t.yaml:3:4"}, {"a: 1\n---\nb: [\n", "t.yaml:4:1"},
+		{"%YAML 1.2\n---\na\n", "t.yaml:1:1"}};
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		struct document *none = NULL;
+		err_clear(&err);
+		assert_int_equal(yaml_read_all("t.yaml", str_of(wrong[i].text), VALUE_LIMITS_CONFIG, &none, &err), -1);
+		assert_int_equal(err.code, ERR_INVALID);
+		assert_string_equal(err.at, wrong[i].at);
+	}
+	struct document *none = NULL;
+	err_clear(&err);
+	assert_int_equal(yaml_read_all("t", STR("[1]\n---\n[[2]]\n"), (struct value_limits){50, 9, 1}, &none, &err), -1);
+	assert_int_equal(err.code, ERR_LIMIT);
+	err_clear(&err);
+	assert_int_equal(yaml_read_all("t", STR("1\n---\n2\n---\n3\n"), (struct value_limits){50, 2, 9}, &none, &err), -1);
+	assert_int_equal(err.code, ERR_LIMIT);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_suite),
@@ -245,6 +296,7 @@ int main(void) {
 		cmocka_unit_test(test_core_schema),
 		cmocka_unit_test(test_texts),
 		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_documents),
 		cmocka_unit_test(test_limits),
 	};
 	return cmocka_run_group_tests_name("data_yaml", tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* Causes, as seen on a real cluster over time (tests/cluster/record_causes) or as documented: tests/wire/kubernetes/causes. What is said at each moment,
- * when it is called hopeless, and that what recovers never is. Then what no cluster would say. */
+/* Causes, as seen on a real cluster over time (tests/cluster/record_causes) or as documented: tests/wire/kubernetes/causes. What is said at
+ * each moment, when it is called hopeless, and that what recovers never is. Then what no cluster would say. */
 #include "base/clock.h"
 #include "kube/diagnose.h"
 #include "os/fs.h"
@@ -53,7 +53,8 @@ static void drop(struct moment *m, struct str path) {
 	for (size_t kind = 0; kind < KINDS; kind++)
 		for (size_t i = 0; str_is(kind_name, kinds[kind]) && i < m->counts[kind]; i++)
 			if (str_equal(name_of(m->objects[kind][i]), name)) {
-				memmove(&m->objects[kind][i], &m->objects[kind][i + 1], (m->counts[kind] - i - 1) * sizeof(m->objects[kind][0]));
+				memmove(&m->objects[kind][i], &m->objects[kind][i + 1],
+					(m->counts[kind] - i - 1) * sizeof(m->objects[kind][0]));
 				m->counts[kind]--;
 			}
 }
@@ -87,8 +88,24 @@ static void worst(const struct diagnosis *one, struct diagnosis *all) {
 		*all = *one;
 }
 
+/* What whoever asks may not be allowed to see. */
+enum { UNSEEN_NOTHING, UNSEEN_EVENTS, UNSEEN_NODES, UNSEEN_NAMES, UNSEEN_PODS, UNSEEN_SETS, UNSEEN_ALL, UNSEEN_KINDS };
+
+static void hide(struct diagnose_world *world, int unseen) {
+	if (unseen == UNSEEN_EVENTS || unseen == UNSEEN_ALL)
+		world->events = NULL;
+	if (unseen == UNSEEN_NODES || unseen == UNSEEN_ALL)
+		world->nodes = NULL;
+	if (unseen == UNSEEN_NAMES || unseen == UNSEEN_ALL)
+		world->secrets_known = world->config_maps_known = NULL;
+	if (unseen == UNSEEN_PODS || unseen == UNSEEN_ALL)
+		world->pods = NULL;
+	if (unseen == UNSEEN_SETS || unseen == UNSEEN_ALL)
+		world->replica_sets = NULL;
+}
+
 /* As a deploy asks: everything there is, with the log when it is wanted. */
-static void diagnose(const struct moment *m, double now_s, int64_t memory, struct diagnosis *out) {
+static void diagnose(const struct moment *m, double now_s, int64_t memory, int unseen, struct diagnosis *out) {
 	AUTO_FREE char *log = m->log && m->log->kind == VALUE_STRING ? str_dup(m->log->text) : NULL;
 	const struct value *lists[KINDS];
 	for (size_t kind = 0; kind < KINDS; kind++)
@@ -103,6 +120,7 @@ static void diagnose(const struct moment *m, double now_s, int64_t memory, struc
 		.memory_needed_bytes = memory,
 		.settings_file = "mlctl.yaml"};
 	struct diagnosis one;
+	hide(&world, unseen);
 	*out = (struct diagnosis){0};
 	value_each(pod, lists[PODS]) {
 		world.log = NULL;
@@ -128,7 +146,8 @@ static struct str expected(const struct value *root, const char *path) {
 }
 
 static void check_words(const char *name, const struct value *words, const char *text, const char *what) {
-	value_each(word, words) if (!strstr(text, word->text.ptr)) fail_msg("%s: %s lacks \"%.*s\": %s", name, what, STR_ARGS(word->text), text);
+	value_each(word, words) if (!strstr(text, word->text.ptr))
+		fail_msg("%s: %s lacks \"%.*s\": %s", name, what, STR_ARGS(word->text), text);
 }
 
 /* What was said over the whole time. */
@@ -136,6 +155,7 @@ struct told {
 	const char *name;
 	struct str cause;
 	int64_t memory;
+	int unseen;
 	bool is_shown;
 	double first_s, shown_s, stuck_s;
 	struct diagnosis verdict;
@@ -145,14 +165,15 @@ struct told {
 static void tell(struct told *told, const struct moment *m, double now_s) {
 	char now[64];
 	struct diagnosis *verdict = &told->verdict;
-	diagnose(m, now_s, told->memory, verdict);
+	diagnose(m, now_s, told->memory, told->unseen, verdict);
 	if (verdict->state == DIAGNOSIS_STUCK && told->stuck_s < 0)
 		told->stuck_s = now_s;
 	if (str_is(told->cause, verdict->cause) && told->shown_s < 0)
 		told->shown_s = now_s;
 	snprintf(now, sizeof(now), "%d%s", (int) verdict->state, verdict->cause);
 	if (told->is_shown && strcmp(now, told->last) != 0)
-		print_message("# %s %5.1f %s %s: %s | %s\n", told->name, now_s - told->first_s, states[verdict->state], verdict->cause, verdict->text, verdict->fix);
+		print_message("# %s %5.1f %s %s: %s | %s\n", told->name, now_s - told->first_s, states[verdict->state], verdict->cause,
+			verdict->text, verdict->fix);
 	snprintf(told->last, sizeof(told->last), "%s", now);
 }
 
@@ -171,8 +192,30 @@ static void play(struct told *told, const struct value *moments) {
 	}
 }
 
+/* Less seen is less said; but nothing that recovers is given up for it. */
+static void check_unseen(const char *name, const struct value *root) {
+	for (int unseen = UNSEEN_EVENTS; unseen < UNSEEN_KINDS; unseen++) {
+		struct told told = {.name = name,
+			.cause = expected(root, "expect.cause"),
+			.unseen = unseen,
+			.first_s = -1,
+			.shown_s = -1,
+			.stuck_s = -1};
+		play(&told, value_get(root, "moments"));
+		if (told.stuck_s >= 0)
+			fail_msg("%s: given up after %.1f s when %d is not seen, and it recovers", name, told.stuck_s - told.first_s,
+				unseen);
+	}
+}
+
 static void check(const char *name, const struct value *root, bool is_shown) {
-	struct told told = {.name = name, .cause = expected(root, "expect.cause"), .is_shown = is_shown, .first_s = -1, .shown_s = -1, .stuck_s = -1};
+	struct told told = {.name = name,
+		.cause = expected(root, "expect.cause"),
+		.is_shown = is_shown,
+		.unseen = getenv("UNSEEN") ? getenv("UNSEEN")[0] - '0' : 0,
+		.first_s = -1,
+		.shown_s = -1,
+		.stuck_s = -1};
 	struct str memory = expected(root, "memory_needed");
 	if (memory.len)
 		assert_int_equal(num_bytes(memory, &told.memory), 0);
@@ -184,10 +227,13 @@ static void check(const char *name, const struct value *root, bool is_shown) {
 	bool is_recovering = str_is(expected(root, "expect.recovers"), "yes");
 	if (is_recovering && told.stuck_s >= 0)
 		fail_msg("%s: given up after %.1f s, and it recovers", name, stuck_s);
+	if (is_recovering)
+		check_unseen(name, root);
 	if (is_recovering ? told.shown_s < 0 : !str_is(told.cause, verdict->cause))
 		fail_msg("%s: cause \"%s\", expected \"%.*s\": %s", name, verdict->cause, STR_ARGS(told.cause), verdict->text);
 	if (!str_is(expected(root, "expect.state"), states[verdict->state]))
-		fail_msg("%s: %s, expected %.*s: %s", name, states[verdict->state], STR_ARGS(expected(root, "expect.state")), verdict->text);
+		fail_msg(
+			"%s: %s, expected %.*s: %s", name, states[verdict->state], STR_ARGS(expected(root, "expect.state")), verdict->text);
 	check_words(name, value_find(root, "expect.text"), verdict->text, "text");
 	check_words(name, value_find(root, "expect.fix"), verdict->fix, "fix");
 	const struct value *by = value_find(root, "expect.stuck_within_s");
@@ -201,7 +247,8 @@ static struct document *read_fixture(const char *path) {
 	struct document *document = NULL;
 	AUTO_FREE char *text = NULL;
 	size_t len = 0;
-	if (fs_read(path, (size_t) 8 * 1024 * 1024, &text, &len, &err) != 0 || json_read(path, (struct str){text, len}, VALUE_LIMITS_WIRE, &document, &err) != 0)
+	if (fs_read(path, (size_t) 8 * 1024 * 1024, &text, &len, &err) != 0 ||
+		json_read(path, (struct str){text, len}, VALUE_LIMITS_WIRE, &document, &err) != 0)
 		fail_msg("%s %s", err.message, err.at);
 	return document;
 }
@@ -236,8 +283,10 @@ static struct document *parse(const char *text) {
 	return document;
 }
 
-static const char crashed[] = "{\"metadata\":{\"name\":\"p\",\"namespace\":\"ml\"},\"spec\":{\"nodeName\":\"n\",\"containers\":[{\"name\":\"runner\"}]},\"status\":{"
-			      "\"containerStatuses\":[{\"name\":\"runner\",\"restartCount\":%d,\"state\":{%s},\"lastState\":{\"terminated\":{\"exitCode\":1,\"reason\":\"Error\","
+static const char crashed[] = "{\"metadata\":{\"name\":\"p\",\"namespace\":\"ml\"},\"spec\":{\"nodeName\":\"n\",\"containers\":[{\"name\":"
+			      "\"runner\"}]},\"status\":{"
+			      "\"containerStatuses\":[{\"name\":\"runner\",\"restartCount\":%d,\"state\":{%s},\"lastState\":{"
+			      "\"terminated\":{\"exitCode\":1,\"reason\":\"Error\","
 			      "\"startedAt\":\"2026-11-26T01:00:00Z\",\"finishedAt\":\"2026-11-26T01:00:01Z\"}}}]}}";
 
 /* Whoever asks is told which log to fetch: of the run before only while a new one is under way. */
@@ -272,7 +321,8 @@ static void test_hostile_log(void **state) {
 	AUTO_FREE char *waits = mem_format(crashed, 2, "\"waiting\":{\"reason\":\"CrashLoopBackOff\"}");
 	AUTO_DOCUMENT struct document *document = parse(waits);
 	AUTO_BUF struct buf log = BUF(1024 * 1024);
-	buf_text(&log, "error: \033]0;owned\007 \xe2\x80\xae" "abc \xff\xfe \xc2\x9b 100%s%n ");
+	buf_text(&log, "error: \033]0;owned\007 \xe2\x80\xae"
+		       "abc \xff\xfe \xc2\x9b 100%s%n ");
 	for (int i = 0; i < 5000; i++)
 		buf_text(&log, "\xc3\xa9");
 	struct diagnose_world world = {.now_s = 1795654810, .log = log.ptr};
@@ -289,16 +339,20 @@ static void test_hostile_log(void **state) {
 /* Wrong types everywhere are nothing, not a crash; a name that fills the text is cut at a whole character. */
 static void test_hostile_objects(void **state) {
 	(void) state;
-	static const char *const objects[] = {
-		"[]", "\"pod\"", "{}", "{\"metadata\":3,\"spec\":[],\"status\":\"x\"}",
-		"{\"spec\":{\"nodeName\":[],\"containers\":{\"a\":1}},\"status\":{\"containerStatuses\":{\"x\":{\"name\":1}},\"conditions\":5}}",
-		"{\"spec\":{\"nodeName\":\"n\",\"containers\":[1,null,{\"name\":{}}]},\"status\":{\"containerStatuses\":[1,null,[],{\"name\":\"a\",\"restartCount\":99999999999,"
+	static const char *const objects[] = {"[]", "\"pod\"", "{}", "{\"metadata\":3,\"spec\":[],\"status\":\"x\"}",
+		"{\"spec\":{\"nodeName\":[],\"containers\":{\"a\":1}},\"status\":{\"containerStatuses\":{\"x\":{\"name\":1}},"
+		"\"conditions\":5}}",
+		"{\"spec\":{\"nodeName\":\"n\",\"containers\":[1,null,{\"name\":{}}]},\"status\":{\"containerStatuses\":[1,null,[],{"
+		"\"name\":\"a\",\"restartCount\":99999999999,"
 		"\"state\":{\"terminated\":{\"exitCode\":\"x\",\"finishedAt\":7}}}]}}"};
 	struct diagnosis verdict;
 	for (size_t i = 0; i < sizeof(objects) / sizeof(objects[0]); i++) {
 		AUTO_DOCUMENT struct document *document = parse(objects[i]);
-		struct diagnose_world world = {
-			.now_s = INT64_MAX, .events = document->root, .nodes = document->root, .pods = document->root, .replica_sets = document->root};
+		struct diagnose_world world = {.now_s = INT64_MAX,
+			.events = document->root,
+			.nodes = document->root,
+			.pods = document->root,
+			.replica_sets = document->root};
 		diagnose_pod(&world, document->root, &verdict);
 		assert_true(verdict.state <= DIAGNOSIS_FAILING);
 		diagnose_deployment(&world, document->root, &verdict);

@@ -1,5 +1,5 @@
-/* The engine in a fake world: deploys, canaries, undos, rollbacks, as one after another, at a target that has versions side by side and at one
- * that rolls. Faults are test_release_faults.c's and test_release_rolling.c's. */
+/* The engine in a fake world: deploys, canaries, undos, rollbacks, as one after another, at a target that has versions side by side and at
+ * one that rolls. Faults are test_release_faults.c's and test_release_rolling.c's. */
 #include "fakes/fake_target.h"
 
 #include "release/head.h"
@@ -293,7 +293,7 @@ static void test_head_spoiled(void **state) {
 int main(void) {
 #define CASE(name)                                                                                                                         \
 	cmocka_unit_test_setup_teardown(name, set_up, tear_down), {                                                                        \
-		#name " where it rolls", name, set_up_rolling, tear_down, NULL                                                             \
+#name " where it rolls", name, set_up_rolling, tear_down, NULL                                                             \
 	}
 	const struct CMUnitTest tests[] = {
 		CASE(test_first),

@@ -58,7 +58,8 @@ static void check_by_hand(const struct scene *scene, const char *harmed, const c
 static void test_by_hand(void **state) {
 	(void) state;
 	check_by_hand(&(struct scene){.name = "the same again", .before = "A", .image = 'A', .is_rolling = true}, "AA", "AA");
-	check_by_hand(&(struct scene){.name = "all at once", .before = "A", .image = 'B', .is_canary_none = true, .is_rolling = true}, "BB", "BB");
+	check_by_hand(&(struct scene){.name = "all at once", .before = "A", .image = 'B', .is_canary_none = true, .is_rolling = true}, "BB",
+		"BB");
 	check_by_hand(&(struct scene){.name = "rollback", .before = "AB", .act = ACT_ROLLBACK, .is_rolling = true}, "AA", "AA");
 	/* Behind a canary there is nobody of the good version to compare with: first it is the good version's again. */
 	check_by_hand(&(struct scene){.name = "behind a canary", .before = "A", .image = 'B', .is_rolling = true}, "AB", "BB");

@@ -177,9 +177,7 @@ static void test_pair(void **state) {
 
 static void test_twins(void **state) {
 	(void) state;
-	const struct twin twins[] = {{.is_lock_blind = true},
-		{.is_fence_ignored = true},
-		{.is_lock_blind = true, .is_rolling = true},
+	const struct twin twins[] = {{.is_lock_blind = true}, {.is_fence_ignored = true}, {.is_lock_blind = true, .is_rolling = true},
 		{.is_fence_ignored = true, .is_rolling = true}};
 	for (size_t t = 0; t < sizeof(twins) / sizeof(twins[0]); t++) {
 		int64_t problems = 0, runs = 0;
@@ -259,8 +257,8 @@ static void test_crowd(void **state) {
 			ends[players[i].ending.result.outcome]++;
 		}
 		print_message("# %d deploys at once%s, %s: %d done, %d unchanged, %d locked out (exit 7)\n", CROWD,
-			is_rolling ? " that roll" : "", is_waiting ? "waiting for the lock" : "not waiting", ends[OUTCOME_DONE], ends[OUTCOME_UNCHANGED],
-			ends[OUTCOME_LOCKED]);
+			is_rolling ? " that roll" : "", is_waiting ? "waiting for the lock" : "not waiting", ends[OUTCOME_DONE],
+			ends[OUTCOME_UNCHANGED], ends[OUTCOME_LOCKED]);
 		assert_string_equal(world->violations, "");
 		assert_int_equal(ends[OUTCOME_DONE] + ends[OUTCOME_UNCHANGED] + ends[OUTCOME_LOCKED], CROWD);
 		assert_true(ends[OUTCOME_DONE] >= 1);

@@ -1,4 +1,6 @@
 /* Settings to Kubernetes objects: what is rendered, from which templates, and what is refused. */
+#include "kube/client.h"
+#include "kube/schema.h"
 #include "project/project.h"
 #include "scratch.h"
 #include "target/kubernetes_input.h"
@@ -47,9 +49,27 @@ static int render_in(struct world *w, const char *folder, const char *yaml, cons
 	return objects_render(&context, &revision, known ? known->root : NULL, w->document, &w->root, wants_origins ? &w->origins : NULL, &w->err);
 }
 
+/* Every version of Kubernetes that is known takes every object, and PodSecurity's strictest level the pods. */
+static void check_schemas(const struct world *w) {
+	static const char *const versions[] = {"1.25", "1.27", "1.29", "1.31", "1.33", "1.35", NULL}, *const lists[] = {"stable", "canary"};
+	for (size_t i = 0; i < 14; i++) {
+		value_each(one, value_get(w->root, lists[i % 2])) {
+			struct kube_problem problem = {0};
+			struct kube_problems problems = {.items = &problem, .max = 1};
+			struct err err = {0};
+			if (kube_schema_check(one, versions[i / 2], &problems, &err) != 0 ||
+				kube_restricted_check_object(one, versions[i / 2], &problems, &err) != 0)
+				fail_msg("%s: %s", versions[i / 2] ? versions[i / 2] : "newest", err.message);
+			if (problems.warnings)
+				fail_msg("warning: %s: %s, %s", problem.path, problem.what, problem.right);
+		}
+	}
+}
+
 static void render(struct world *w, const char *yaml, const char *facts) {
 	if (render_in(w, NULL, yaml, facts, false) != 0)
 		fail_msg("%s: %s", w->err.at, w->err.message);
+	check_schemas(w);
 }
 
 static const struct value *object(const struct world *w, const char *list, const char *kind) {
@@ -161,6 +181,7 @@ static void test_container(void **state) {
 	check_text(variable(runner, "MLCTL_NAME"), "value", "model");
 	check_text(variable(runner, "MLCTL_TIMEOUT"), "value", "3s");
 	check_text(variable(runner, "MLCTL_DRAIN"), "value", "13s");
+	check_text(variable(runner, "MLCTL_THREADS"), "value", "4");
 	assert_null(variable(runner, "MLCTL_RELEASE"));
 	check_same(variable(runner, "TOKEN"), "{\"name\":\"TOKEN\",\"valueFrom\":{\"secretKeyRef\":{\"name\":\"keys\",\"key\":\"token\"}}}");
 	check_text(runner, "startupProbe.failureThreshold", "900");
@@ -277,6 +298,82 @@ static void test_scheduling(void **state) {
 	assert_null(value_get(pod, "nodeSelector"));
 }
 
+/* The help lists what there is, and nothing else. */
+static void test_reference(void **state) {
+	(void) state;
+	static const char *const yamls[] = {PROD "    env: {A: b}\n    resources: {cpu: 1, memory: 1Gi}\n", PROD "    payload: {kind: triton, image: x/y}\n"};
+	AUTO_BUF struct buf text = BUF(100000), seen = BUF(100000);
+	objects_reference(&text);
+	for (int i = 0; i < 4; i++) {
+		struct world w AUTO_WORLD = {0};
+		struct kubernetes_input input CLEANUP(kubernetes_input_clear) = {0};
+		render(&w, yamls[i / 2], NULL);
+		struct target_context context = {.service = "fraud", .env = "prod", .settings = w.tree->root};
+		struct revision revision = {.name = "v-0123456789ab"};
+		assert_int_equal(kubernetes_input_make(&context, &revision, NULL, i % 2, &input, &w.err), 0);
+		value_each(one, value_get(input.document->root, "this")) {
+			AUTO_FREE char *name = mem_format("this.%.*s ", STR_ARGS(one->key));
+			if (!strstr(text.ptr, name))
+				fail_msg("%s is not in the help", name);
+			buf_text(&seen, name);
+		}
+	}
+	for (const char *at = text.ptr; (at = strstr(at, "this.")) != NULL; at++) {
+		AUTO_FREE char *name = mem_format("%.*s ", (int) strcspn(at, " "), at);
+		if (!strstr(seen.ptr, name))
+			fail_msg("%s is in the help and nowhere else", name);
+	}
+}
+
+/* Servers other than mlctl's own. */
+static void test_payloads(void **state) {
+	(void) state;
+	static const struct {
+		const char *kind, *more, *port, *ready, *live;
+	} all[] = {
+		{"triton", "", "8000", "{\"path\":\"/v2/health/ready\",\"port\":\"http\"}", "{\"path\":\"/v2/health/live\",\"port\":\"http\"}"},
+		{"tfserving", "", "8501", "{\"path\":\"/v1/models/model\",\"port\":\"http\"}", NULL},
+		{"fastapi", ", health: /h", "8000", "{\"path\":\"/h\",\"port\":\"http\"}", "{\"path\":\"/h\",\"port\":\"http\"}"},
+		{"flask", "", "5000", NULL, NULL},
+		{"http", ", port: 99, health: /h, ready: /r, metrics: /m, args: [a, b]", "99", "{\"path\":\"/r\",\"port\":\"http\"}", "{\"path\":\"/h\",\"port\":\"http\"}"},
+	};
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		struct world w AUTO_WORLD = {0};
+		AUTO_FREE char *yaml = mem_format(PROD "    payload: {kind: %s, image: \"r.x/server:1\"%s}\n    monitoring: {serviceMonitor: true}\n    secrets: {A: b/c}\n", all[i].kind,
+			all[i].more);
+		render(&w, yaml, "{\"test\":{\"peak_bytes\":200000000}}");
+		const struct value *server = container(&w, "stable"), *spec = value_find(object(&w, "stable", "Deployment"), "spec.template.spec");
+		check_text(server, "name", "server");
+		check_text(server, "image", "r.x/server:1");
+		check_text(value_at(value_get(server, "ports"), 0), "containerPort", all[i].port);
+		check_text(w.root, "ports.http", all[i].port);
+		check_text(w.root, "image", "r.x/server:1");
+		check_text(w.root, "payload", all[i].kind);
+		check_same(value_find(server, "resources"), "{\"requests\":{\"cpu\":\"100m\",\"memory\":\"256Mi\"}}");
+		static const char *const probes[] = {"startupProbe", "readinessProbe", "livenessProbe"};
+		for (int k = 0; k < 3; k++) {
+			const struct value *probe = value_get(server, probes[k]);
+			const char *path = k < 2 ? all[i].ready : all[i].live;
+			check_same(value_get(probe, path ? "httpGet" : "tcpSocket"), path ? path : "{\"port\":\"http\"}");
+		}
+		assert_false(value_get(w.root, "has_split")->boolean);
+		assert_true(value_find(w.root, "ports.control")->kind == VALUE_NULL && value_get(w.root, "control_secret")->kind == VALUE_NULL);
+		check_same(value_find(object(&w, "stable", "Service"), "spec.selector"), "{\"mlctl.dev/service\":\"fraud\"}");
+		check_same(value_find(object(&w, "stable", "NetworkPolicy"), "spec.policyTypes"), "[\"Ingress\"]");
+		check_same(value_get(spec, "volumes"), "[{\"name\":\"tmp\",\"emptyDir\":{}}]");
+		assert_null(variable(server, "MLCTL_ADMIN_KEY"));
+		assert_non_null(variable(server, "A"));
+		check_text(variable(server, "HOME"), "value", "/tmp");
+		const struct value *endpoint = value_at(value_find(object(&w, "stable", "ServiceMonitor"), "spec.endpoints"), 0);
+		check_text(endpoint, "port", i == 0 ? "metrics" : "http");
+		check_text(endpoint, "path", i == 1 ? "/monitoring/prometheus/metrics" : i == 4 ? "/m" : "/metrics");
+		if (i == 4)
+			check_same(value_get(server, "args"), "[\"a\",\"b\"]");
+		if (i == 1)
+			check_same(value_get(server, "args"), "[\"--rest_api_port=8501\",\"--model_name=model\",\"--model_base_path=/models/model\"]");
+	}
+}
+
 /* A change of the content is another name; the order of the file is no change. */
 static void test_config_map(void **state) {
 	(void) state;
@@ -346,6 +443,14 @@ static void refuse_template(const char *path, const char *text, enum err_code co
 }
 
 #define HERE ".mlctl/templates/kubernetes/"
+/* What the cluster would refuse is told before, with the template's line. */
+static void test_overlay_schema(void **state) {
+	(void) state;
+	refuse_template("kubernetes/x.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndta: {a: b}\n", ERR_INVALID, HERE "x.yaml:4:6", "dta");
+	refuse_template("kubernetes/x.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata:\n  a: 1\n", ERR_INVALID, HERE "x.yaml:5:6", "data.a");
+	refuse_template("payload/native.yaml", "name: runner\nimage: x\nimagePullPolicy: Sometimes\n", ERR_INVALID, ".mlctl/templates/payload/native.yaml:3:18", "imagePullPolicy");
+}
+
 #define META "metadata: {name: x}\n"
 static void test_overlay_refuses(void **state) {
 	(void) state;
@@ -432,6 +537,10 @@ static void test_settings_refuse(void **state) {
 	refuse_settings(PROD "    scheduling: {tolerations: [{key: x, tolerationSeconds: 5}]}\n", "mlctl.yaml:8:32", "is for effect NoExecute", "");
 	refuse_settings(PROD "    scheduling: {spread: rack}\n", "mlctl.yaml:8:26", "one of host, zone, none", "");
 	refuse_settings(PROD "    payload: {port: 80}\n", "mlctl.yaml:8:21", "the native runner has its own", "");
+	refuse_settings(PROD "    payload: {kind: triton}\n", "mlctl.yaml:8:21", "payload.image: missing", "payload: {image: ");
+	refuse_settings(PROD "    payload: {kind: http, image: x/y}\n    serve: {port: 80}\n", "mlctl.yaml:9:19", "the runner's", "payload.port: 80");
+	refuse_settings(PROD "    payload: {kind: http, image: \"x/y:\"}\n", "mlctl.yaml:8:34", "an image, as in", "");
+	refuse_settings(PROD "    payload: {kind: http, image: x/y, guard: true}\n", "mlctl.yaml:8:39", "not built yet", "");
 	refuse_settings(PROD "    scale: {cpu: 50%}\n", "mlctl.yaml:8:18", "nothing scales", "scale.max: 2");
 	refuse_settings(PROD "    scale: {min: 4, max: 2}\n", "mlctl.yaml:8:26", "is below scale.min", "");
 	refuse_settings(TOP "namespace: ml\nenvironments: {a: {target: local}}\n", "mlctl.yaml:4:1", "target local has no such thing, only kubernetes", "namespace: null");
@@ -448,8 +557,11 @@ int main(void) {
 		cmocka_unit_test(test_scale),
 		cmocka_unit_test(test_exposed),
 		cmocka_unit_test(test_scheduling),
+		cmocka_unit_test(test_reference),
+		cmocka_unit_test(test_payloads),
 		cmocka_unit_test(test_config_map),
 		cmocka_unit_test(test_overlay),
+		cmocka_unit_test(test_overlay_schema),
 		cmocka_unit_test(test_overlay_refuses),
 		cmocka_unit_test(test_origins),
 		cmocka_unit_test(test_settings_refuse),
