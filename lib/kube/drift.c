@@ -1,5 +1,6 @@
 #include "kube/drift.h"
 
+#include "data/tree.h"
 #include "kube/schema_check.h"
 #include "kube/wire.h"
 

@@ -503,8 +503,8 @@ static void walk_child(struct walk *walk, struct frame *frame) {
 		const char *wrong = schema_format_wrong(frame->node->format, child->key, check->minor);
 		check->is_at_key = true;
 		if (wrong)
-			schema_refuse(check, child, NULL, wrong, "\"%.*s\" does not fit as a key", (int) (child->key.len < 100 ? child->key.len : 100),
-				child->key.len ? child->key.ptr : "");
+			schema_refuse(check, child, NULL, wrong, "\"%.*s\" does not fit as a key",
+				(int) (child->key.len < 100 ? child->key.len : 100), child->key.len ? child->key.ptr : "");
 		check->is_at_key = false;
 		enter(walk, &schema_nodes[frame->node->ref], child, path_len);
 		return;

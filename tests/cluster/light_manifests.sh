@@ -99,20 +99,19 @@ wrong() {
 	done | as_deployer create --validate=false -f - -o 'jsonpath={.status.allowed}{"\n"}' >"$home/said"
 	for right in "$@"; do echo "$right"; done | paste -d ' ' - "$home/said" | grep -v " $allowed\$"
 }
-written=(services serviceaccounts secrets horizontalpodautoscalers.autoscaling poddisruptionbudgets.policy
-	networkpolicies.networking.k8s.io ingresses.networking.k8s.io httproutes.gateway.networking.k8s.io servicemonitors.monitoring.coreos.com)
+# The table that the code has (tests/manifests/deployer.sh compares it with the file), and what is next to it.
 rights=() others=()
-for resource in "${written[@]}"; do
-	for verb in get list create patch delete; do rights+=("$verb:$resource"); done
-	others+=("watch:$resource" "update:$resource" "deletecollection:$resource" "get:$resource@default" "create:$resource@kube-system")
-done
-for verb in get list create patch delete; do rights+=("$verb:deployments.apps" "$verb:configmaps"); done
-rights+=(watch:deployments.apps update:configmaps patch:deployments.apps/scale list:prometheusrules.monitoring.coreos.com)
-others+=(update:deployments.apps watch:configmaps {get,update}:deployments.apps/scale {get,create,delete}:prometheusrules.monitoring.coreos.com)
-for resource in pods events replicasets.apps; do rights+=({list,watch}:$resource); others+=({get,create,update,patch,delete}:$resource list:$resource@default); done
-rights+=(get:pods/log {get,create,update}:pods/proxy create:services/proxy)
-others+=({patch,delete}:pods/proxy {get,update,patch,delete}:services/proxy {get,create}:pods/{exec,attach,portforward} {create,update,patch}:pods/{eviction,ephemeralcontainers,status}
-	{get,create,update,delete}:resourcequotas {get,create,delete}:limitranges create:serviceaccounts/token impersonate:serviceaccounts get:pods/log@kube-system
+while read -r group resource verbs; do
+	[ "$group" != - ] || group=
+	dotted=${resource%%/*}${group:+.$group}
+	case $resource in */*) dotted=$dotted/${resource#*/} ;; esac
+	[ "$resource" != nodes ] || continue # the ClusterRole's: seen below
+	for verb in $verbs; do
+		rights+=("$verb:$dotted") others+=("$verb:$dotted@default")
+	done
+	for verb in get list watch create update patch delete deletecollection; do [[ " $verbs " == *" $verb "* ]] || others+=("$verb:$dotted"); done
+done < <("$ROOT/tests/manifests/deployer.sh" --table)
+others+=({get,create}:pods/{exec,attach,portforward} {create,update,patch}:pods/{eviction,ephemeralcontainers,status} create:serviceaccounts/token impersonate:serviceaccounts
 	get:nodes/proxy create:nodes/proxy {get,create,bind,escalate}:roles.rbac.authorization.k8s.io {get,create}:rolebindings.rbac.authorization.k8s.io
 	create:jobs.batch create:daemonsets.apps create:statefulsets.apps get:persistentvolumeclaims create:leases.coordination.k8s.io '*:secrets' 'get:*')
 equals "may do what mlctl does (${#rights[@]} rights)" "$(wrong true "${rights[@]}")" ""
@@ -180,7 +179,7 @@ cat >"$home/service.yaml" <<-END
 END
 exits "as the deployer: applied" 0 as_deployer apply --server-side --field-manager=mlctl -f "$home/service.yaml"
 exits "the head's compare-and-swap" 0 bash -c "kubectl --kubeconfig '$home/deployer' get configmap fraud-head -o json | jq '.data.head = \"2\"' | kubectl --kubeconfig '$home/deployer' replace -f -"
-is_watched() { as_deployer get deployments -o name --watch --request-timeout=3s >"$out" 2>"$err"; grep -q fraud "$out"; }
+is_watched() { as_deployer get deployment fraud -o name --watch --request-timeout=3s >"$out" 2>"$err"; grep -q fraud "$out"; }
 if is_watched; then pass "and watched"; else flunk "and watched" "$out" "$err"; fi
 exits "and deleted" 0 as_deployer delete --wait=false -f "$home/service.yaml"
 finish
