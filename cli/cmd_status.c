@@ -22,9 +22,9 @@ struct seen {
 	size_t ready, right;
 	double requests, errors, p50_s, p99_s;
 	char address[256];
-	const char *health; /* HEALTHY, DEGRADED, DOWN, ROLLING OUT, NOT DEPLOYED */
+	const char *health; /* HEALTHY, DEGRADED, DOWN, ROLLING OUT, NOT DEPLOYED, LOST */
 	const char *config; /* in sync, differs, drift, unknown; NULL: no mlctl.yaml here, and nothing that could have drifted */
-	char config_text[600];
+	char config_text[600], fix[300];
 	struct texts drift;
 	bool is_previous_kept;
 };
@@ -93,6 +93,19 @@ static void look_at_config(struct session *s, struct seen *seen) {
 	seen->is_previous_kept = !head->previous || s->target->keep_get(s->target_state, head->previous, &kept, &err) == 0 || err.code != ERR_NOT_FOUND;
 }
 
+/* A head that is gone while what it told of is there: nothing is deployed would be a lie. */
+static void look_for_lost_head(struct session *s, struct seen *seen) {
+	AUTO_DOCUMENT struct document *document = document_new("findings");
+	struct err err = {0};
+	struct value *findings = value_root_array(document);
+	if (!s->target->inspect || s->target->inspect(s->target_state, INSPECT_HEAD, document, findings, &err) != 0 || !findings_count(findings, "bad"))
+		return;
+	const struct value *text = value_get(findings->first, "text"), *fix = value_get(findings->first, "fix");
+	seen->health = "LOST";
+	snprintf(seen->config_text, sizeof(seen->config_text), "%.*s", STR_ARGS(text->text));
+	snprintf(seen->fix, sizeof(seen->fix), "%.*s", STR_ARGS(fix->text));
+}
+
 static int look(struct session *s, struct seen *seen, struct err *err) {
 	if (release_head_read(&s->release, &seen->head, err) != 0)
 		return -1;
@@ -100,6 +113,8 @@ static int look(struct session *s, struct seen *seen, struct err *err) {
 	seen->is_previous_kept = true;
 	if (seen->head.exists && seen->head.good)
 		look_at_config(s, seen);
+	if (!seen->head.exists)
+		look_for_lost_head(s, seen);
 	if (!seen->head.exists || !seen->head.live)
 		return 0;
 	const struct revision *live = &seen->head.live_revision;
@@ -126,7 +141,12 @@ static void show(struct session *s, const struct seen *seen) {
 	out_colour(cli->is_out_coloured, is_well ? COLOUR_GREEN : strcmp(seen->health, "ROLLING OUT") == 0 ? COLOUR_YELLOW : COLOUR_RED, seen->health, word);
 	if (!h->exists || !h->live) {
 		out_line(cli, "%s   %s   %s   %s", s->service, s->environment, s->target->name, word);
-		out_line(cli, "  fix: mlctl deploy --env %s", s->environment);
+		if (seen->config_text[0])
+			out_fact(cli, "head", "%s", seen->config_text);
+		if (seen->fix[0])
+			out_line(cli, "  fix: %s", seen->fix);
+		else
+			out_line(cli, "  fix: mlctl deploy --env %s", s->environment);
 		return;
 	}
 	int64_t age = clock_wall_s(cli->clock) - h->good_since_s;
@@ -232,7 +252,7 @@ static const struct schema_field fields[] = {
 	{"service", "string", "the service"},
 	{"env", "string", "its environment"},
 	{"target", "string", "what kind of place it runs on"},
-	{"health", "string", "HEALTHY, DEGRADED, DOWN, ROLLING OUT or NOT DEPLOYED"},
+	{"health", "string", "HEALTHY, DEGRADED, DOWN, ROLLING OUT, NOT DEPLOYED, or LOST: something runs and its head is gone"},
 	{"release", "integer", "the live release; 0: none"},
 	{"good", "integer", "the release that passed its last smoke test"},
 	{"previous", "integer", "what rollback goes to; 0: nothing"},
