@@ -165,7 +165,15 @@ int release_rollback_with(const struct release_context *context, const struct ro
 		if (session_read_subject(&run, &(struct head_entry){0}, plan.to, &subject, err) != 0)
 			return session_failed_early(&run, result, err);
 		goal = subject.revision;
+		struct err refused = {0};
+		/* Nothing else that may go wrong with this look is a reason not to go back. */
+		if (session_would_apply(&run, &goal, subject.objects, &refused) == 0 || !run_is_anothers(&refused))
+			err_clear(&refused);
 		subject_clear(&subject);
+		if (refused.code) {
+			*err = refused;
+			return session_failed_early(&run, result, err);
+		}
 		if (is_there(&run, &goal)) {
 			run.outcome = OUTCOME_DONE;
 			run.serving = goal.image;

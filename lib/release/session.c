@@ -108,6 +108,19 @@ void session_owe_push(struct run *run, int64_t n) {
 		head->unpushed[head->unpushed_count++] = n;
 }
 
+int session_would_apply(struct run *run, const struct revision *revision, const struct value *objects, struct err *err) {
+	const struct release_context *context = run->context;
+	struct remote remote = remote_begin(run);
+	int rc = 0;
+	if (!context->target->diff)
+		return 0;
+	do {
+		AUTO_DOCUMENT struct document *document = document_new("changes");
+		rc = context->target->diff(context->target_state, revision, objects, document, value_root_array(document), err);
+	} while (rc != 0 && remote_again(&remote, err));
+	return rc;
+}
+
 #define REGISTRY_SOON_MS 3000
 
 int64_t session_free_number(struct run *run, int64_t n) {

@@ -23,6 +23,8 @@ void session_forget_old(struct run *run);
 /* The record of release n is to be pushed later; the head says so with its next write. */
 void session_owe_push(struct run *run, int64_t n);
 void session_push_owed(struct run *run);
+/* Before anything is touched: would the target take the objects at all, and does somebody else own what they set? */
+int session_would_apply(struct run *run, const struct revision *revision, const struct value *objects, struct err *err);
 /* The number `n`, or a higher one where the registry has a release n already: of a service that was destroyed, or from before its place was restored from
  * a backup. Where the registry can't be asked soon, n. */
 int64_t session_free_number(struct run *run, int64_t n);
