@@ -101,6 +101,7 @@ exits "v2 to the one" 0 place "$first" deploy --json
 [ "$(json_field "$out" release)" -gt "$((n + 1))" ] && pass "numbers are not given twice in one repository" || flunk "numbers are not given twice" "$out"
 exits "a rollback to what the other place released" 12 place "$first" rollback --to "r$n"
 says "is refused, with both places" "$err" "r$n was released to namespace .*, and this is namespace"
+version v1
 fix=$(sed -nE 's/.*fix: mlctl (deploy .*@sha256:[0-9a-f]+).*/\1/p' "$err" | head -1)
 # shellcheck disable=SC2086
 exits "what it says to type brings the same image" 0 place "$first" ${fix:-nothing} --json
