@@ -1,5 +1,7 @@
 /* Help, man pages and the schemas of --json answers, all from the command tables. */
+#include "embed/embed.h"
 #include "out.h"
+#include "target/kubernetes_objects.h"
 
 extern const struct opt opt_common[];
 
@@ -42,7 +44,7 @@ static void overview(FILE *out) {
 			fprintf(out, "  %-11s %s\n", (*c)->name, (*c)->summary);
 	fputs("\nEvery command takes:\n", out);
 	opt_print(opt_common, out);
-	fputs("\nMore: mlctl help COMMAND · mlctl help exit-codes · mlctl help --schema COMMAND\n", out);
+	fputs("\nMore: mlctl help COMMAND · mlctl help exit-codes · mlctl help templates · mlctl help --schema COMMAND\n", out);
 }
 
 static void indented(FILE *out, const char *text) {
@@ -169,6 +171,28 @@ static int man_to(const char *folder, struct err *err) {
 	return rc;
 }
 
+static int print_templates(struct cli *cli, struct err *err) {
+	AUTO_BUF struct buf text = BUF(64 * 1024);
+	struct str ignored;
+	const char *path;
+	buf_text(&text, "A template is YAML that makes one object: what is no instruction is copied. Values go into the parsed tree, so no value can change its\n"
+			"structure. A file in .mlctl/templates/ takes the place of mlctl's own of the same name; one with another name below kubernetes/ is one\n"
+			"more object; an empty one leaves an object out. A changed template is a new revision. To start from one of mlctl's:\n\n"
+			"  mkdir -p .mlctl/templates/kubernetes\n"
+			"  mlctl render --template kubernetes/service.yaml > .mlctl/templates/kubernetes/service.yaml\n\nInstructions:\n");
+	tmpl_reference(&text);
+	buf_text(&text, "\nPaths:\n");
+	objects_reference(&text);
+	buf_text(&text, "\nTemplates:\n");
+	for (size_t i = 0; (path = embed_template_at(i, &ignored)) != NULL; i++)
+		if (strncmp(path, "init/", 5) != 0)
+			buf_format(&text, "  %s\n", path);
+	if (buf_check(&text, "the help", err) != 0)
+		return -1;
+	fputs(text.ptr, cli->out);
+	return 0;
+}
+
 static int help_run(struct cli *cli, const void *raw, const char *const *args, struct err *err) {
 	const struct help_opts *opts = raw;
 	const struct command *about = NULL;
@@ -189,6 +213,8 @@ static int help_run(struct cli *cli, const void *raw, const char *const *args, s
 		fputs(exit_codes, cli->out);
 		return 0;
 	}
+	if (strcmp(args[0], "templates") == 0)
+		return print_templates(cli, err);
 	if (command_need(args[0], &about, err) != 0)
 		return -1;
 	one(about, cli->out);
@@ -198,10 +224,10 @@ static int help_run(struct cli *cli, const void *raw, const char *const *args, s
 const struct command cmd_help = {
 	.name = "help",
 	.summary = "explain a command, the exit codes, or the shape of a --json answer",
-	.arguments = "[COMMAND | exit-codes]",
+	.arguments = "[COMMAND | exit-codes | templates]",
 	.arguments_max = 1,
 	.about = "Without a word: every command in one line. With one: what it does, its options and examples.\n",
-	.examples = "mlctl help deploy\nmlctl help exit-codes\nmlctl help --schema status\n",
+	.examples = "mlctl help deploy\nmlctl help exit-codes\nmlctl help templates\nmlctl help --schema status\n",
 	.opts = help_options,
 	.opts_size = sizeof(struct help_opts),
 	.run = help_run,

@@ -70,7 +70,8 @@ static int answer(struct cli *cli, const struct init_result *result, const struc
 	if (result->golden)
 		out_fact(cli, result->is_golden_written ? "wrote" : "kept", "%s%s", result->golden,
 			result->is_golden_written ? "   made-up rows with this model's answers: replace them by real ones" : "");
-	out_fact(cli, "next", "mlctl deploy");
+	bool has_others = strstr(result->text, "\n  staging:") != NULL;
+	out_fact(cli, "next", has_others ? "mlctl deploy --env local, then --env staging" : "mlctl deploy");
 	if (!cli->is_json)
 		return 0;
 	AUTO_DOCUMENT struct document *document = out_document(cli);

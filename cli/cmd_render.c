@@ -1,9 +1,10 @@
+#include "embed/embed.h"
 #include "out.h"
 #include "session.h"
 #include "target/kubernetes_objects.h"
 
 struct render_opts {
-	const char *env, *image, *output;
+	const char *env, *image, *output, *template;
 	bool is_explained, is_canary;
 };
 
@@ -12,6 +13,7 @@ static const struct opt options[] = {
 	OPT_TEXT(0, "image", struct render_opts, image, "REF@sha256:…", "for this image, without building one"),
 	OPT_TEXT('o', "output", struct render_opts, output, "FOLDER", "write a file per object instead of printing them"),
 	OPT_FLAG(0, "explain", struct render_opts, is_explained, "behind each value: the line of mlctl.yaml and of the template that set it"),
+	OPT_TEXT(0, "template", struct render_opts, template, "NAME", "print that template of mlctl's own instead, to start one from (mlctl help templates)"),
 	OPT_FLAG(0, "canary", struct render_opts, is_canary, "what is there beside the service while a new version is watched"),
 	{0},
 };
@@ -193,6 +195,16 @@ static int show(struct rendered *r, const struct render_opts *opts, const struct
 	return r->s->cli->is_json ? answer_json(r, revision, list, opts->is_explained, err) : 0;
 }
 
+static int print_template(struct cli *cli, const char *name, struct err *err) {
+	struct str text = embed_template(name);
+	if (text.ptr) {
+		fwrite(text.ptr, 1, text.len, cli->out);
+		return 0;
+	}
+	err_set(err, ERR_USAGE, "--template %s: there is no such template", name);
+	return err_fix(err, "mlctl help templates lists them");
+}
+
 static int render_run(struct cli *cli, const void *raw, const char *const *args, struct err *err) {
 	const struct render_opts *opts = raw;
 	(void) args;
@@ -200,6 +212,8 @@ static int render_run(struct cli *cli, const void *raw, const char *const *args,
 	struct rendered r CLEANUP(rendered_clear) = {.document = document_new("objects"), .s = &s};
 	struct revision revision = {0};
 	struct build *build = NULL;
+	if (opts->template)
+		return print_template(cli, opts->template, err);
 	if (session_open(&s, cli, &(struct where){.env = opts->env}, NEED_PROJECT, err) != 0)
 		return -1;
 	int rc = opts->image ? take_image(&s, opts->image, &revision, err) : session_build(&s, false, &build, err);

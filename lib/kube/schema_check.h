@@ -89,7 +89,7 @@ struct schema_check {
 	const struct schema_root *kind; /* NULL: not one that we know */
 	int minor;			/* the cluster's; 29 for 1.29 */
 	bool is_version_given, is_secret;
-	bool is_at_key;                 /* the next problem's place is that of the node's key */
+	bool is_at_key; /* the next problem's place is that of the node's key */
 	char path[KUBE_PATH_MAX];
 	size_t path_len;
 	struct kube_problem first;	/* the first error of this check, kept or not */
@@ -131,6 +131,8 @@ struct schema_quantity {
 };
 int schema_quantity_read(struct str text, struct schema_quantity *out);
 int schema_quantity_of(const struct value *value, struct schema_quantity *out); /* a number or a text */
+/* The bytes of a base64 text that FORMAT_BYTES takes, appended. */
+void schema_base64_decode(struct str text, struct buf *out);
 /* "25%" or 3 of an int-or-string: the number, and whether it is a share. -1: neither. */
 int schema_share_of(const struct value *value, int64_t *out, bool *is_share);
 /* Is `inner` ("10.0.1.0/24") a strict part of `outer`? Both are CIDRs already. */

@@ -515,6 +515,26 @@ static const struct {
 	{"kubernetes.io/ssh-auth", {"ssh-privatekey", NULL}},
 };
 
+/* What a kubelet reads to pull images must be JSON; its text is not told. */
+static void check_docker_config(struct schema_check *check, const struct value *data, const struct value *plain) {
+	static const char key[] = ".dockerconfigjson";
+	const struct value *encoded = schema_get(data, key), *text = schema_get(plain, key), *at = text ? text : encoded;
+	AUTO_BUF struct buf decoded = BUF(2 * DATA_BYTES_MAX);
+	AUTO_DOCUMENT struct document *document = NULL;
+	struct err ignored = {0};
+	if (!at || at->kind != VALUE_STRING || (!text && schema_format_wrong(FORMAT_BYTES, at->text, check->minor)))
+		return;
+	if (!text)
+		schema_base64_decode(at->text, &decoded);
+	if (json_read(key, text ? text->text : buf_view(&decoded), VALUE_LIMITS_CONFIG, &document, &ignored) == 0 &&
+		document->root->kind == VALUE_OBJECT)
+		return;
+	size_t path_len = schema_push(check, text ? STR("stringData") : STR("data"));
+	schema_push(check, STR(".dockerconfigjson"));
+	schema_refuse(check, at, NULL, "kubectl create secret docker-registry makes one", "holds no JSON object");
+	schema_pop(check, path_len);
+}
+
 void schema_rule_secret(struct schema_check *check, const struct value *object) {
 	const struct value *data = schema_get(object, "data"), *plain = schema_get(object, "stringData");
 	size_t bytes = data_bytes(data) / 4 * 3 + data_bytes(plain);
@@ -526,6 +546,8 @@ void schema_rule_secret(struct schema_check *check, const struct value *object) 
 			if (!schema_get(data, secret_types[i].keys[k]) && !schema_get(plain, secret_types[i].keys[k]))
 				schema_refuse(check, object, "data", NULL, "has no key %s, and the type %s needs it",
 					secret_types[i].keys[k], secret_types[i].type);
+	if (str_is(type, "kubernetes.io/dockerconfigjson"))
+		check_docker_config(check, data, plain);
 	bool is_basic = str_is(type, "kubernetes.io/basic-auth");
 	if (is_basic && !schema_get(data, "username") && !schema_get(plain, "username") && !schema_get(data, "password") &&
 		!schema_get(plain, "password"))

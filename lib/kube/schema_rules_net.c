@@ -289,7 +289,7 @@ static size_t prefix_matches(const struct value *rule) {
 	return prefixes;
 }
 
-static void check_filters(struct schema_check *check, const struct value *filters, size_t matches, size_t prefixes) {
+static void check_filters(struct schema_check *check, const struct value *filters, bool is_one_prefix) {
 	static const char *const once[] = {"CORS", "RequestHeaderModifier", "ResponseHeaderModifier", "RequestRedirect", "URLRewrite"};
 	if (!filters || filters->kind != VALUE_ARRAY)
 		return;
@@ -306,21 +306,22 @@ static void check_filters(struct schema_check *check, const struct value *filter
 		is_replaced |= str_is(schema_text(value_find(filter, "urlRewrite.path"), "type"), "ReplacePrefixMatch") ||
 			       str_is(schema_text(value_find(filter, "requestRedirect.path"), "type"), "ReplacePrefixMatch");
 	}
-	if (is_replaced && matches && (matches != 1 || prefixes != 1))
+	if (is_replaced && !is_one_prefix)
 		schema_refuse(check, filters, "filters", NULL, "replaces a prefix: exactly one PathPrefix match is needed");
 }
 
 void schema_rule_route_rule(struct schema_check *check, const struct value *object) {
 	const struct value *filters = schema_get(object, "filters"), *backends = schema_get(object, "backendRefs"),
 			   *matches = schema_get(object, "matches");
-	size_t count = matches ? matches->count : 0, prefixes = prefix_matches(object), index = 0;
+	bool is_one_prefix = !matches || (matches->count == 1 && prefix_matches(object) == 1); /* without matches: every path */
+	size_t index = 0;
 	if (filter_of(filters, "RequestRedirect") && has(object, "backendRefs"))
 		schema_refuse(check, backends, "backendRefs", "leave it out", "has no meaning beside a RequestRedirect");
-	check_filters(check, filters, count, prefixes);
+	check_filters(check, filters, is_one_prefix);
 	value_each(backend, backends) {
 		size_t path_len = schema_push(check, STR("backendRefs"));
 		schema_push_index(check, index++);
-		check_filters(check, schema_get(backend, "filters"), count, prefixes);
+		check_filters(check, schema_get(backend, "filters"), is_one_prefix);
 		schema_pop(check, path_len);
 	}
 	int64_t whole, one;

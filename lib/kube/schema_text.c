@@ -163,6 +163,23 @@ static bool is_base64(struct str text) {
 	return letters % 4 == 0 && pads <= 2;
 }
 
+void schema_base64_decode(struct str text, struct buf *out) {
+	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	uint32_t bits = 0;
+	int count = 0;
+	for (size_t i = 0; i < text.len; i++) {
+		const char *at = text.ptr[i] ? strchr(alphabet, text.ptr[i]) : NULL;
+		if (!at)
+			continue;
+		bits = bits << 6 | (uint32_t) (at - alphabet);
+		count += 6;
+		if (count < 8)
+			continue;
+		count -= 8;
+		buf_char(out, (char) (bits >> count & 0xff));
+	}
+}
+
 /* RFC 3339, with a fraction or an offset if wanted. */
 static bool is_time(struct str text) {
 	static const char shape[] = "dddd-dd-ddTdd:dd:dd";

@@ -112,6 +112,35 @@ static void put_text(struct buf *out, const char *text) {
 		json_quote(out, str_of(text));
 }
 
+/* Staging and production on Kubernetes. Without a registry they could not be deployed, and stand there as comments until there is one. */
+static void put_kubernetes(struct buf *out, const struct init_request *request, const struct init_result *result) {
+	bool is_complex = strcmp(request->strategy->model, "complex") == 0;
+	AUTO_FREE char *payload = mem_format("    # payload: {kind: triton, image: %s-triton:1.0}   # a server with the model inside, in place of the runner\n",
+		request->image ? request->image : "registry.example.com/team/model");
+	AUTO_FREE char *text = mem_format("  staging:\n"
+					  "    target: kubernetes             # the cluster of the kubeconfig's current context, unless context: names another\n"
+					  "    namespace: %s-staging\n"
+					  "  prod:\n"
+					  "    target: kubernetes\n"
+					  "    namespace: %s\n"
+					  "    scale: {min: 2, max: 10, cpu: 70%%}\n"
+					  "%s"
+					  "    # expose: {type: LoadBalancer, unauthenticated: true}   # reached from outside, by anybody\n"
+					  "    # env: {LOG_LEVEL: info}\n"
+					  "    # secrets: {API_TOKEN: %s-keys/token}   # a Secret's name and its key\n",
+		result->name, result->name, is_complex ? payload : "", result->name);
+	if (!request->image)
+		buf_text(out, "  # With a registry that the cluster's nodes can pull from in image: above:\n");
+	for (struct str rest = str_of(text); rest.ptr && rest.len;) {
+		struct str line = str_cut(rest, '\n', &rest);
+		bool is_last = !rest.ptr || !rest.len;
+		if (!request->image)
+			buf_format(out, "  # %.*s%s", (int) line.len - 2, line.ptr + 2, is_last ? "" : "\n");
+		else
+			buf_format(out, "%.*s%s", STR_ARGS(line), is_last ? "" : "\n");
+	}
+}
+
 static void put_value(struct buf *out, struct str key, const struct init_request *request, const struct init_result *result) {
 	const struct strategy *strategy = request->strategy;
 	if (str_is(key, "NAME"))
@@ -128,6 +157,8 @@ static void put_value(struct buf *out, struct str key, const struct init_request
 			result->golden ? "" : "# ");
 	else if (str_is(key, "STRATEGY"))
 		buf_format(out, "Chosen for %s traffic and a %s model: %s.", strategy->traffic, strategy->model, strategy->sentence);
+	else if (str_is(key, "ENVIRONMENT") && strcmp(strategy->target, "kubernetes") == 0)
+		put_kubernetes(out, request, result);
 	else if (str_is(key, "ENVIRONMENT") && !strategy->is_built)
 		buf_format(out, "  # prod: {target: %s}%*s# what was chosen; not built yet, environment local serves until then",
 			strategy->target, strlen(strategy->target) < 13 ? (int) (13 - strlen(strategy->target)) : 1, "");
@@ -163,6 +194,11 @@ static int check_text(const struct init_request *request, const struct init_resu
 	if (project_read(request->folder, PROJECT_FILE, str_of(result->text), &project, err) != 0 ||
 		project_env(project, "local", &settings, err) != 0)
 		return -1;
+	for (size_t i = 0; i < project->environments.count; i++) {
+		AUTO_SETTINGS struct settings *other = NULL;
+		if (project_env(project, project->environments.items[i], &other, err) != 0)
+			return -1;
+	}
 	if (strcmp(settings->name, result->name) != 0 || strcmp(settings->model.path, result->model) != 0)
 		return err_set(err, ERR_FAILED, "%s cannot be written in " PROJECT_FILE, result->model);
 	return 0;

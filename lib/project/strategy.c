@@ -4,9 +4,9 @@ static const struct strategy rows[STRATEGY_COUNT] = {
 	{"low", "simple", "local", "runner", "the model runs as a process on one machine", true},
 	{"low", "complex", "docker", "runner", "the model runs in a container on one machine, through the Docker Engine's or Podman's API",
 		false},
-	{"high", "simple", "kubernetes", "runner", "the model runs on Kubernetes, and the number of replicas follows the load", false},
+	{"high", "simple", "kubernetes", "runner", "the model runs on Kubernetes, and the number of replicas follows the load", true},
 	{"high", "complex", "kubernetes", "triton or tfserving",
-		"a server for large models runs on Kubernetes behind the runner, and the number of replicas follows the load", false},
+		"a server for large models runs on Kubernetes, and the number of replicas follows the load", true},
 };
 
 const struct strategy *strategy_row(size_t index) {

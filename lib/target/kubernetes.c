@@ -403,6 +403,7 @@ const struct target target_kubernetes = {
 	.identity = kubernetes_identity,
 	.check = kubernetes_check,
 	.render = kubernetes_render,
+	.diff = kubernetes_diff,
 	.inspect = kubernetes_inspect,
 	.observe = kubernetes_observe,
 	.stage = kubernetes_stage,

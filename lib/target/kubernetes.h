@@ -101,6 +101,14 @@ int kubernetes_poll(void *state, const struct revision *revision, struct observe
 int kubernetes_sample(void *state, const struct revision *revision, struct sample *samples, size_t *count, struct err *err);
 
 /* kubernetes_change.c */
+/* Asks for each object of a list, side by side: asks[i] as list[i], free() and document_free() are the caller's; words holds what they name. One that is
+ * not there has no answer. */
+int objects_ask(struct kubernetes *k, const struct value *list, struct texts *words, struct kube_ask **out, struct err *err);
+bool objects_name(const struct value *list, const char *kind, struct str name);
+/* The object as it is sent: with who wrote it, and with what only this moment knows. live: the Deployment that is there, NULL: none; release -1: as
+ * the live one says; replicas -1: as the object says. */
+struct value *object_dressed(struct document *document, const struct value *object, const struct value *live, int64_t fence, int64_t release,
+	int64_t replicas);
 int kubernetes_stage(void *state, int64_t fence, const struct revision *revision, const struct value *objects, int64_t replicas, struct store *store,
 	struct err *err);
 int kubernetes_route(void *state, int64_t fence, const struct revision *stable, const struct revision *revision, const struct value *objects, double weight,
@@ -125,3 +133,7 @@ int kept_objects(struct kubernetes *k, struct document **out, struct err *err);
 /* kubernetes_inspect.c */
 int kubernetes_check(void *state, const struct store *store, struct texts *facts, struct err *err);
 int kubernetes_inspect(void *state, enum inspection what, struct document *document, struct value *findings, struct err *err);
+
+/* kubernetes_diff.c */
+int kubernetes_diff(void *state, const struct revision *revision, const struct value *objects, struct document *document, struct value *changes,
+	struct err *err);

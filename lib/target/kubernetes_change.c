@@ -29,7 +29,7 @@ static struct str template_env(const struct value *deployment, const char *name)
 }
 
 /* Which release a pod says it is of. It must not roll the pods when the same revision gets another number, so what runs keeps its own. */
-static void add_release_env(struct document *document, struct value *containers, const struct value *object, const struct change *change) {
+static void add_release_env(struct document *document, struct value *containers, const struct value *object, const struct value *live, int64_t release) {
 	struct value *runner = NULL;
 	for (struct value *c = containers ? containers->first : NULL; c && !runner; c = c->next)
 		if (str_is(object_text(c, "name"), "runner"))
@@ -37,11 +37,13 @@ static void add_release_env(struct document *document, struct value *containers,
 	struct value *env = runner ? (struct value *) value_get(runner, "env") : NULL;
 	if (!env)
 		return;
+	bool is_same = live && (release < 0 || str_equal(object_label(live, LABEL_REVISION), object_label(object, LABEL_REVISION)));
+	struct str old = is_same ? template_env(live, "MLCTL_RELEASE") : (struct str) {0};
+	AUTO_FREE char *now = mem_format("r%" PRId64, release);
+	if (!old.len && release < 0)
+		return;
 	struct value *variable = value_add_object(document, env, NULL);
 	value_add_text(document, variable, "name", "MLCTL_RELEASE");
-	bool is_same = change->live && str_equal(object_label(change->live, LABEL_REVISION), object_label(object, LABEL_REVISION));
-	struct str old = is_same ? template_env(change->live, "MLCTL_RELEASE") : (struct str) {0};
-	AUTO_FREE char *now = mem_format("r%" PRId64, change->release);
 	value_add_str(document, variable, "value", old.len ? old : str_of(now));
 }
 
@@ -50,22 +52,21 @@ static struct value *member(struct document *document, struct value *object, con
 	return found ? found : value_add_object(document, object, key);
 }
 
-/* The object as it is sent: with who wrote it, and with what only this moment knows. */
-static struct value *dressed(struct document *document, const struct value *object, const struct change *change) {
+struct value *object_dressed(struct document *document, const struct value *object, const struct value *live, int64_t fence, int64_t release,
+	int64_t replicas) {
 	struct value *copy = value_add_copy(document, value_root_array(document), NULL, object);
 	struct value *annotations = member(document, member(document, copy, "metadata"), "annotations");
-	AUTO_FREE char *fence = mem_format("%" PRId64, change->fence), *release = mem_format("%" PRId64, change->release);
-	value_add_text(document, annotations, ANNOTATION_FENCE, fence);
-	value_add_text(document, annotations, ANNOTATION_RELEASE, release);
+	AUTO_FREE char *fence_text = mem_format("%" PRId64, fence), *release_text = mem_format("%" PRId64, release);
+	value_add_text(document, annotations, ANNOTATION_FENCE, fence_text);
+	value_add_text(document, annotations, ANNOTATION_RELEASE, release_text);
 	if (!str_is(object_text(object, "kind"), "Deployment"))
 		return copy;
-	struct value *spec = member(document, copy, "spec");
-	struct value *replicas = (struct value *) value_get(spec, "replicas");
-	if (change->replicas >= 0 && replicas) {
-		AUTO_FREE char *number = mem_format("%" PRId64, change->replicas);
-		replicas->text = str_of(arena_text_n(&document->memory, number, strlen(number)));
+	struct value *wanted = (struct value *) value_get(member(document, copy, "spec"), "replicas");
+	if (replicas >= 0 && wanted) {
+		AUTO_FREE char *number = mem_format("%" PRId64, replicas);
+		wanted->text = str_of(arena_text_n(&document->memory, number, strlen(number)));
 	}
-	add_release_env(document, (struct value *) value_find(copy, "spec.template.spec.containers"), object, change);
+	add_release_env(document, (struct value *) value_find(copy, "spec.template.spec.containers"), object, live, release);
 	return copy;
 }
 
@@ -86,7 +87,8 @@ static int apply_one(struct kubernetes *k, const struct value *object, struct ch
 		if (live && !object_is_ours(k, live))
 			return not_ours(k, kind, name, live, err);
 		AUTO_FREE char *version = str_dup(object_text(live, "metadata.resourceVersion"));
-		struct kube_apply apply = {.object = dressed(document, object, change), .resource_version = live ? version : NULL, .is_forced = is_taking};
+		struct kube_apply apply = {.object = object_dressed(document, object, change->live, change->fence, change->release, change->replicas),
+			.resource_version = live ? version : NULL, .is_forced = is_taking};
 		if (kube_apply(k->kube, &apply, NULL, err) == 0)
 			return 0;
 		if (!apply.is_stale || tries == APPLY_TRIES)
@@ -104,31 +106,44 @@ static int apply_one(struct kubernetes *k, const struct value *object, struct ch
 	}
 }
 
-/* All objects of the list, read side by side first. */
-static int apply_list(struct kubernetes *k, const struct value *list, struct change *change, struct err *err) {
-	size_t count = list ? list->count : 0, i = 0;
+int objects_ask(struct kubernetes *k, const struct value *list, struct texts *words, struct kube_ask **out, struct err *err) {
+	size_t count = list ? list->count : 0;
 	if (!count)
 		return err_set(err, ERR_INVALID, "the release holds no objects");
-	AUTO_FREE struct kube_ask *asks = mem_zero(count, sizeof(*asks));
-	AUTO_TEXTS struct texts words = {0};
+	struct kube_ask *asks = mem_zero(count, sizeof(*asks));
 	value_each(object, list) {
 		AUTO_FREE char *kind = str_dup(object_text(object, "kind")), *name = str_dup(object_text(object, "metadata.name"));
-		texts_add(&words, kind);
-		texts_add(&words, name);
+		texts_add(words, kind);
+		texts_add(words, name);
 	}
-	for (i = 0; i < count; i++)
-		asks[i] = (struct kube_ask) {.selection = {.kind = words.items[2 * i]}, .name = words.items[2 * i + 1]};
+	for (size_t i = 0; i < count; i++)
+		asks[i] = (struct kube_ask) {.selection = {.kind = words->items[2 * i]}, .name = words->items[2 * i + 1]};
 	int rc = kube_ask_all(k->kube, asks, count, err);
-	for (i = 0; rc == 0 && i < count; i++) {
+	for (size_t i = 0; rc == 0 && i < count; i++)
 		if (!asks[i].answer && asks[i].err.code != ERR_NOT_FOUND) {
 			*err = asks[i].err;
 			rc = -1;
 		}
+	for (size_t i = 0; rc != 0 && i < count; i++)
+		document_free(asks[i].answer);
+	if (rc != 0)
+		free(asks);
+	else
+		*out = asks;
+	return rc;
+}
+
+/* All objects of the list, read side by side first. */
+static int apply_list(struct kubernetes *k, const struct value *list, struct change *change, struct err *err) {
+	struct kube_ask *asks = NULL;
+	AUTO_TEXTS struct texts words = {0};
+	size_t i = 0;
+	if (objects_ask(k, list, &words, &asks, err) != 0)
+		return -1;
+	for (i = 0; i < list->count; i++)
 		if (asks[i].answer && strcmp(asks[i].selection.kind, "Deployment") == 0)
 			change->live = asks[i].answer->root;
-	}
-	if (rc == 0)
-		rc = check_fence(k, change->fence, err);
+	int rc = check_fence(k, change->fence, err);
 	i = 0;
 	value_each(object, list) {
 		if (rc == 0)
@@ -136,8 +151,9 @@ static int apply_list(struct kubernetes *k, const struct value *list, struct cha
 		i++;
 	}
 	change->live = NULL;
-	for (i = 0; i < count; i++)
+	for (i = 0; i < list->count; i++)
 		document_free(asks[i].answer);
+	free(asks);
 	return rc;
 }
 
@@ -198,7 +214,7 @@ int kubernetes_stage(void *state, int64_t fence, const struct revision *revision
 static int put_split(struct kubernetes *k, const struct view *view, const struct revision *revision, double weight, int64_t ttl_s, struct err *err) {
 	AUTO_DOCUMENT struct document *service = NULL;
 	const struct value *pods[PODS_MAX];
-	size_t count = 0;
+	size_t count = 0, ready = 0;
 	if (kube_get(k->kube, "Service", k->canary, &service, err) != 0) {
 		if (err->code != ERR_NOT_FOUND || weight > 0)
 			return -1;
@@ -214,9 +230,13 @@ static int put_split(struct kubernetes *k, const struct view *view, const struct
 		const struct value *pod = view->pods[i];
 		struct pod_port ports;
 		pod_ports(pod, &ports);
-		if (ports.control && pod_is(pod, "stable", NULL) && !pod_is(pod, NULL, revision->name) && !pod_is_leaving(pod) && pod_is_ready(pod))
+		bool is_stable = pod_is(pod, "stable", NULL) && !pod_is(pod, NULL, revision->name) && !pod_is_leaving(pod) && pod_is_ready(pod);
+		ready += is_stable;
+		if (is_stable && ports.control)
 			pods[count++] = pod;
 	}
+	if (weight > 0 && !ready) /* else the canary would bake without a request until its time is up */
+		return err_set(err, ERR_NETWORK, "no pod of %s is ready to hand anything on", k->name);
 	AUTO_FREE struct http_answer *answers = mem_zero(PODS_MAX, sizeof(*answers));
 	AUTO_FREE struct err *errs = mem_zero(PODS_MAX, sizeof(*errs));
 	int rc = control_all(k, pods, count, "PUT", "/admin/split", body, answers, errs, err);
@@ -327,6 +347,7 @@ static int roll(struct kubernetes *k, int64_t fence, const struct revision *revi
 	int64_t live = view->main ? deployment_replicas(view->main) : 0;
 	if (check_fence(k, fence, err) != 0)
 		return -1;
+	k->applied[0] = '\0'; /* cut in the middle, NAME is nobody's for sure: then the one before is applied again, too */
 	if (view->canary)
 		best_effort(put_split(k, view, revision, 0, 1, &split)); /* a pod that fails just now hands nothing on either */
 	if (make_key(k, objects, revision, err) != 0 || drop_autoscaler(k, objects, &change, err) != 0 ||
@@ -357,7 +378,7 @@ int kubernetes_route(void *state, int64_t fence, const struct revision *stable, 
 
 /* ---- removing ---- */
 
-static bool names(const struct value *list, const char *kind, struct str name) {
+bool objects_name(const struct value *list, const char *kind, struct str name) {
 	value_each(object, list)
 		if (str_is(object_text(object, "kind"), kind) && str_equal(object_text(object, "metadata.name"), name))
 			return true;
@@ -368,7 +389,7 @@ static bool names(const struct value *list, const char *kind, struct str name) {
 static bool is_kept_object(const struct document *kept, const char *kind, const struct value *object) {
 	struct str name = object_text(object, "metadata.name");
 	value_each(objects, kept->root)
-		if (names(value_get(objects, "stable"), kind, name) || names(value_get(objects, "canary"), kind, name))
+		if (objects_name(value_get(objects, "stable"), kind, name) || objects_name(value_get(objects, "canary"), kind, name))
 			return true;
 	return false;
 }
@@ -404,7 +425,7 @@ static int prune(struct kubernetes *k, const struct value *main, struct err *err
 			if (object_label(object, LABEL_PART).len || !current)
 				continue;
 			bool stays = strcmp(prunable[i], "ConfigMap") == 0 ? is_kept_object(kept, prunable[i], object)
-				: names(value_get(current, "stable"), prunable[i], object_text(object, "metadata.name"));
+				: objects_name(value_get(current, "stable"), prunable[i], object_text(object, "metadata.name"));
 			if (!stays && rc == 0)
 				rc = delete_ours(k, prunable[i], object, err);
 		}
@@ -461,7 +482,7 @@ int kubernetes_retire(void *state, int64_t fence, const struct revision *revisio
 		return err_set(err, ERR_CONFLICT, "%s gets traffic", revision->name);
 	if (k->applied[0] && strcmp(k->applied, revision->name) == 0)
 		k->applied[0] = '\0';
-	if (is_main)
+	if (is_main || !view.main) /* the only one there was, or it was cut before NAME was made: nothing beside it is anybody's */
 		return delete_all(k, false, err);
 	if (remove_canary(k, revision, err) != 0 || delete_key(k, revision, err) != 0)
 		return -1;

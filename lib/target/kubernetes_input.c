@@ -9,6 +9,8 @@
 #define CPU_REQUEST "100m"
 #define MEMORY_UNKNOWN "64Mi" /* requested where nobody measured; never a limit */
 #define MEMORY_OTHER "256Mi"
+#define THREADS_UNLIMITED 4 /* each takes memory of its own: not as many as the largest node has processors */
+#define THREADS_MAX 64
 #define CONTROL_PORT 8081
 #define PROGRESS_S_MIN 600 /* an image is pulled, too */
 #define DRAIN_DELAY_S 5    /* endpoints have forgotten a pod by then */
@@ -52,18 +54,64 @@ static int64_t seconds_at(const struct maker *m, const char *path, int64_t fallb
 	return num_duration_ms(text_at(m, path), &ms) == 0 ? (ms + 999) / 1000 : fallback;
 }
 
+/* Every name that `this` has, in the order of the help. */
+static const struct {
+	const char *name, *setting, *help;
+} names[] = {
+	{"role", NULL, "stable or canary: each template is rendered for both"},
+	{"isStable", NULL, "true in the first"},
+	{"isCanary", NULL, "true in the second"},
+	{"name", "name", "the Deployment's: NAME or NAME-canary"},
+	{"labels", NULL, "of every object: mlctl's own and those of mlctl.yaml"},
+	{"podLabels", NULL, "of the Deployment and its pods: also mlctl.dev/role and mlctl.dev/revision"},
+	{"selector", NULL, "finds the pods of this role"},
+	{"bothSelector", NULL, "finds the pods of both"},
+	{"serviceSelector", NULL, "the Service's: of this role; of both where the runner hands no requests on"},
+	{"revision", NULL, "the name of this image with these settings"},
+	{"digest", NULL, "the image's"},
+	{"image", "image", "the container's image"},
+	{"isNative", NULL, "mlctl's own runner answers"},
+	{"user", NULL, "the user and group number that the container runs as"},
+	{"port", "serve.port", "where the container answers"},
+	{"controlPort", NULL, "where it is steered; only of the runner"},
+	{"controlSecret", NULL, "the Secret with the key for that"},
+	{"metricsPort", NULL, "where the metrics are; only when it is a port of its own"},
+	{"metricsPath", "payload.metrics", "and their path"},
+	{"healthPath", "payload.health", "tells that it lives; only when there is one"},
+	{"readyPath", "payload.ready", "tells that it is ready; only when there is one"},
+	{"replicas", "scale.min", "of a canary 1; nothing when an autoscaler decides"},
+	{"hasAutoscaler", NULL, "scale.max is above scale.min"},
+	{"cpuPercent", "scale.cpu", "the load to aim at"},
+	{"cpuRequest", "resources.cpu", "100m when nothing is set"},
+	{"memoryRequest", "resources.memory", "or, when nothing is set, what build measured with room around it"},
+	{"memoryLimit", "resources.memory", "the same; nothing when nobody set or measured it"},
+	{"hasLimits", NULL, "there is a limit of either"},
+	{"threads", "resources.cpu", "workers of the runner: as many as it may have processors, 4 when that has no limit"},
+	{"startupSeconds", "probes.startup", "until it answers at latest"},
+	{"progressSeconds", "probes.startup", "until a rollout has moved on at latest"},
+	{"drainDelaySeconds", NULL, "how long a pod that ends still takes requests"},
+	{"drainSeconds", "serve.timeout", "how long it finishes those that it has"},
+	{"graceSeconds", "serve.timeout", "until it is killed"},
+	{"serviceAccount", "serviceAccount.name", "NAME, or the one that is set"},
+	{"configMap", "env", "NAME and a hash of the content; only with env"},
+	{"spreadKey", "scheduling.spread", "the node label to spread by; nothing for none"},
+	{"hasIngress", NULL, "expose.ingress is set"},
+	{"hasRoute", NULL, "expose.route is set"},
+};
+#define NAME_COUNT (sizeof(names) / sizeof(names[0]))
+
 const char *kubernetes_input_setting(const char *name) {
-	static const struct {
-		const char *name, *setting;
-	} all[] = {{"name", "name"}, {"image", "image"}, {"port", "serve.port"}, {"healthPath", "payload.health"}, {"readyPath", "payload.ready"},
-		{"metricsPath", "payload.metrics"}, {"replicas", "scale.min"}, {"cpuPercent", "scale.cpu"},
-		{"cpuRequest", "resources.cpu"}, {"memoryRequest", "resources.memory"}, {"memoryLimit", "resources.memory"},
-		{"startupSeconds", "probes.startup"}, {"progressSeconds", "probes.startup"}, {"drainSeconds", "serve.timeout"},
-		{"graceSeconds", "serve.timeout"}, {"spreadKey", "scheduling.spread"}, {"serviceAccount", "serviceAccount.name"}, {"configMap", "env"}};
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		if (strcmp(all[i].name, name) == 0)
-			return all[i].setting;
+	for (size_t i = 0; i < NAME_COUNT; i++)
+		if (strcmp(names[i].name, name) == 0)
+			return names[i].setting;
 	return NULL;
+}
+
+void objects_reference(struct buf *out) {
+	buf_format(out, "  %-24s %s\n  %-24s %s\n", "service, environment", "their names", "scale.min, env, ...", "each setting as mlctl.yaml names it, defaults filled in");
+	for (size_t i = 0; i < NAME_COUNT; i++)
+		buf_format(out, "  this.%-19s %s%s%s%s\n", names[i].name, names[i].help, names[i].setting ? " (" : "", names[i].setting ? names[i].setting : "",
+			names[i].setting ? ")" : "");
 }
 
 /* A value of `this` that a setting decides is told with the setting's place. */
@@ -189,6 +237,11 @@ static int add_resources(const struct maker *m, const struct value *facts, struc
 	if (*text)
 		add_text(m, "memoryLimit", text);
 	value_add_bool(m->document, m->self, "hasLimits", cpu.len || *text);
+	int64_t millicores = THREADS_UNLIMITED * 1000;
+	if (cpu.len && num_millicores(cpu, &millicores) != 0)
+		millicores = THREADS_UNLIMITED * 1000;
+	int64_t threads = (millicores + 999) / 1000;
+	add_number(m, "threads", threads < 1 ? 1 : threads > THREADS_MAX ? THREADS_MAX : threads);
 	return 0;
 }
 

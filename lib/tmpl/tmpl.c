@@ -715,3 +715,19 @@ void tmpl_origins_clear(struct tmpl_origins *origins) {
 	free(origins->items);
 	*origins = (struct tmpl_origins) {0};
 }
+
+void tmpl_reference(struct buf *out) {
+	static const struct {
+		const char *node, *help;
+	} all[] = {
+		{"{$: scale.min}", "the value at that path, with its type; {$: path?} is nothing when it is not there"},
+		{"\"text ${service} more\"", "each ${path} becomes the scalar's text; $${ is the two characters"},
+		{"{$if: path, $then: X, $else: Y}", "X when it is there and neither false, null, 0, \"\" nor empty; else Y, or nothing"},
+		{"{$each: path, $as: item, $do: X}", "an X for each item of a list, or member of a mapping (item.key, item.value)"},
+		{"{$merge: [X, Y]}", "mappings merged, later ones win, null removes"},
+		{"{$text: X}", "a number or boolean as text"},
+		{"{$include: payload/native.yaml}", "what another template makes"},
+	};
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		buf_format(out, "  %-34s %s\n", all[i].node, all[i].help);
+}

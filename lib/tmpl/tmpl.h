@@ -54,3 +54,6 @@ struct tmpl_source {
 };
 int tmpl_render(const struct tmpl_source *source, struct document *document, struct value *list, const struct value **out, struct tmpl_origins *origins,
 	struct err *err);
+
+/* The instructions, for people. */
+void tmpl_reference(struct buf *out);

@@ -96,6 +96,17 @@ for traffic in low high; do
 done
 fresh
 cp "$examples/digits/model.onnx" .
+exits "high traffic without a registry" 0 "$MLCTL" init --traffic high --name digits
+says "what comes next" "$out" 'next +mlctl deploy$'
+sed -i -E -e 's/^# (image: [^ ]*).*/\1/' -e '/^  # With a registry/d' -e 's/^  # /  /' mlctl.yaml
+exits "what stands there as comments is valid" 0 "$MLCTL" validate
+says "of three environments" "$out" '3 environments'
+exits "high traffic with one" 0 "$MLCTL" init --force --traffic high --model complex --name digits --image registry.example.com/team/digits
+says "next is an environment" "$out" 'next +mlctl deploy --env local'
+exits "its production is rendered" 0 "$MLCTL" render --env prod --image "registry.example.com/team/digits@sha256:$(printf 'a%.0s' $(seq 64))"
+says "with an autoscaler" "$out" '^kind: HorizontalPodAutoscaler'
+fresh
+cp "$examples/digits/model.onnx" .
 exits "another word for --traffic" 2 "$MLCTL" init --traffic medium
 says "the words there are" "$err" 'low.*high'
 exits "another word for --model" 2 "$MLCTL" init --model big

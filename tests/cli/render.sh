@@ -100,6 +100,15 @@ mv .mlctl/templates/kubernetes/extra.yaml .mlctl/templates/kubernetes/extra.yml
 exits "a file that is no template" 2 render
 rm -r .mlctl/templates
 
+exits "a template to start from" 0 "$MLCTL" render --template kubernetes/service.yaml
+cmp -s "$out" "$ROOT/templates/kubernetes/service.yaml" && pass "is mlctl's own" || flunk "is mlctl's own" "$out"
+mkdir -p .mlctl/templates/kubernetes && cp "$out" .mlctl/templates/kubernetes/service.yaml
+exits "and renders the same" 0 render
+equals "but for the revision's name" "$(diff <(sed 's/v-[0-9a-f]\{12\}/v/' yaml) <(sed 's/v-[0-9a-f]\{12\}/v/' "$out"))" ""
+rm -r .mlctl
+exits "no such template" 2 "$MLCTL" render --template kubernetes/nothing.yaml
+exits "what there is, and how they are written" 0 "$MLCTL" help templates
+for word in '\$each' 'this.podLabels' 'payload/triton.yaml'; do says "$word" "$out" "$word"; done
 exits "an image without its digest" 2 "$MLCTL" render --env prod --image registry.example.com/team/bc:1.0
 says "what would be right" "$err" 'by its digest'
 exits "another repository's image" 2 "$MLCTL" render --env prod --image "registry.example.com/other@$digest"

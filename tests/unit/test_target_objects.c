@@ -181,6 +181,7 @@ static void test_container(void **state) {
 	check_text(variable(runner, "MLCTL_NAME"), "value", "model");
 	check_text(variable(runner, "MLCTL_TIMEOUT"), "value", "3s");
 	check_text(variable(runner, "MLCTL_DRAIN"), "value", "13s");
+	check_text(variable(runner, "MLCTL_THREADS"), "value", "4");
 	assert_null(variable(runner, "MLCTL_RELEASE"));
 	check_same(variable(runner, "TOKEN"), "{\"name\":\"TOKEN\",\"valueFrom\":{\"secretKeyRef\":{\"name\":\"keys\",\"key\":\"token\"}}}");
 	check_text(runner, "startupProbe.failureThreshold", "900");
@@ -295,6 +296,33 @@ static void test_scheduling(void **state) {
 	assert_null(value_get(pod, "topologySpreadConstraints"));
 	assert_null(value_get(pod, "tolerations"));
 	assert_null(value_get(pod, "nodeSelector"));
+}
+
+/* The help lists what there is, and nothing else. */
+static void test_reference(void **state) {
+	(void) state;
+	static const char *const yamls[] = {PROD "    env: {A: b}\n    resources: {cpu: 1, memory: 1Gi}\n", PROD "    payload: {kind: triton, image: x/y}\n"};
+	AUTO_BUF struct buf text = BUF(100000), seen = BUF(100000);
+	objects_reference(&text);
+	for (int i = 0; i < 4; i++) {
+		struct world w AUTO_WORLD = {0};
+		struct kubernetes_input input CLEANUP(kubernetes_input_clear) = {0};
+		render(&w, yamls[i / 2], NULL);
+		struct target_context context = {.service = "fraud", .env = "prod", .settings = w.tree->root};
+		struct revision revision = {.name = "v-0123456789ab"};
+		assert_int_equal(kubernetes_input_make(&context, &revision, NULL, i % 2, &input, &w.err), 0);
+		value_each(one, value_get(input.document->root, "this")) {
+			AUTO_FREE char *name = mem_format("this.%.*s ", STR_ARGS(one->key));
+			if (!strstr(text.ptr, name))
+				fail_msg("%s is not in the help", name);
+			buf_text(&seen, name);
+		}
+	}
+	for (const char *at = text.ptr; (at = strstr(at, "this.")) != NULL; at++) {
+		AUTO_FREE char *name = mem_format("%.*s ", (int) strcspn(at, " "), at);
+		if (!strstr(seen.ptr, name))
+			fail_msg("%s is in the help and nowhere else", name);
+	}
 }
 
 /* Servers other than mlctl's own. */
@@ -529,6 +557,7 @@ int main(void) {
 		cmocka_unit_test(test_scale),
 		cmocka_unit_test(test_exposed),
 		cmocka_unit_test(test_scheduling),
+		cmocka_unit_test(test_reference),
 		cmocka_unit_test(test_payloads),
 		cmocka_unit_test(test_config_map),
 		cmocka_unit_test(test_overlay),

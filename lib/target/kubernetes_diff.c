@@ -1,0 +1,97 @@
+/* What applying objects would change, as the API server itself says: a dry run of each, compared with what is there. */
+#include "target/kubernetes.h"
+
+/* What the server keeps for itself, and what only the moment of an apply decides. */
+static const char *const not_compared[] = {"metadata.managedFields", "metadata.resourceVersion", "metadata.generation", "metadata.uid", "metadata.creationTimestamp",
+	"metadata.annotations[\"" ANNOTATION_FENCE "\"]",
+	"metadata.annotations[\"" ANNOTATION_RELEASE "\"]", "metadata.annotations[\"deployment.kubernetes.io/revision\"]", "status"};
+
+static bool is_compared(struct str path) {
+	for (size_t i = 0; i < sizeof(not_compared) / sizeof(not_compared[0]); i++) {
+		size_t n = strlen(not_compared[i]);
+		if (str_starts(path, not_compared[i]) && (path.len == n || path.ptr[n] == '.' || path.ptr[n] == '['))
+			return false;
+	}
+	return true;
+}
+
+static void add_change(struct document *document, struct value *changes, const char *object, const char *change, const struct value *from) {
+	struct value *one = value_add_object(document, changes, NULL);
+	value_add_text(document, one, "object", object);
+	value_add_text(document, one, "change", change);
+	value_add_text(document, one, "path", "");
+	value_each(member, from) {
+		AUTO_FREE char *key = str_dup(member->key);
+		if (!str_is(member->key, "path"))
+			value_add_copy(document, one, key, member);
+		else
+			((struct value *) value_get(one, "path"))->text = str_of(arena_text_n(&document->memory, member->text.ptr, member->text.len));
+	}
+}
+
+static int diff_one(struct kubernetes *k, const struct value *object, const struct value *live, struct document *document, struct value *changes,
+	struct err *err) {
+	AUTO_DOCUMENT struct document *after = NULL;
+	AUTO_DOCUMENT struct document *differences = document_new("differences");
+	AUTO_DOCUMENT struct document *dressed = document_new("object");
+	AUTO_FREE char *what = mem_format("%.*s/%.*s", STR_ARGS(object_text(object, "kind")), STR_ARGS(object_text(object, "metadata.name")));
+	if (!live) {
+		add_change(document, changes, what, "create", NULL);
+		return 0;
+	}
+	if (!object_is_ours(k, live)) {
+		err_set(err, ERR_CONFLICT, "%s in namespace %s is not of %s %s", what, kube_namespace(k->kube), k->context.service, k->context.env);
+		return err_fix(err, "another name: or namespace: in mlctl.yaml");
+	}
+	struct value *as_applied = object_dressed(dressed, object, live, 0, -1, -1);
+	struct kube_apply apply = {.object = as_applied, .is_dry_run = true, .is_forced = k->context.is_forcing};
+	if (kube_apply(k->kube, &apply, &after, err) != 0)
+		return err_wrap(err, "%s", what);
+	value_diff(differences, value_root_array(differences), live, after->root);
+	value_each(difference, differences->root)
+		if (is_compared(object_text(difference, "path")))
+			add_change(document, changes, what, "change", difference);
+	return 0;
+}
+
+/* Objects of optional kinds that the new version does not have: pruned after it has become good. */
+static void add_deleted(const struct kubernetes *k, const struct value *list, const struct value *there, struct document *document, struct value *changes) {
+	value_each(object, there) {
+		AUTO_FREE char *what = mem_format("%.*s/%.*s", STR_ARGS(object_text(object, "kind")), STR_ARGS(object_text(object, "metadata.name")));
+		AUTO_FREE char *kind = str_dup(object_text(object, "kind"));
+		if (object_is_ours(k, object) && !objects_name(list, kind, object_text(object, "metadata.name")))
+			add_change(document, changes, what, "delete", NULL);
+	}
+}
+
+int kubernetes_diff(void *state, const struct revision *revision, const struct value *objects, struct document *document, struct value *changes,
+	struct err *err) {
+	struct kubernetes *k = state;
+	const struct value *list = value_get(objects, "stable");
+	static const char *const optional[] = {"HorizontalPodAutoscaler", "PodDisruptionBudget", "Ingress", "HTTPRoute", "ServiceMonitor"};
+	enum { OPTIONAL = sizeof(optional) / sizeof(optional[0]) };
+	struct kube_ask more[OPTIONAL];
+	struct kube_ask *asks = NULL;
+	size_t i = 0;
+	(void) revision;
+	AUTO_TEXTS struct texts words = {0};
+	if (objects_ask(k, list, &words, &asks, err) != 0)
+		return -1;
+	int rc = 0;
+	value_each(object, list) {
+		if (rc == 0)
+			rc = diff_one(k, object, asks[i].answer ? asks[i].answer->root : NULL, document, changes, err);
+		document_free(asks[i++].answer);
+	}
+	free(asks);
+	for (i = 0; i < OPTIONAL; i++)
+		more[i] = (struct kube_ask) {.selection = {.kind = optional[i], .labels = k->labels}};
+	if (rc == 0)
+		rc = kube_ask_all(k->kube, more, OPTIONAL, err);
+	for (i = 0; i < OPTIONAL; i++) {
+		if (rc == 0 && more[i].answer) /* a kind that this cluster does not have holds nothing */
+			add_deleted(k, list, value_get(more[i].answer->root, "items"), document, changes);
+		document_free(more[i].answer);
+	}
+	return rc;
+}
