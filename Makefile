@@ -90,7 +90,7 @@ $(B)/%.o: %.c $(B)/flags
 
 # The runner, its digest and the templates are bytes inside mlctl; the list of templates is made here.
 build/release/mlctl-runner.sha256: build/release/mlctl-runner
-	$(Q)sha256sum $< | head -c 64 > $@
+	$(Q)sum=$$(sha256sum $<) && printf %.64s "$$sum" > $@
 TEMPLATES := $(shell cd templates 2>/dev/null && find . -type f ! -name '.*' | sed 's,^\./,,' | LC_ALL=C sort)
 $(B)/embed_files.def: FORCE
 	$(Q)mkdir -p $(B); n=0; for f in $(TEMPLATES); do echo "FILE($$n, \"$$f\")"; n=$$((n + 1)); done > $@.new; \

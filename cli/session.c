@@ -132,7 +132,7 @@ static int open_target(struct session *s, struct err *err) {
 	AUTO_FREE char *name = str_dup(value_get(s->tree->root, "target")->text);
 	s->target = target_find(name);
 	if (!s->target) {
-		err_set(err, ERR_CONFIG, "target \"%s\" is not built yet", name);
+		err_set(err, ERR_CONFIG, "there is no target \"%s\"", name);
 		return err_fix(err, "target: local, or target: kubernetes");
 	}
 	struct http *http = NULL;

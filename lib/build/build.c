@@ -243,16 +243,17 @@ static int test_and_ask_git(struct making *making, struct git_facts *git, struct
 	if (making->options->is_untested)
 		return ask_git(making, git, err);
 	struct testing testing = {
-		.selftest = {
-			.folder = making->sources->context.folder,
-			.model = making->sources->context.root,
-			.golden = making->options->settings->model.golden,
-			.name = making->options->settings->model.name,
-			.runner = making->runner,
-			.digest = &making->build->model,
-			.manifest = &making->build->image.manifest.digest,
-			.env = making->options->env,
-		},
+		.selftest =
+			{
+				.folder = making->sources->context.folder,
+				.model = making->sources->context.root,
+				.golden = making->options->settings->model.golden,
+				.name = making->options->settings->model.name,
+				.runner = making->runner,
+				.digest = &making->build->model,
+				.manifest = &making->build->image.manifest.digest,
+				.env = making->options->env,
+			},
 	};
 	struct err asking = {0};
 	pthread_t thread;

@@ -273,7 +273,8 @@ static void share_layers(struct plan *plan, int64_t large) {
 		if (files < 2)
 			continue;
 		free(layer->title);
-		layer->title = files == 2 && context->has_golden && layers == 1 ? mem_text("model, golden") : mem_format("%zu files", files);
+		layer->title =
+			files == 2 && context->has_golden && layers == 1 ? mem_text("model, golden") : mem_format("%zu files", files);
 	}
 }
 

@@ -138,50 +138,114 @@ static bool is_other_uid(const struct kube_apply *apply, const struct http_answe
 	return apply->uid && answer->status == 422 && answer->body && strstr(answer->body, "metadata.uid");
 }
 
-int kube_apply(struct kube *kube, struct kube_apply *apply, struct document **out, struct err *err) {
-	AUTO_TARGET struct target target = {0};
+/* One apply on its way. */
+struct applying {
+	struct target target;
+	char *body;
+	struct buf url;
+	bool was_lost;
+	struct kube_doing doing;
+};
+
+static void applying_clear(struct applying *applying) {
+	target_clear(&applying->target);
+	free(applying->body);
+	buf_clear(&applying->url);
+}
+
+static int prepare(struct kube *kube, struct kube_apply *apply, struct applying *out, struct rest_call *call, struct err *err) {
 	AUTO_DOCUMENT struct document *document = document_new("apply");
-	AUTO_FREE char *body = NULL;
-	AUTO_BUF struct buf url = BUF(KUBE_URL_BYTES_MAX);
 	apply->is_stale = apply->was_created = false;
-	if (target_of(apply->object, &target, err) != 0 ||
-		kube_url(kube, target.kind, target.namespace_, target.name, NULL, &url, err) != 0 ||
-		body_of(apply, document, &body, err) != 0)
+	out->url = BUF(KUBE_URL_BYTES_MAX);
+	if (target_of(apply->object, &out->target, err) != 0 ||
+		kube_url(kube, out->target.kind, out->target.namespace_, out->target.name, NULL, &out->url, err) != 0 ||
+		body_of(apply, document, &out->body, err) != 0)
 		return -1;
-	kube_query(&url, "fieldManager", STR(KUBE_FIELD_MANAGER));
-	kube_query(&url, "force", apply->is_forced ? STR("true") : STR("false"));
-	kube_query(&url, "fieldValidation", STR("Strict"));
+	kube_query(&out->url, "fieldManager", STR(KUBE_FIELD_MANAGER));
+	kube_query(&out->url, "force", apply->is_forced ? STR("true") : STR("false"));
+	kube_query(&out->url, "fieldValidation", STR("Strict"));
 	if (apply->is_dry_run)
-		kube_query(&url, "dryRun", STR("All"));
-	bool was_lost = false;
-	const struct kube_doing doing = {.verb = "apply",
-		.kind = target.kind,
-		.name = target.name,
-		.namespace_ = target.namespace_,
+		kube_query(&out->url, "dryRun", STR("All"));
+	out->doing = (struct kube_doing){.verb = "apply",
+		.kind = out->target.kind,
+		.name = out->target.name,
+		.namespace_ = out->target.namespace_,
 		.http_method = "PATCH",
-		.url = url.ptr,
-		.object = apply->object};
-	const struct rest_call call = {.method = "PATCH",
-		.url = url.ptr,
-		.body = str_of(body),
+		.url = out->url.ptr};
+	*call = (struct rest_call){.method = "PATCH",
+		.url = out->url.ptr,
+		.body = str_of(out->body),
 		.content_type = "application/apply-patch+yaml",
 		.accept = "application/json",
 		.is_repeatable = true,
-		.was_lost = &was_lost,
+		.was_lost = &out->was_lost,
 		.answer_bytes_max = KUBE_ANSWER_BYTES_MAX,
 		.is_final = kube_is_final};
-	struct http_answer answer = {0};
-	int rc = kube_call(kube, &call, &answer, err);
-	if (rc != 0)
-		return kube_explain(kube, &doing, err);
-	apply->was_created = answer.status == 201;
-	if (answer.status == 409 || is_other_uid(apply, &answer))
-		rc = conflict(kube, &target, apply, &answer, was_lost && (apply->resource_version || apply->uid), err);
-	else if (!kube_is_good(&answer))
-		rc = kube_failure(kube, &doing, &answer, err);
+	return 0;
+}
+
+/* A dry run changes nothing: a reply that was lost leaves nothing unclear. */
+static int not_done(struct kube *kube, const struct kube_apply *apply, const struct applying *applying, struct err *err) {
+	if (apply->is_dry_run && err->code == ERR_UNCLEAR)
+		err->code = ERR_NETWORK;
+	return kube_explain(kube, &applying->doing, err);
+}
+
+static int done(struct kube *kube, struct kube_apply *apply, const struct applying *applying, struct http_answer *answer,
+	struct document **out, struct err *err) {
+	int rc = 0;
+	bool has_precondition = apply->resource_version || apply->uid;
+	apply->was_created = answer->status == 201;
+	if (answer->status == 409 || is_other_uid(apply, answer))
+		rc = conflict(kube, &applying->target, apply, answer, applying->was_lost && has_precondition && !apply->is_dry_run, err);
+	else if (!kube_is_good(answer))
+		rc = kube_failure(kube, &applying->doing, answer, err);
 	else if (out)
-		rc = kube_tree(target.kind, &answer, out, err);
+		rc = kube_tree(applying->target.kind, answer, out, err);
+	return rc;
+}
+
+int kube_apply(struct kube *kube, struct kube_apply *apply, struct document **out, struct err *err) {
+	CLEANUP(applying_clear) struct applying applying = {0};
+	struct rest_call call;
+	struct http_answer answer = {0};
+	if (prepare(kube, apply, &applying, &call, err) != 0)
+		return -1;
+	if (kube_call(kube, &call, &answer, err) != 0)
+		return not_done(kube, apply, &applying, err);
+	int rc = done(kube, apply, &applying, &answer, out, err);
 	http_answer_clear(&answer);
+	return rc;
+}
+
+int kube_apply_all(struct kube *kube, struct kube_apply *applies, size_t count, struct document **outs, struct err *errs, struct err *err) {
+	if (!count)
+		return 0;
+	AUTO_FREE struct applying *applyings = mem_zero(count, sizeof(*applyings));
+	AUTO_FREE struct rest_call *calls = mem_zero(count, sizeof(*calls));
+	AUTO_FREE struct http_answer *answers = mem_zero(count, sizeof(*answers));
+	AUTO_FREE struct err *said = mem_zero(count, sizeof(*said));
+	AUTO_FREE size_t *of = mem_zero(count, sizeof(*of)); /* which apply a call is for: one that is wrong by itself asks nothing */
+	size_t asked = 0;
+	for (size_t i = 0; i < count; i++)
+		if (prepare(kube, &applies[i], &applyings[i], &calls[asked], &errs[i]) == 0)
+			of[asked++] = i;
+	int rc = rest_call_all(&kube->rest, calls, asked, answers, said, err);
+	for (size_t k = 0; k < asked; k++) {
+		size_t i = of[k];
+		if (rc == 0) {
+			errs[i] = said[k];
+			kube_heed(kube, &answers[k]);
+		}
+		if (rc == 0 && errs[i].code)
+			best_effort(not_done(kube, &applies[i], &applyings[i], &errs[i])); /* it only adds to what is told already */
+		else if (rc == 0)
+			best_effort(done(
+				kube, &applies[i], &applyings[i], &answers[k], outs ? &outs[i] : NULL, &errs[i])); /* told in errs[i] */
+		http_answer_clear(&answers[k]);
+	}
+	for (size_t i = 0; i < count; i++)
+		applying_clear(&applyings[i]);
 	return rc;
 }
 
@@ -209,8 +273,7 @@ static int write_one(struct kube *kube, const struct target *target, const struc
 		.name = target->name,
 		.namespace_ = target->namespace_,
 		.http_method = write->method,
-		.url = url.ptr,
-		.object = write->body};
+		.url = url.ptr};
 	const struct rest_call call = {.method = write->method,
 		.url = url.ptr,
 		.body = str_of(body),
@@ -312,11 +375,12 @@ int kube_delete(struct kube *kube, const char *kind, const char *name, const cha
 	return rc;
 }
 
-int kube_may(struct kube *kube, const char *verb, const char *group, const char *resource, bool *out, struct err *err) {
-	AUTO_FREE char *url = mem_format("%s/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", kube->config->server), *body = NULL;
-	AUTO_DOCUMENT struct document *document = document_new("may"), *said = NULL;
+/* --- permissions */
+
+static int may_body(const struct kube *kube, const struct kube_permission *permission, char **out, struct err *err) {
+	AUTO_DOCUMENT struct document *document = document_new("may");
 	struct value *root = value_root_object(document);
-	struct str subresource, main = str_cut(str_of(resource), '/', &subresource);
+	struct str subresource, main = str_cut(str_of(permission->resource), '/', &subresource);
 	value_add_text(document, root, "apiVersion", "authorization.k8s.io/v1");
 	value_add_text(document, root, "kind", "SelfSubjectAccessReview");
 	struct value *asked = value_add_object(document, value_add_object(document, root, "spec"), "resourceAttributes");
@@ -325,28 +389,69 @@ int kube_may(struct kube *kube, const char *verb, const char *group, const char 
 		is_cluster_wide = is_cluster_wide || (!row->is_namespaced && str_is(main, row->plural));
 	if (!is_cluster_wide)
 		value_add_text(document, asked, "namespace", kube->config->namespace_);
-	value_add_text(document, asked, "verb", verb);
-	value_add_text(document, asked, "group", group);
+	value_add_text(document, asked, "verb", permission->verb);
+	value_add_text(document, asked, "group", permission->group);
 	value_add_str(document, asked, "resource", main);
 	if (subresource.ptr)
 		value_add_str(document, asked, "subresource", subresource);
-	if (json_write(root, JSON_COMPACT, &body, err) != 0)
+	return json_write(root, JSON_COMPACT, out, err);
+}
+
+static int may_answer(struct kube *kube, const struct kube_doing *doing, const struct http_answer *answer, bool *out, struct err *err) {
+	AUTO_DOCUMENT struct document *said = NULL;
+	if (!kube_is_good(answer))
+		return kube_failure(kube, doing, answer, err);
+	if (kube_tree("SelfSubjectAccessReview", answer, &said, err) != 0)
 		return -1;
+	return value_opt_bool(said->root, "status.allowed", false, out, err);
+}
+
+int kube_may_all(struct kube *kube, struct kube_permission *permissions, size_t count, struct err *err) {
+	if (!count)
+		return 0;
+	AUTO_FREE char *url = mem_format("%s/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", kube->config->server);
+	AUTO_FREE struct rest_call *calls = mem_zero(count, sizeof(*calls));
+	AUTO_FREE struct http_answer *answers = mem_zero(count, sizeof(*answers));
+	AUTO_FREE struct err *said = mem_zero(count, sizeof(*said));
+	AUTO_FREE char **bodies = mem_zero(count, sizeof(*bodies));
 	const struct kube_doing doing = {.verb = "ask for permissions:", .http_method = "POST", .url = url};
-	const struct rest_call call = {.method = "POST",
-		.url = url,
-		.body = str_of(body),
-		.content_type = "application/json",
-		.accept = "application/json",
-		.is_repeatable = true,
-		.is_final = kube_is_final};
-	struct http_answer answer = {0};
-	int rc = kube_call(kube, &call, &answer, err);
-	if (rc != 0)
-		return kube_explain(kube, &doing, err);
-	rc = kube_is_good(&answer) ? kube_tree("SelfSubjectAccessReview", &answer, &said, err) : kube_failure(kube, &doing, &answer, err);
+	int rc = 0;
+	for (size_t i = 0; i < count && rc == 0; i++) {
+		rc = may_body(kube, &permissions[i], &bodies[i], err);
+		calls[i] = (struct rest_call){.method = "POST",
+			.url = url,
+			.body = str_of(bodies[i]),
+			.content_type = "application/json",
+			.accept = "application/json",
+			.is_repeatable = true,
+			.is_final = kube_is_final};
+	}
 	if (rc == 0)
-		rc = value_opt_bool(said->root, "status.allowed", false, out, err);
-	http_answer_clear(&answer);
+		rc = rest_call_all(&kube->rest, calls, count, answers, said, err);
+	for (size_t i = 0; i < count; i++) {
+		struct kube_permission *permission = &permissions[i];
+		permission->is_allowed = false;
+		permission->err = said[i];
+		if (rc == 0 && permission->err.code == ERR_UNCLEAR)
+			permission->err.code = ERR_NETWORK; /* it was a question */
+		if (rc == 0 && permission->err.code)
+			best_effort(kube_explain(kube, &doing, &permission->err)); /* it only adds to what is told already */
+		else if (rc == 0)
+			best_effort(may_answer(kube, &doing, &answers[i], &permission->is_allowed, &permission->err)); /* told there */
+		http_answer_clear(&answers[i]);
+		free(bodies[i]);
+	}
 	return rc;
+}
+
+int kube_may(struct kube *kube, const char *verb, const char *group, const char *resource, bool *out, struct err *err) {
+	struct kube_permission permission = {.verb = verb, .group = group, .resource = resource};
+	if (kube_may_all(kube, &permission, 1, err) != 0)
+		return -1;
+	if (permission.err.code) {
+		*err = permission.err;
+		return -1;
+	}
+	*out = permission.is_allowed;
+	return 0;
 }

@@ -42,7 +42,7 @@ static int sign(struct auth *auth, struct http *http, const char *method, const 
 
 static bool refused(struct auth *auth, const struct auth_challenge *challenge) {
 	(void) challenge;
-	return kube_config_refused(kube_of(auth)->config);
+	return kube_config_refused(kube_of(auth)->config, kube_of(auth)->options.clock);
 }
 
 /* What rest.h shows of an answer that it gave up on: the Status' own sentence. */
@@ -107,6 +107,7 @@ const char *kube_context(const struct kube *kube) {
 }
 void kube_set_deadline(struct kube *kube, int64_t deadline_ms) {
 	kube->rest.deadline_ms = deadline_ms;
+	kube->rest.tries_max = deadline_ms ? INT32_MAX : 0;
 }
 
 /* --- paths */
@@ -195,8 +196,6 @@ void kube_heed(struct kube *kube, const struct http_answer *answer) {
 int kube_call(struct kube *kube, const struct rest_call *call, struct http_answer *answer, struct err *err) {
 	if (rest_call(&kube->rest, call, answer, err) != 0)
 		return -1;
-	if (answer->status != 401)
-		kube_exec_accepted(kube->config->exec);
 	kube_heed(kube, answer);
 	return 0;
 }
@@ -413,8 +412,6 @@ int kube_ask_all(struct kube *kube, struct kube_ask *asks, size_t count, struct 
 	for (size_t k = 0; k < asked; k++) {
 		struct kube_ask *ask = &asks[of[k]];
 		if (rc == 0) {
-			if (!errs[k].code && answers[k].status != 401)
-				kube_exec_accepted(kube->config->exec);
 			kube_heed(kube, &answers[k]);
 			ask->err = errs[k];
 			if (finish(kube, ask, calls[k].url, &answers[k], &ask->err) != 0 && ask->err.code == ERR_INTERRUPTED) {

@@ -32,7 +32,7 @@ CLEANUP_POINTER(kube, struct kube *, kube_close)
 const char *kube_namespace(const struct kube *kube);
 const char *kube_server(const struct kube *kube);  /* "https://10.0.0.1:6443", for messages */
 const char *kube_context(const struct kube *kube); /* "" inside a cluster */
-/* Until when calls are tried again; 0: rest.h's own. For whoever has a deadline (an interrupt, an undo). */
+/* Until when calls are tried again, however often; 0: rest.h's own five tries, a few seconds. For whoever has a deadline (an interrupt, an undo). */
 void kube_set_deadline(struct kube *kube, int64_t deadline_ms);
 
 /* What a kind is called on the wire: {"apps/v1", "Deployment", "deployments", true}. NULL: not one that mlctl handles. */
@@ -80,8 +80,18 @@ int kube_patch(struct kube *kube, const char *kind, const char *name, const char
 /* In the background; uid NULL: any. What is not there is fine (*was_there may be NULL); another uid is ERR_CONFLICT. */
 int kube_delete(struct kube *kube, const char *kind, const char *name, const char *uid, bool *was_there, struct err *err);
 
+/* Several applies side by side, for what depends on nobody: a dry run of everything, a preview. outs[i] (outs may be NULL) or errs[i] as if asked
+ * alone; fails only when interrupted. */
+int kube_apply_all(struct kube *kube, struct kube_apply *applies, size_t count, struct document **outs, struct err *errs, struct err *err);
 /* May we? SelfSubjectAccessReview. resource as in RBAC: "deployments", "pods/proxy"; group "" for core. */
 int kube_may(struct kube *kube, const char *verb, const char *group, const char *resource, bool *out, struct err *err);
+/* Several at once. */
+struct kube_permission {
+	const char *verb, *group, *resource;
+	bool is_allowed;          /* out */
+	struct err err;           /* out */
+};
+int kube_may_all(struct kube *kube, struct kube_permission *permissions, size_t count, struct err *err); /* fails only when interrupted */
 /* Raw GET of a path below the server ("/version", "/readyz", "/apis"), as text. */
 int kube_read(struct kube *kube, const char *path, char **out, struct err *err);
 

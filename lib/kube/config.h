@@ -24,6 +24,7 @@ struct kube_config {
 	struct secret key, token, basic;     /* PEM; bearer; base64 of user:password */
 	char *token_file;                    /* read anew for each request: it rotates. NULL: none */
 	struct kube_exec *exec;
+	char *exec_settings;                 /* JSON that the cluster has for an exec plugin; NULL: none */
 	char *as, *as_uid;                   /* impersonation */
 	struct texts as_groups, as_extra_names, as_extra_values;
 };
@@ -43,7 +44,7 @@ CLEANUP_POINTER(kube_config, struct kube_config *, kube_config_free)
 /* Tokens that come from a file or a plugin, as they are now: config->token, certificate and key are renewed when they have to be. ERR_AUTH. */
 int kube_config_refresh(struct kube_config *config, const struct kube_config_options *options, struct err *err);
 /* After a 401: true when asking again with something newer makes sense. */
-bool kube_config_refused(struct kube_config *config);
+bool kube_config_refused(struct kube_config *config, const struct clock *clock);
 /* What the person can do when the server does not know us. */
 void kube_config_fix_login(const struct kube_config *config, struct err *err);
 
@@ -57,8 +58,7 @@ struct kube_exec *kube_exec_new(const char *file, const struct value *settings, 
 void kube_exec_free(struct kube_exec *exec);
 /* Runs the plugin unless what it gave is still good. */
 int kube_exec_refresh(struct kube_exec *exec, struct kube_config *config, const struct kube_config_options *options, struct err *err);
-/* What it gave was not taken: true when it is to be asked again, once until something of it was taken. */
-bool kube_exec_refused(struct kube_exec *exec);
-void kube_exec_accepted(struct kube_exec *exec); /* NULL is fine */
+/* What it gave was not taken: the next refresh asks it anew, unless that was just done. */
+void kube_exec_refused(struct kube_exec *exec, const struct clock *clock);
 /* ERR_AUTH unless it may run; does not run it. */
 int kube_exec_check(const struct kube_exec *exec, const struct env *env, struct err *err);

@@ -18,11 +18,11 @@ enum diagnosis_state {
 	DIAGNOSIS_STUCK,   /* it can't recover by itself */
 };
 
-#define DIAGNOSIS_REPEATS 3	    /* crash loop, out of memory, probe: stuck after so many */
-#define DIAGNOSIS_SECRET_GRACE_S 30 /* a Secret that is there (or of which nothing is known) may be seen by the node a moment late */
-#define DIAGNOSIS_MISSING_GRACE_S                                                                                                          \
-	8 /* what is known not to be there, since its lack first showed: whoever makes it may be a moment late                             \
-	   */
+#define DIAGNOSIS_REPEATS 3 /* crash loop, out of memory, probe: stuck after so many */
+/* A Secret that is there, or of which nothing is known, may be seen by the node a moment late; one that is known not to be there may be made a moment
+ * late. From when its lack first showed. */
+#define DIAGNOSIS_SECRET_GRACE_S 30
+#define DIAGNOSIS_MISSING_GRACE_S 8
 
 struct diagnosis {
 	enum diagnosis_state state;
@@ -34,20 +34,20 @@ struct diagnosis {
 	char container[64];
 };
 
-/* What was seen. Any may be NULL: then what would follow from it is not said. Arrays hold API objects. */
+/* What was seen. Any may be NULL: then what would follow from it is not said. Arrays hold API objects. now_s is the cluster's clock (the Date of an answer,
+ * and what passed since), not this machine's: ages are taken from it. The names are asked for after the pod was seen, or a Secret that came in between
+ * would be called missing. */
 struct diagnose_world {
-	int64_t now_s; /* the cluster's wall clock (the Date of an answer and what passed since), not this machine's: ages are taken from it
-			*/
-	const struct value *events; /* of the namespace: v1 Event objects */
+	int64_t now_s;
+	const struct value *events;       /* of the namespace: v1 Event objects */
 	const struct value *nodes;
 	const struct value *replica_sets; /* of the Deployment */
-	const struct value *pods;	  /* of the namespace: who is leaving, who holds a port */
-	const struct value *secrets_known,
-		*config_maps_known;  /* names (strings) that are there, asked after the pod was seen; NULL when it couldn't be */
-	int64_t memory_needed_bytes; /* as build measured; 0: not known */
-	const char *log;	     /* the last log lines of the container that wants_log named; "" when there are none */
-	const char *settings_file;   /* "mlctl.yaml", for fixes */
-	int restarts_before;	     /* restarts of this pod that were known before the rollout: only later ones count */
+	const struct value *pods;         /* of the namespace: who is leaving, who holds a port */
+	const struct value *secrets_known, *config_maps_known; /* names (strings) that are there */
+	int64_t memory_needed_bytes;      /* as build measured; 0: not known */
+	const char *log;                  /* the last lines of the container that wants_log named; "" when there are none */
+	const char *settings_file;        /* "mlctl.yaml", for fixes */
+	int restarts_before;              /* restarts of this pod that were known before the rollout: only later ones count */
 };
 void diagnose_pod(const struct diagnose_world *world, const struct value *pod, struct diagnosis *out);
 /* A Deployment that has fewer pods than it should: quota, admission, a missing ServiceAccount, a webhook. FINE when pods are just on their

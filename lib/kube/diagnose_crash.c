@@ -96,7 +96,7 @@ static const char *exit_words(int64_t code) {
 		{134, "SIGABRT, it aborted itself"},
 		{135, "SIGBUS"},
 		{136, "SIGFPE, a division by zero"},
-		{137, "SIGKILL, killed from outside"},
+		{137, "SIGKILL, killed from outside: by a probe that failed, or for memory"},
 		{139, "SIGSEGV, it crashed on bad memory"},
 		{143, "SIGTERM, it was asked to stop"},
 		{159, "SIGSYS, a system call that seccomp forbids"},

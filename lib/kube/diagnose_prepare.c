@@ -130,6 +130,8 @@ void diagnose_prepare(struct diagnose_case *c) {
 			diagnose_fix(c, "a lifecycle.postStart of container %.*s that ends", STR_ARGS(diagnose_str(spec, "name")));
 	}
 	int64_t waiting_s = diagnose_age(c, diagnose_time(c->object, "status.startTime"));
+	if (waiting_s >= SLOW_S)
+		value_each(spec, value_find(c->object, "spec.containers")) if (diagnose_memory_is_tiny(c, spec)) return;
 	if (waiting_s >= DIAGNOSIS_SECRET_GRACE_S)
 		diagnose_say(c, DIAGNOSIS_WAITING, "container_creating",
 			"node %.*s has been preparing its containers for %lld s, and says no more",

@@ -7,6 +7,7 @@
 #define ANSWER_BYTES_MAX ((size_t) 256 * 1024)
 #define WORDS_BYTES_MAX 300
 #define EARLY_MS 60000 /* what expires within a minute is asked for anew: the request is still to be made */
+#define FRESH_MS 5000  /* of many requests that were refused together the first one has it asked anew, and that is enough */
 #define API_V1 "client.authentication.k8s.io/v1"
 #define API_V1BETA1 "client.authentication.k8s.io/v1beta1"
 
@@ -15,8 +16,8 @@ struct kube_exec {
 	char *command;	   /* as written; a relative path already resolved */
 	char *api_version, *hint;
 	struct texts args, env; /* "NAME=value" */
-	bool wants_cluster, was_refused, has_answer;
-	int64_t expires_ms; /* on the monotonic clock; 0: never said */
+	bool wants_cluster, has_answer;
+	int64_t got_ms, expires_ms; /* of the answer, on the monotonic clock; expires_ms 0: never said */
 };
 
 void kube_exec_free(struct kube_exec *exec) {
@@ -114,7 +115,7 @@ int kube_exec_check(const struct kube_exec *exec, const struct env *env, struct 
 
 /* KUBERNETES_EXEC_INFO, as JSON. */
 static int exec_info(const struct kube_exec *exec, const struct kube_config *config, char **out, struct err *err) {
-	AUTO_DOCUMENT struct document *document = document_new("exec");
+	AUTO_DOCUMENT struct document *document = document_new("exec"), *settings = NULL;
 	struct value *root = value_root_object(document);
 	value_add_text(document, root, "kind", "ExecCredential");
 	value_add_text(document, root, "apiVersion", exec->api_version);
@@ -134,6 +135,10 @@ static int exec_info(const struct kube_exec *exec, const struct kube_config *con
 			base64_encode(str_of(config->ca), &ca);
 			value_add_str(document, cluster, "certificate-authority-data", buf_view(&ca));
 		}
+		if (config->exec_settings && json_read("settings", str_of(config->exec_settings), VALUE_LIMITS_CONFIG, &settings, err) != 0)
+			return -1;
+		if (settings)
+			value_add_copy(document, cluster, "config", settings->root);
 	}
 	return json_write(root, JSON_COMPACT, out, err);
 }
@@ -203,6 +208,7 @@ static int take_answer(struct kube_exec *exec, struct kube_config *config, const
 		config->certificate = str_dup(certificate);
 	}
 	exec->has_answer = true;
+	exec->got_ms = clock_mono_ms(options->clock);
 	exec->expires_ms = expires_ms;
 	return 0;
 }
@@ -250,14 +256,7 @@ int kube_exec_refresh(struct kube_exec *exec, struct kube_config *config, const 
 	return rc;
 }
 
-bool kube_exec_refused(struct kube_exec *exec) {
-	bool is_another_try = !exec->was_refused;
-	exec->was_refused = true;
-	exec->has_answer = false;
-	return is_another_try;
-}
-
-void kube_exec_accepted(struct kube_exec *exec) {
-	if (exec)
-		exec->was_refused = false;
+void kube_exec_refused(struct kube_exec *exec, const struct clock *clock) {
+	if (clock_mono_ms(clock) - exec->got_ms >= FRESH_MS)
+		exec->has_answer = false;
 }

@@ -220,7 +220,7 @@ static void failed(struct mirror *mirror, const struct http_answer *answer, bool
 	if (wait_ms < 0 || is_final)
 		wait_ms = FAILED_WAIT_MS;
 	mirror->failures++;
-	if (mirror->failures >= FAILURES_BEFORE_LIST)
+	if (mirror->failures >= FAILURES_BEFORE_LIST && answer->was_sent) /* a server that is away has not refused it */
 		free(take(&mirror->version));
 	log_debug(mirror->kube->options.log, "mirror of %s: %s; again in %lld ms", mirror->kind, mirror->failure.message,
 		(long long) wait_ms);
@@ -246,7 +246,8 @@ static void explain(struct mirror *mirror, const struct http_answer *answer) {
 
 /* True when a 401 made us look for a newer credential, and the request is out again. */
 static bool is_asked_again(struct mirror *mirror, const struct http_answer *answer) {
-	if (answer->failure.code || answer->status != 401 || mirror->was_refused || !kube_config_refused(mirror->kube->config))
+	if (answer->failure.code || answer->status != 401 || mirror->was_refused ||
+		!kube_config_refused(mirror->kube->config, mirror->kube->options.clock))
 		return false;
 	mirror->was_refused = true;
 	start(mirror);
@@ -285,7 +286,6 @@ static void on_begun(void *self) {
 	mirror->begun_ms = now_ms(mirror);
 	mirror->stale_ms = -1;
 	mirror->was_refused = mirror->is_final = false;
-	kube_exec_accepted(mirror->kube->config->exec);
 	http_news(mirror->kube->options.http);
 }
 
@@ -363,7 +363,6 @@ static void on_list_done(void *self, struct http_answer *answer) {
 		failed(mirror, answer, !answer->failure.code && kube_is_final(answer));
 		return;
 	}
-	kube_exec_accepted(mirror->kube->config->exec);
 	kube_heed(mirror->kube, answer);
 	err_clear(&mirror->failure);
 	if (take_page(mirror, answer, &mirror->failure) != 0) {

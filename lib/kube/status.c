@@ -101,8 +101,9 @@ static int not_known(struct kube *kube, const struct kube_doing *doing, const ch
 	const struct kube_config *config = kube->config;
 	if (config->is_in_cluster)
 		err_set(err, ERR_AUTH, "%s %s: the API server does not take the service account's token (401)", doing->verb, what);
-	else if (!config->user[0])
-		err_set(err, ERR_AUTH, "%s %s: the API server at %s wants to know who asks, and context \"%s\" names no user (401)",
+	else if (!config->user[0] || !(config->token.text || config->basic.text || config->certificate || config->exec))
+		err_set(err, ERR_AUTH,
+			"%s %s: the API server at %s wants to know who asks, and context \"%s\" names no user with a credential",
 			doing->verb, what, config->server, config->context);
 	else
 		err_set(err, ERR_AUTH,
@@ -242,6 +243,8 @@ int kube_failure(struct kube *kube, const struct kube_doing *doing, const struct
 	bool is_write = doing->http_method && strcmp(doing->http_method, "GET") != 0;
 	thing(kube, doing, &what);
 	if (said.status == 401)
+		return not_known(kube, doing, what.ptr, err);
+	if (said.status == 403 && holds(said.message, "User \"system:anonymous\" cannot "))
 		return not_known(kube, doing, what.ptr, err);
 	if (said.status == 403 && holds(said.message, "\" cannot ") && holds(said.message, " resource \""))
 		return not_allowed(&said, doing, what.ptr, err);

@@ -24,7 +24,6 @@ struct kube_doing {
 	const char *kind, *name;       /* name NULL: all of the kind */
 	const char *namespace_;        /* NULL: ours */
 	const char *http_method, *url; /* for what has no better words */
-	const struct value *object;    /* that was sent; NULL: none */
 };
 
 /* The URL of a kind's collection (name NULL) or of one object, or its subresource. ERR_INVALID when mlctl does not handle the kind. */

@@ -97,11 +97,12 @@ static int step(struct http *http, int64_t until_ms, bool wants_news, struct htt
 		return 0;
 	}
 	for (;;) {
-		if (http->has_news) {
-			http->has_news = false;
+		http->owes_news = http->owes_news || http->has_news;
+		http->has_news = false;
+		if (http->owes_news && wants_news) {
+			http->owes_news = false;
 			*event = (struct http_event){.what = HTTP_NEWS};
-			if (wants_news)
-				return 0;
+			return 0;
 		}
 		struct http_waiting *next = first_tick(http);
 		bool is_tick = next && next->at_ms < until_ms;

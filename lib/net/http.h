@@ -100,7 +100,7 @@ struct http {
 	const struct log *log;
 	struct http_event *kept; /* what http_keep() put aside, oldest first */
 	size_t kept_count;
-	bool has_news;
+	bool has_news, owes_news; /* owes_news: it came while nobody listened */
 	struct http_waiting *waiting; /* requests with a `done`, and ticks */
 	size_t waiting_count;
 	int *interrupted; /* NULL, or where the first signal is noted for good: a caller that ignores a failed call still hears of it */
@@ -108,7 +108,8 @@ struct http {
 /* Everything of the request but the callbacks, body and read_self is copied, what tls points to as well. */
 int http_start(struct http *http, const struct http_request *request, int64_t *id, struct err *err);
 int http_step(struct http *http, int64_t until_ms, struct http_event *event, struct err *err);
-/* The same, and comes back early with HTTP_NEWS when a callback of the step says http_news(): something changed that others may be waiting for. */
+/* The same, and comes back early with HTTP_NEWS when a callback says http_news(), or said it since the last time: something changed that others may be
+ * waiting for. */
 int http_step_news(struct http *http, int64_t until_ms, struct http_event *event, struct err *err);
 void http_news(struct http *http);
 void http_cancel(struct http *http, int64_t id); /* its event never comes, not even one that was kept */

@@ -377,8 +377,12 @@ static int explain(const struct work *work, int tries, struct err *err) {
 		return -1;
 	}
 	words_of(work, &words);
-	return err_set(err, code_of(answer->status), "%s %s: %d %s%s%s%s", work->method, url.ptr, answer->status, phrase(answer->status),
-		words.len ? ": " : "", words.len ? words.ptr : "", again);
+	enum err_code code = code_of(answer->status);
+	if (code == ERR_NETWORK && work->is_lost && !only_reads(work->call->method))
+		code = ERR_UNCLEAR;
+	return err_set(err, code, "%s %s: %d %s%s%s%s%s", work->method, url.ptr, answer->status, phrase(answer->status),
+		words.len ? ": " : "", words.len ? words.ptr : "", again,
+		code == ERR_UNCLEAR ? ": an earlier try was sent, but its reply was lost" : "");
 }
 
 int rest_failure(
@@ -473,6 +477,7 @@ struct crowd {
 	bool *is_open;
 	struct err *errs;
 	size_t count, open;
+	int signal; /* that came while a write was under way: nothing new is sent */
 };
 
 static void over(struct crowd *crowd, size_t i) {
@@ -504,18 +509,34 @@ static void crowd_take(struct crowd *crowd, size_t i, struct http_answer *answer
 	}
 }
 
+/* The writes that are under way: they get a moment to hear their reply, and then the signal is kept for the next step. */
+static bool crowd_writes(const struct crowd *crowd) {
+	for (size_t i = 0; i < crowd->count; i++)
+		if (crowd->ids[i] && !only_reads(crowd->works[i].method))
+			return true;
+	return false;
+}
+
+static bool crowd_is_waiting(const struct crowd *crowd) {
+	for (size_t i = 0; i < crowd->count; i++)
+		if (crowd->ids[i])
+			return true;
+	return false;
+}
+
 static int crowd_wait(struct crowd *crowd, struct http *http, struct others *others, struct err *err) {
-	for (;;) {
-		bool is_waiting = false;
-		for (size_t i = 0; i < crowd->count; i++)
-			is_waiting = is_waiting || crowd->ids[i];
-		if (!is_waiting)
-			return 0;
+	int64_t until_ms = INT64_MAX;
+	while (crowd_is_waiting(crowd)) {
 		struct http_event event;
-		if (http_step(http, INT64_MAX, &event, err) != 0)
+		if (http_step(http, until_ms, &event, err) != 0)
 			return -1;
-		if (event.what == HTTP_SIGNAL)
-			return interrupted(event.signal, err);
+		if (event.what == HTTP_SIGNAL && !crowd->signal && crowd_writes(crowd)) {
+			crowd->signal = event.signal;
+			until_ms = clock_mono_ms(http->clock) + SIGNAL_GRACE_MS;
+			continue;
+		}
+		if (event.what == HTTP_SIGNAL || (event.what == HTTP_TIMER && crowd->signal))
+			return interrupted(event.what == HTTP_SIGNAL ? event.signal : crowd->signal, err);
 		if (event.what != HTTP_DONE)
 			return err_set(err, ERR_FAILED, "the network has nothing under way");
 		size_t i = 0;
@@ -526,29 +547,43 @@ static int crowd_wait(struct crowd *crowd, struct http *http, struct others *oth
 		else
 			others_add(others, &event);
 	}
+	return 0;
+}
+
+/* Sends what is open, and judges what came of it: how many are to be tried again, and after which wait. */
+static int crowd_round(struct crowd *crowd, struct http *http, int tries, struct others *others, int64_t *wait_ms, struct err *err) {
+	for (size_t i = 0; i < crowd->count; i++)
+		if (crowd->is_open[i]) {
+			begin_try(&crowd->works[i]);
+			crowd_send(crowd, i);
+		}
+	if (crowd_wait(crowd, http, others, err) != 0)
+		return -1;
+	*wait_ms = 0;
+	for (size_t i = 0; i < crowd->count; i++) {
+		int64_t its_ms;
+		if (!crowd->is_open[i])
+			continue;
+		if (judge(&crowd->works[i], tries, &its_ms, &crowd->errs[i]) <= 0)
+			over(crowd, i);
+		else
+			*wait_ms = its_ms > *wait_ms ? its_ms : *wait_ms;
+	}
+	return 0;
 }
 
 static int crowd_run(struct crowd *crowd, struct http *http, struct others *others, struct err *err) {
 	for (int tries = 1;; tries++) {
-		for (size_t i = 0; i < crowd->count; i++)
-			if (crowd->is_open[i]) {
-				begin_try(&crowd->works[i]);
-				crowd_send(crowd, i);
-			}
-		if (crowd_wait(crowd, http, others, err) != 0)
+		int64_t wait_ms;
+		if (crowd_round(crowd, http, tries, others, &wait_ms, err) != 0)
 			return -1;
-		int64_t wait_max_ms = 0, wait_ms;
-		for (size_t i = 0; i < crowd->count; i++) {
-			if (!crowd->is_open[i])
-				continue;
-			if (judge(&crowd->works[i], tries, &wait_ms, &crowd->errs[i]) <= 0)
-				over(crowd, i);
-			else
-				wait_max_ms = wait_ms > wait_max_ms ? wait_ms : wait_max_ms;
-		}
+		if (crowd->signal && crowd->open)
+			return interrupted(crowd->signal, err);
+		if (crowd->signal)
+			others_add(others, &(struct http_event){.what = HTTP_SIGNAL, .signal = crowd->signal});
 		if (!crowd->open)
 			return 0;
-		if (wait_in(http, 0, clock_mono_ms(http->clock) + wait_max_ms, true, NULL, others, err) != 0)
+		if (wait_in(http, 0, clock_mono_ms(http->clock) + wait_ms, true, NULL, others, err) != 0)
 			return -1;
 	}
 }

@@ -214,7 +214,7 @@ int kubernetes_stage(void *state, int64_t fence, const struct revision *revision
 static int put_split(struct kubernetes *k, const struct view *view, const struct revision *revision, double weight, int64_t ttl_s, struct err *err) {
 	AUTO_DOCUMENT struct document *service = NULL;
 	const struct value *pods[PODS_MAX];
-	size_t count = 0;
+	size_t count = 0, ready = 0;
 	if (kube_get(k->kube, "Service", k->canary, &service, err) != 0) {
 		if (err->code != ERR_NOT_FOUND || weight > 0)
 			return -1;
@@ -230,9 +230,13 @@ static int put_split(struct kubernetes *k, const struct view *view, const struct
 		const struct value *pod = view->pods[i];
 		struct pod_port ports;
 		pod_ports(pod, &ports);
-		if (ports.control && pod_is(pod, "stable", NULL) && !pod_is(pod, NULL, revision->name) && !pod_is_leaving(pod) && pod_is_ready(pod))
+		bool is_stable = pod_is(pod, "stable", NULL) && !pod_is(pod, NULL, revision->name) && !pod_is_leaving(pod) && pod_is_ready(pod);
+		ready += is_stable;
+		if (is_stable && ports.control)
 			pods[count++] = pod;
 	}
+	if (weight > 0 && !ready) /* else the canary would bake without a request until its time is up */
+		return err_set(err, ERR_NETWORK, "no pod of %s is ready to hand anything on", k->name);
 	AUTO_FREE struct http_answer *answers = mem_zero(PODS_MAX, sizeof(*answers));
 	AUTO_FREE struct err *errs = mem_zero(PODS_MAX, sizeof(*errs));
 	int rc = control_all(k, pods, count, "PUT", "/admin/split", body, answers, errs, err);
@@ -343,6 +347,7 @@ static int roll(struct kubernetes *k, int64_t fence, const struct revision *revi
 	int64_t live = view->main ? deployment_replicas(view->main) : 0;
 	if (check_fence(k, fence, err) != 0)
 		return -1;
+	k->applied[0] = '\0'; /* cut in the middle, NAME is nobody's for sure: then the one before is applied again, too */
 	if (view->canary)
 		best_effort(put_split(k, view, revision, 0, 1, &split)); /* a pod that fails just now hands nothing on either */
 	if (make_key(k, objects, revision, err) != 0 || drop_autoscaler(k, objects, &change, err) != 0 ||
@@ -477,7 +482,7 @@ int kubernetes_retire(void *state, int64_t fence, const struct revision *revisio
 		return err_set(err, ERR_CONFLICT, "%s gets traffic", revision->name);
 	if (k->applied[0] && strcmp(k->applied, revision->name) == 0)
 		k->applied[0] = '\0';
-	if (is_main)
+	if (is_main || !view.main) /* the only one there was, or it was cut before NAME was made: nothing beside it is anybody's */
 		return delete_all(k, false, err);
 	if (remove_canary(k, revision, err) != 0 || delete_key(k, revision, err) != 0)
 		return -1;

@@ -171,18 +171,19 @@ int kubernetes_check(void *state, const struct store *store, struct texts *facts
 
 /* ---- doctor ---- */
 
-static void inspect_server(struct kubernetes *k, struct document *document, struct value *findings) {
+/* false: nobody answers, so there is nothing more to ask. */
+static bool inspect_server(struct kubernetes *k, struct document *document, struct value *findings) {
 	AUTO_FREE char *text = NULL, *groups = NULL;
 	AUTO_DOCUMENT struct document *version = NULL;
 	struct err err = {0};
 	if (kube_read(k->kube, "/version", &text, &err) != 0 || json_read("/version", str_of(text), VALUE_LIMITS_CONFIG, &version, &err) != 0) {
 		found(document, findings, "server", "bad", err.fix, "%s: %s", kube_server(k->kube), err.message);
-		return;
+		return false;
 	}
 	found(document, findings, "server", "ok", NULL, "%s answers: Kubernetes %.*s", kube_server(k->kube), STR_ARGS(object_text(version->root, "gitVersion")));
 	if (kube_read(k->kube, "/apis", &groups, &err) != 0) {
 		found(document, findings, "api versions", "unknown", NULL, "%s", err.message);
-		return;
+		return true;
 	}
 	for (size_t i = 0; i < sizeof(api_groups) / sizeof(api_groups[0]); i++) {
 		AUTO_FREE char *quoted = mem_format("\"%s\"", api_groups[i]);
@@ -190,6 +191,7 @@ static void inspect_server(struct kubernetes *k, struct document *document, stru
 		found(document, findings, "api versions", has ? "ok" : "bad", has ? NULL : "a cluster of Kubernetes 1.25 or newer", "%s is %sserved", api_groups[i],
 			has ? "" : "not ");
 	}
+	return true;
 }
 
 static void inspect_permissions(struct kubernetes *k, struct document *document, struct value *findings) {
@@ -408,7 +410,8 @@ int kubernetes_inspect(void *state, enum inspection what, struct document *docum
 	struct kubernetes *k = state;
 	if (what == INSPECT_CHECKLIST)
 		return checklist(k, document, findings, err);
-	inspect_server(k, document, findings);
+	if (!inspect_server(k, document, findings))
+		return 0;
 	inspect_permissions(k, document, findings);
 	inspect_nodes(k, document, findings);
 	inspect_needs(k, document, findings);

@@ -60,7 +60,7 @@ trap leave EXIT
 for namespace in $ours $theirs $third; do kubectl create namespace "$namespace" >/dev/null || exit 1; done
 
 # The others' images are pushed by mlctl too, from projects that need no cluster for it.
-project_for "$WORK/ours" "$(printf 'scale: {min: 2, max: 4, cpu: 70%%}\nrollout: {canary: none}\nenvironments:\n  bench: {target: kubernetes, namespace: %s}' $ours)" &&
+project_for "$WORK/ours" "$(printf 'scale: {min: 2, max: 4, cpu: 70%%}\nenv: {TIER: standard}\nrollout: {canary: none}\nenvironments:\n  bench: {target: kubernetes, namespace: %s}' $ours)" &&
 	project_for "$WORK/theirs" "" && project_for "$WORK/third" "" && new_version "$WORK/theirs" 0 || exit 1
 
 # 1. Rendering. helm's text is also what kubectl applies as long as mlctl renders none.
@@ -74,6 +74,9 @@ if built "$job" mlctl_in "$WORK/ours" render; then
 	done
 	row "$job" "$(median render.ours wall)" "$(median render.helm wall)" s 0.1
 fi
+# mlctl makes the key of the control listener when it deploys; by hand it is a Secret more.
+key=$(grep -oE 'breast-cancer-v-[0-9a-f]+' "$WORK/manifests.yaml" | head -1)
+[ -z "$key" ] || kubectl create secret generic -n $theirs "$key" --from-literal=key=0123456789abcdef0123 >/dev/null || exit 1
 is_like_ours() { [ "$(grep -c '^kind: ' "$WORK/manifests.yaml")" -ge 7 ]; }
 is_like_ours || { echo "bench: fewer than 7 kinds are rendered, so the comparison would not be fair" >&2; exit 1; }
 

@@ -374,6 +374,7 @@ static void what_the_server_refuses(void **state) {
 	recorded("unauthorized", ERR_AUTH,
 		"apply Deployment ml/web: the API server at https://h:6443 does not take the credential of user \"u\" of context \"prod\"",
 		"write a new token");
+	recorded("anonymous", ERR_AUTH, "does not take the credential of user \"u\"", NULL);
 	recorded("forbidden", ERR_AUTH,
 		"apply Deployment ml/web: user \"weak\" may not patch deployments.apps in namespace \"default\" (403)",
 		"kubectl apply -f manifests/deployer.yaml   or a Role with {apiGroups: [\"apps\"], resources: [deployments], verbs: "
@@ -607,6 +608,96 @@ static void permissions(void **state) {
 	assert_true(may);
 	assert_int_equal(kube_may(s.kube, "list", "", "nodes", &may, &err), 0);
 	assert_false(may);
+	end(&s);
+}
+
+/* Every one of them is asked before an answer is waited for, and each gets its own. */
+static void applies_side_by_side(void **state) {
+	(void) state;
+	const struct fake_turn turns[] = {
+		{.method = "PATCH", .url = APPS "deployments/web" QUERY "&dryRun=All", .status = 200, .answer = "{\"a\":1}", .ms = 50},
+		{.method = "PATCH", .url = CORE "configmaps/c" QUERY, .failure = ERR_NETWORK, .was_sent = true, .ms = 60},
+		{.method = "PATCH", .url = APPS "deployments/web" QUERY, .status = 409, .answer = STALE, .ms = 50},
+		{.method = "PATCH", .url = CORE "configmaps/c" QUERY, .status = 201, .answer = "{\"b\":1}"},
+	};
+	struct scene s;
+	struct err errs[4] = {0}, err = {0};
+	struct document *outs[4] = {0};
+	BEGIN(&s, turns);
+	AUTO_DOCUMENT struct document *web = object_of(WEB),
+				      *map = object_of("{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"c\"}}"),
+				      *none = object_of("{}");
+	struct kube_apply applies[] = {{.object = web->root, .is_dry_run = true}, {.object = none->root}, {.object = map->root},
+		{.object = web->root, .resource_version = "5"}};
+	int64_t from_ms = s.clock.mono_ms;
+	assert_int_equal(kube_apply_all(s.kube, applies, 4, outs, errs, &err), 0);
+	assert_true(s.clock.mono_ms - from_ms < 60 + 252);
+	assert_true(outs[0] && !outs[1] && outs[2] && !outs[3]);
+	assert_int_equal(errs[1].code, ERR_INVALID);
+	assert_true(applies[2].was_created && !applies[0].was_created);
+	assert_true(errs[3].code == ERR_CONFLICT && applies[3].is_stale);
+	document_free(outs[0]);
+	document_free(outs[2]);
+	end(&s);
+}
+
+/* A signal: writes that are out get a moment to hear their reply, and then it is told by the next step. */
+static void an_interrupt_among_writes(void **state) {
+	(void) state;
+	const struct fake_turn turns[] = {
+		{.method = "PATCH", .url = APPS "deployments/web" QUERY, .status = 200, .answer = "{}", .ms = 50, .signal = SIGINT},
+		{.method = "PATCH", .url = APPS "deployments/web" QUERY, .status = 200, .answer = "{}", .ms = 900},
+	};
+	struct scene s;
+	struct err errs[2] = {0}, err = {0};
+	BEGIN(&s, turns);
+	AUTO_DOCUMENT struct document *web = object_of(WEB);
+	struct kube_apply applies[] = {{.object = web->root}, {.object = web->root}};
+	assert_int_equal(kube_apply_all(s.kube, applies, 2, NULL, errs, &err), 0);
+	assert_true(!errs[0].code && !errs[1].code);
+	assert_int_equal(http_kept_signal(&s.fake.http), SIGINT);
+	end(&s);
+	const struct fake_turn slow[] = {
+		{.method = "PATCH", .url = APPS "deployments/web" QUERY, .status = 200, .answer = "{}", .ms = 50, .signal = SIGINT},
+		{.method = "PATCH", .url = APPS "deployments/web" QUERY, .status = 200, .answer = "{}", .ms = 5000},
+	};
+	BEGIN(&s, slow);
+	int64_t from_ms = s.clock.mono_ms;
+	assert_int_equal(kube_apply_all(s.kube, applies, 2, NULL, errs, &err), -1);
+	assert_int_equal(err.code, ERR_INTERRUPTED);
+	assert_true(s.clock.mono_ms - from_ms <= 2050);
+	end(&s);
+}
+
+static void many_permissions(void **state) {
+	(void) state;
+	const struct fake_turn turns[] = {
+		{.method = "POST",
+			.url = SERVER "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+			.status = 201,
+			.answer = "{\"status\":{\"allowed\":true}}",
+			.ms = 40},
+		{.method = "POST",
+			.url = SERVER "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+			.status = 201,
+			.answer = "{\"status\":{}}",
+			.ms = 40},
+		{.method = "POST",
+			.url = SERVER "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+			.status = 401,
+			.answer = "{}",
+			.ms = 40},
+	};
+	struct kube_permission asked[] = {{.verb = "get", .group = "", .resource = "pods"},
+		{.verb = "get", .group = "", .resource = "secrets"}, {.verb = "get", .group = "apps", .resource = "deployments"}};
+	struct scene s;
+	struct err err = {0};
+	BEGIN(&s, turns);
+	int64_t from_ms = s.clock.mono_ms;
+	assert_int_equal(kube_may_all(s.kube, asked, 3, &err), 0);
+	assert_int_equal(s.clock.mono_ms - from_ms, 40);
+	assert_true(asked[0].is_allowed && !asked[1].is_allowed && !asked[1].err.code);
+	assert_int_equal(asked[2].err.code, ERR_AUTH);
 	end(&s);
 }
 
@@ -855,6 +946,9 @@ int main(void) {
 		cmocka_unit_test(creates_and_replaces),
 		cmocka_unit_test(deletes),
 		cmocka_unit_test(permissions),
+		cmocka_unit_test(applies_side_by_side),
+		cmocka_unit_test(an_interrupt_among_writes),
+		cmocka_unit_test(many_permissions),
 		cmocka_unit_test(who_asks),
 		cmocka_unit_test(a_token_that_rotates),
 		cmocka_unit_test(a_server_that_is_away),

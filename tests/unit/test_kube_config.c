@@ -136,7 +136,7 @@ static void files_are_merged(void **state) {
 	assert_string_equal(config->token.text, "second-token");
 	shows_nothing(&p, "first-token");
 	shows_nothing(&p, "second-token");
-	assert_true(kube_config_refused(config));
+	assert_true(kube_config_refused(config, &p.clock.clock));
 	scratch_sh(p.folder, "rm one/pki/token");
 	assert_int_equal(kube_config_refresh(config, &p.options, &err), -1);
 	assert_int_equal(err.code, ERR_AUTH);
@@ -312,7 +312,8 @@ static void nothing_there(void **state) {
 
 #define EXEC(more)                                                                                                                         \
 	"current-context: a\ncontexts: [{name: a, context: {cluster: c, user: u}}]\n"                                                      \
-	"clusters: [{name: c, cluster: {server: 'https://h:1', tls-server-name: n}}]\n"                                                    \
+	"clusters: [{name: c, cluster: {server: 'https://h:1', tls-server-name: n, extensions: [{name: "                                   \
+	"client.authentication.k8s.io/exec, extension: {a: [1]}}, {name: other, extension: x}]}}]\n"                                       \
 	"users:\n- name: u\n  user:\n    exec: {apiVersion: client.authentication.k8s.io/v1, command: plugin, args: [get, 'a b'],"         \
 	" env: [{name: LANG, value: mine}, {name: MODE, value: good}]" more "}\n"
 
@@ -366,7 +367,7 @@ static void a_plugins_token(void **state) {
 	AUTO_FREE char *info = read_back(&p, "info");
 	assert_string_equal(info,
 		"{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/v1\",\"spec\":{\"interactive\":false,"
-		"\"cluster\":{\"server\":\"https://h:1\",\"tls-server-name\":\"n\"}}}");
+		"\"cluster\":{\"server\":\"https://h:1\",\"tls-server-name\":\"n\",\"config\":{\"a\":[1]}}}}");
 	assert_int_equal(kube_config_refresh(config, &p.options, &err), 0);
 	p.clock.mono_ms += 8 * 60000; /* 10:08 of 10:10, and a minute early is enough */
 	assert_int_equal(kube_config_refresh(config, &p.options, &err), 0);
@@ -376,11 +377,12 @@ static void a_plugins_token(void **state) {
 	write_text(&p, "answer", CREDENTIAL "{\"token\":\"token-two\"}}");
 	assert_int_equal(kube_config_refresh(config, &p.options, &err), 0);
 	assert_string_equal(config->token.text, "token-two");
-	/* A 401: once more, and no third time. */
-	assert_true(kube_config_refused(config));
+	/* A 401: asked anew, once for all the requests that were refused together. */
+	p.clock.mono_ms += 10000;
+	assert_true(kube_config_refused(config, &p.clock.clock));
 	assert_int_equal(kube_config_refresh(config, &p.options, &err), 0);
-	assert_false(kube_config_refused(config));
-	kube_exec_accepted(config->exec);
+	assert_true(kube_config_refused(config, &p.clock.clock));
+	assert_int_equal(kube_config_refresh(config, &p.options, &err), 0);
 	AUTO_FREE char *thrice = read_back(&p, "runs");
 	assert_string_equal(thrice, "run\nrun\nrun\n");
 	kube_config_free(config);

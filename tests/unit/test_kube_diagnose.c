@@ -88,8 +88,24 @@ static void worst(const struct diagnosis *one, struct diagnosis *all) {
 		*all = *one;
 }
 
+/* What whoever asks may not be allowed to see. */
+enum { UNSEEN_NOTHING, UNSEEN_EVENTS, UNSEEN_NODES, UNSEEN_NAMES, UNSEEN_PODS, UNSEEN_SETS, UNSEEN_ALL, UNSEEN_KINDS };
+
+static void hide(struct diagnose_world *world, int unseen) {
+	if (unseen == UNSEEN_EVENTS || unseen == UNSEEN_ALL)
+		world->events = NULL;
+	if (unseen == UNSEEN_NODES || unseen == UNSEEN_ALL)
+		world->nodes = NULL;
+	if (unseen == UNSEEN_NAMES || unseen == UNSEEN_ALL)
+		world->secrets_known = world->config_maps_known = NULL;
+	if (unseen == UNSEEN_PODS || unseen == UNSEEN_ALL)
+		world->pods = NULL;
+	if (unseen == UNSEEN_SETS || unseen == UNSEEN_ALL)
+		world->replica_sets = NULL;
+}
+
 /* As a deploy asks: everything there is, with the log when it is wanted. */
-static void diagnose(const struct moment *m, double now_s, int64_t memory, struct diagnosis *out) {
+static void diagnose(const struct moment *m, double now_s, int64_t memory, int unseen, struct diagnosis *out) {
 	AUTO_FREE char *log = m->log && m->log->kind == VALUE_STRING ? str_dup(m->log->text) : NULL;
 	const struct value *lists[KINDS];
 	for (size_t kind = 0; kind < KINDS; kind++)
@@ -104,6 +120,7 @@ static void diagnose(const struct moment *m, double now_s, int64_t memory, struc
 		.memory_needed_bytes = memory,
 		.settings_file = "mlctl.yaml"};
 	struct diagnosis one;
+	hide(&world, unseen);
 	*out = (struct diagnosis){0};
 	value_each(pod, lists[PODS]) {
 		world.log = NULL;
@@ -138,6 +155,7 @@ struct told {
 	const char *name;
 	struct str cause;
 	int64_t memory;
+	int unseen;
 	bool is_shown;
 	double first_s, shown_s, stuck_s;
 	struct diagnosis verdict;
@@ -147,7 +165,7 @@ struct told {
 static void tell(struct told *told, const struct moment *m, double now_s) {
 	char now[64];
 	struct diagnosis *verdict = &told->verdict;
-	diagnose(m, now_s, told->memory, verdict);
+	diagnose(m, now_s, told->memory, told->unseen, verdict);
 	if (verdict->state == DIAGNOSIS_STUCK && told->stuck_s < 0)
 		told->stuck_s = now_s;
 	if (str_is(told->cause, verdict->cause) && told->shown_s < 0)
@@ -174,9 +192,30 @@ static void play(struct told *told, const struct value *moments) {
 	}
 }
 
+/* Less seen is less said; but nothing that recovers is given up for it. */
+static void check_unseen(const char *name, const struct value *root) {
+	for (int unseen = UNSEEN_EVENTS; unseen < UNSEEN_KINDS; unseen++) {
+		struct told told = {.name = name,
+			.cause = expected(root, "expect.cause"),
+			.unseen = unseen,
+			.first_s = -1,
+			.shown_s = -1,
+			.stuck_s = -1};
+		play(&told, value_get(root, "moments"));
+		if (told.stuck_s >= 0)
+			fail_msg("%s: given up after %.1f s when %d is not seen, and it recovers", name, told.stuck_s - told.first_s,
+				unseen);
+	}
+}
+
 static void check(const char *name, const struct value *root, bool is_shown) {
-	struct told told = {
-		.name = name, .cause = expected(root, "expect.cause"), .is_shown = is_shown, .first_s = -1, .shown_s = -1, .stuck_s = -1};
+	struct told told = {.name = name,
+		.cause = expected(root, "expect.cause"),
+		.is_shown = is_shown,
+		.unseen = getenv("UNSEEN") ? getenv("UNSEEN")[0] - '0' : 0,
+		.first_s = -1,
+		.shown_s = -1,
+		.stuck_s = -1};
 	struct str memory = expected(root, "memory_needed");
 	if (memory.len)
 		assert_int_equal(num_bytes(memory, &told.memory), 0);
@@ -188,6 +227,8 @@ static void check(const char *name, const struct value *root, bool is_shown) {
 	bool is_recovering = str_is(expected(root, "expect.recovers"), "yes");
 	if (is_recovering && told.stuck_s >= 0)
 		fail_msg("%s: given up after %.1f s, and it recovers", name, stuck_s);
+	if (is_recovering)
+		check_unseen(name, root);
 	if (is_recovering ? told.shown_s < 0 : !str_is(told.cause, verdict->cause))
 		fail_msg("%s: cause \"%s\", expected \"%.*s\": %s", name, verdict->cause, STR_ARGS(told.cause), verdict->text);
 	if (!str_is(expected(root, "expect.state"), states[verdict->state]))

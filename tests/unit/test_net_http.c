@@ -153,6 +153,14 @@ static void beside_a_call(void **state) {
 	assert_int_equal(rest_call(&rest, &(struct rest_call){.method = "GET", .url = url}, &answer, &err), 0);
 	assert_string_equal(answer.body, "ok");
 	http_answer_clear(&answer);
+	/* News that came while nobody listened are told to the next one who does, once. */
+	http_news(http);
+	assert_int_equal(http_step(http, clock_mono_ms(&clock_system) + 5, &event, &err), 0);
+	assert_int_equal(event.what, HTTP_TIMER);
+	assert_int_equal(http_step_news(http, clock_mono_ms(&clock_system) + 20000, &event, &err), 0);
+	assert_int_equal(event.what, HTTP_NEWS);
+	assert_int_equal(http_step_news(http, clock_mono_ms(&clock_system) + 5, &event, &err), 0);
+	assert_int_equal(event.what, HTTP_TIMER);
 	http_cancel(http, id);
 	http_close(http);
 	assert_int_equal(loopback_stop(server), 0);
