@@ -20,24 +20,21 @@ void add_own_labels(const struct kubernetes *k, struct document *document, struc
 
 /* The cluster's identity is kube-system's uid; who may not see that gets by with the own namespace's. */
 int cluster_identity(struct kubernetes *k, struct err *err) {
+	AUTO_DOCUMENT struct document *found = NULL;
 	if (k->cluster[0])
 		return 0;
-	struct kube_ask asks[] = {{.selection = {.kind = "Namespace"}, .name = "kube-system"},
-		{.selection = {.kind = "Namespace"}, .name = kube_namespace(k->kube)}};
-	if (kube_ask_all(k->kube, asks, 2, err) != 0)
-		return -1;
-	AUTO_DOCUMENT struct document *whole = asks[0].answer;
-	AUTO_DOCUMENT struct document *own = asks[1].answer;
-	if (whole) {
-		snprintf(k->cluster, sizeof(k->cluster), "cluster %.*s", STR_ARGS(object_text(whole->root, "metadata.uid")));
-	} else if (own) {
-		snprintf(k->cluster, sizeof(k->cluster), "namespace %.*s", STR_ARGS(object_text(own->root, "metadata.uid")));
-	} else {
-		*err = asks[1].err;
-		if (err->code == ERR_NOT_FOUND)
-			err_fix(err, "kubectl create namespace %s", kube_namespace(k->kube));
+	bool is_whole = kube_get(k->kube, "Namespace", "kube-system", &found, err) == 0;
+	if (!is_whole && err->code != ERR_AUTH && err->code != ERR_NOT_FOUND)
 		return err_wrap(err, "asking which cluster this is");
+	if (!is_whole) {
+		err_clear(err);
+		if (kube_get(k->kube, "Namespace", kube_namespace(k->kube), &found, err) != 0) {
+			if (err->code == ERR_NOT_FOUND)
+				err_fix(err, "kubectl create namespace %s", kube_namespace(k->kube));
+			return err_wrap(err, "asking which cluster this is");
+		}
 	}
+	snprintf(k->cluster, sizeof(k->cluster), "%s %.*s", is_whole ? "cluster" : "namespace", STR_ARGS(object_text(found->root, "metadata.uid")));
 	return 0;
 }
 
