@@ -132,8 +132,8 @@ int check_fence(struct kubernetes *k, int64_t fence, struct err *err);
 int cluster_identity(struct kubernetes *k, struct err *err);
 /* The labels that make an object ours, and its part. */
 void add_own_labels(const struct kubernetes *k, struct document *document, struct value *metadata, const char *part);
-/* Every kept release's objects that name this ConfigMap or Secret. */
-int kept_objects(struct kubernetes *k, struct document **out, struct err *err);
+/* The objects of every kept release, as an array. is_whole false: one could not be read, so what is in none of them may yet be needed. */
+int kept_objects(struct kubernetes *k, struct document **out, bool *is_whole, struct err *err);
 
 /* kubernetes_inspect.c */
 int kubernetes_check(void *state, const struct store *store, struct texts *facts, struct err *err);

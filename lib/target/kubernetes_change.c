@@ -477,7 +477,8 @@ static const char *const prunable[] = {"ConfigMap", "HorizontalPodAutoscaler", "
 static int prune(struct kubernetes *k, const struct value *main, struct err *err) {
 	struct kube_ask asks[PRUNABLE];
 	AUTO_DOCUMENT struct document *kept = NULL;
-	if (kept_objects(k, &kept, err) != 0)
+	bool is_whole;
+	if (kept_objects(k, &kept, &is_whole, err) != 0)
 		return -1;
 	const struct value *current = objects_of_main(kept, main);
 	for (size_t i = 0; i < PRUNABLE; i++)
@@ -488,7 +489,7 @@ static int prune(struct kubernetes *k, const struct value *main, struct err *err
 		value_each(object, rc == 0 && asks[i].answer ? value_get(asks[i].answer->root, "items") : NULL) {
 			if (object_label(object, LABEL_PART).len || !current)
 				continue;
-			bool stays = strcmp(prunable[i], "ConfigMap") == 0 ? is_kept_object(kept, prunable[i], object)
+			bool stays = strcmp(prunable[i], "ConfigMap") == 0 ? !is_whole || is_kept_object(kept, prunable[i], object)
 				: objects_name(value_get(current, "stable"), prunable[i], object_text(object, "metadata.name"));
 			if (!stays && rc == 0)
 				rc = delete_ours(k, prunable[i], object, err);
