@@ -297,6 +297,7 @@ int session_build(struct session *s, bool is_untested, struct build **out, struc
 		.clock = s->cli->clock,
 		.log = &s->cli->log,
 		.is_untested = is_untested,
+		.is_without_git = s->is_without_git,
 		.is_interrupted = was_interrupted,
 		.progress = hashing,
 		.self = s,
