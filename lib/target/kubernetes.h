@@ -10,6 +10,7 @@
 #pragma once
 
 #include "kube/mirror.h"
+#include "target/kubernetes_cause.h"
 #include "target/kubernetes_objects.h"
 
 #define LABEL_SERVICE OBJECTS_LABEL_SERVICE
@@ -36,7 +37,16 @@ struct kubernetes {
 	struct target_context context;
 	struct kube *kube;
 	char *name, *canary, *head, *labels; /* "fraud", "fraud-canary", "mlctl.fraud", the selector of all that is ours */
-	struct mirror *pods, *deployments, *replica_sets, *events; /* opened by the first poll(); the last two when something is wrong */
+	struct mirror *pods, *deployments; /* opened by the first poll() */
+	struct causes *causes;		   /* NULL: nothing has gone wrong yet */
+	struct polled {			   /* the last answer of poll(), which holds while nothing moves */
+		char revision[REVISION_NAME_MAX];
+		uint64_t generation;
+		int64_t at_ms;
+		size_t asked;	 /* pods, for it */
+		bool is_settled; /* none was */
+		struct observed observed;
+	} polled;
 	struct answered answered[PODS_MAX];
 	size_t answered_count;
 	struct {
@@ -56,9 +66,9 @@ struct view {
 	const struct value *main, *canary; /* Deployments; NULL: not there */
 	const struct value *pods[PODS_MAX]; /* in order of name, those on their way out too */
 	size_t pod_count;
-	const struct value *events, *replica_sets, *nodes, *quotas; /* NULL: not looked at */
+	const struct value *all; /* the pods as an array */
 	struct document *made;
-	struct kube_ask asks[6];
+	struct kube_ask asks[3];
 };
 void view_clear(struct view *view);
 #define AUTO_VIEW __attribute__((cleanup(view_clear)))
