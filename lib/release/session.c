@@ -13,6 +13,7 @@ void session_fill_result(struct run *run, struct release_result *result) {
 	result->elapsed_ms = run_now(run) - run->started_ms;
 	memcpy(result->cause, run->cause, sizeof(result->cause));
 	memcpy(result->fix, run->fix, sizeof(result->fix));
+	memcpy(result->cause_word, run->cause_word, sizeof(result->cause_word));
 	memcpy(result->serving, run->serving.text, sizeof(result->serving));
 }
 
@@ -184,7 +185,7 @@ void session_forget_subject(struct run *run) {
 	free(run->record);
 	free(run->evidence);
 	run->record = run->evidence = NULL;
-	run->cause[0] = run->fix[0] = '\0';
+	run->cause[0] = run->fix[0] = run->cause_word[0] = '\0';
 	run->is_undoing = false;
 	gate_clear(&run->gate);
 	run->verdict = (struct verdict){0};
