@@ -181,6 +181,8 @@ int rolling_route(struct fake_world *world, const struct revision *stable, int r
 			return -1;
 	} else if (!objects) {
 		return err_set(err, ERR_INVALID, "no objects to roll to");
+	} else if (world->is_contested) {
+		return err_set(err, ERR_CONFLICT, "spec.replicas is kubectl's");
 	} else {
 		world->shared = revision;
 		main->exists = true;

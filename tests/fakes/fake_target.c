@@ -315,6 +315,7 @@ static int enter(struct fake_client *client, enum fake_fault *fault, struct err 
 	if (client->is_dead)
 		return die(client, err);
 	client->calls++;
+	client->world->is_contested = client->world->is_contested || client->calls == client->contest_at;
 	if (client->fault == FAULT_SIGNAL_CUT && client->signal)
 		return err_set(err, ERR_NETWORK, "network unreachable");
 	if (client->fail_at && client->calls >= client->fail_at && client->calls < client->fail_at + client->fail_times) {
@@ -422,6 +423,19 @@ static int fake_check(void *state, const struct store *store, struct texts *fact
 	if (enter(client, &fault, err) != 0)
 		return -1;
 	texts_add(facts, "a fake world");
+	return leave(client, fault, 0, err);
+}
+
+static int fake_diff(void *state, const struct revision *revision, const struct value *objects, struct document *document,
+	struct value *changes, struct err *err) {
+	struct fake_client *client = state;
+	enum fake_fault fault;
+	if (enter(client, &fault, err) != 0)
+		return -1;
+	if (client->world->is_contested)
+		return err_set(err, ERR_CONFLICT, "spec.replicas is kubectl's");
+	if (objects && !rolling_is_whole(client->world, fake_index_of(client->world, revision)))
+		value_add_text(document, value_add_object(document, changes, NULL), "object", "Deployment/fraud");
 	return leave(client, fault, 0, err);
 }
 
@@ -861,4 +875,5 @@ static int fake_address(void *state, char out[256], struct err *err) {
 	.logs = fake_logs, .events = fake_events, .address = fake_address
 
 const struct target fake_target = {.name = "fake", .caps = TARGET_SPLIT | TARGET_HOT, FAKE_VERBS};
-const struct target fake_rolling_target = {.name = "fake-rolling", .caps = TARGET_SPLIT | TARGET_HOT | TARGET_ROLLING, FAKE_VERBS};
+const struct target fake_rolling_target = {
+	.name = "fake-rolling", .caps = TARGET_SPLIT | TARGET_HOT | TARGET_ROLLING, .diff = fake_diff, FAKE_VERBS};
