@@ -178,12 +178,6 @@ static int64_t cadence_ms(int64_t elapsed_ms) {
 	return elapsed_ms < 3000 ? 50 : elapsed_ms < 20000 ? 200 : 1000;
 }
 
-static bool is_ready(const struct observed *seen, const struct revision *revision) {
-	struct observed all = *seen;
-	all.weight = 100;
-	return plan_is_serving(&all, revision);
-}
-
 static int stuck(const struct observed *seen, const struct revision *revision, struct err *err) {
 	for (size_t i = 0; i < seen->count; i++) {
 		const struct replica *replica = &seen->replicas[i];
@@ -262,7 +256,7 @@ int engine_await(struct run *run, const struct wait_wish *wish, struct observed 
 		} while (rc != 0 && remote_again(&remote, err));
 		if (rc != 0 || stuck(out, wish->revision, err) != 0)
 			return -1;
-		if (wish->is_routing ? plan_is_serving(out, wish->revision) : is_ready(out, wish->revision))
+		if (wish->is_routing ? plan_is_serving(out, wish->revision) : plan_is_whole(out, wish->revision))
 			return 0;
 		tell_waiting(run, out, &said);
 		size_t right = right_count(out, wish->revision);

@@ -122,6 +122,7 @@ void rolling_observe(struct fake_world *world, int revision, struct observed *ou
 		if (pod->revision != revision)
 			continue;
 		struct replica *replica = &out->replicas[out->count++];
+		*replica = (struct replica){0};
 		snprintf(replica->name, sizeof(replica->name), "%s-%lld", is_main ? "fraud" : "fraud-canary", (long long) pod->started_ms);
 		replica->state = model->is_stuck		? REPLICA_STUCK
 				 : model->is_failing		? REPLICA_FAILING

@@ -445,7 +445,10 @@ static int fake_observe(void *state, const struct revision *revision, struct obs
 	enum fake_fault fault;
 	if (enter(client, &fault, err) != 0)
 		return -1;
-	*out = (struct observed){0};
+	out->exists = false; /* all of it is a quarter of a megabyte, too much to be cleared a million times */
+	out->weight = 0;
+	out->desired = 0;
+	out->count = 0;
 	int i = fake_index_of(world, revision);
 	if (world->is_rolling) {
 		rolling_move(world);
@@ -463,6 +466,7 @@ static int fake_observe(void *state, const struct revision *revision, struct obs
 	out->count = (size_t) found->desired;
 	for (size_t k = 0; k < out->count; k++) {
 		struct replica *replica = &out->replicas[k];
+		*replica = (struct replica){0};
 		snprintf(replica->name, sizeof(replica->name), "%s-%zu", revision->name, k);
 		replica->state = model->is_stuck		    ? REPLICA_STUCK
 				 : model->is_failing		    ? REPLICA_FAILING
@@ -788,7 +792,8 @@ static int fake_sample(void *state, const struct revision *revision, struct samp
 	enum fake_metrics mode = model_of(world, &revision->image)->metrics;
 	if (i < 0 || !world->revisions[i].exists || mode == METRICS_MISSING)
 		return 0;
-	struct observed seen = {.count = (size_t) world->revisions[i].desired};
+	struct observed seen;
+	seen.count = world->is_rolling ? 0 : (size_t) world->revisions[i].desired;
 	if (world->is_rolling)
 		rolling_observe(world, i, &seen);
 	for (size_t k = 0; k < seen.count; k++) {
@@ -810,7 +815,8 @@ static int any_pod(struct fake_world *world) {
 }
 
 static bool is_listening(struct fake_world *world, int i) {
-	struct observed seen = {0};
+	struct observed seen;
+	seen.count = 0;
 	if (!world->is_rolling)
 		return world->revisions[i].exists && ready_count(world, &world->revisions[i]);
 	rolling_observe(world, i, &seen);
