@@ -149,7 +149,7 @@ static int open_target(struct session *s, struct err *err) {
 	AUTO_FREE char *name = str_dup(value_get(s->tree->root, "target")->text);
 	s->target = target_find(name);
 	if (!s->target) {
-		err_set(err, ERR_CONFIG, "target \"%s\" is not built yet", name);
+		err_set(err, ERR_CONFIG, "there is no target \"%s\"", name);
 		return err_fix(err, "target: local, or target: kubernetes");
 	}
 	struct http *http = NULL;
@@ -316,6 +316,7 @@ int session_build(struct session *s, bool is_untested, struct build **out, struc
 		.clock = s->cli->clock,
 		.log = &s->cli->log,
 		.is_untested = is_untested,
+		.is_without_git = s->is_without_git,
 		.is_interrupted = was_interrupted,
 		.progress = hashing,
 		.self = s,

@@ -270,7 +270,7 @@ int verdict_environment(struct verdict *f, const struct project *project, const 
 	digest_of(STR(""), &revision.image);
 	revision_name(&revision.image, &revision.settings, revision.name);
 	struct value *root = NULL;
-	if (objects_render(&context, &revision, NULL, document, &root, &origins, err) != 0) {
+	if (objects_render_unchecked(&context, &revision, NULL, document, &root, &origins, err) != 0) {
 		if (err->code != ERR_INVALID)
 			return -1;
 		err_wrap(err, "%s", settings->environment);

@@ -132,6 +132,8 @@ static int hash_for_git(void *self, const char *file, enum git_hash kind, char o
 }
 
 static int ask_git(struct making *making, struct git_facts *facts, struct err *err) {
+	if (making->options->is_without_git)
+		return 0;
 	const struct context *context = &making->sources->context;
 	AUTO_FREE const char **files = mem_zero(context->count + 1, sizeof(*files));
 	for (size_t i = 0; i < context->count; i++)
@@ -243,16 +245,17 @@ static int test_and_ask_git(struct making *making, struct git_facts *git, struct
 	if (making->options->is_untested)
 		return ask_git(making, git, err);
 	struct testing testing = {
-		.selftest = {
-			.folder = making->sources->context.folder,
-			.model = making->sources->context.root,
-			.golden = making->options->settings->model.golden,
-			.name = making->options->settings->model.name,
-			.runner = making->runner,
-			.digest = &making->build->model,
-			.manifest = &making->build->image.manifest.digest,
-			.env = making->options->env,
-		},
+		.selftest =
+			{
+				.folder = making->sources->context.folder,
+				.model = making->sources->context.root,
+				.golden = making->options->settings->model.golden,
+				.name = making->options->settings->model.name,
+				.runner = making->runner,
+				.digest = &making->build->model,
+				.manifest = &making->build->image.manifest.digest,
+				.env = making->options->env,
+			},
 	};
 	struct err asking = {0};
 	pthread_t thread;

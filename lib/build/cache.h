@@ -1,6 +1,6 @@
 /* What was hashed once: SHA-256 of layers and models, git's and DVC's hashes, so that an unchanged gigabyte costs no read. One small file,
- * read whole, replaced atomically; it is not forced to disk, since its own checksum tells what a power cut left of it. A cache that is missing,
- * broken or cannot be written is an empty one and never an error.
+ * read whole, replaced atomically; it is not forced to disk, since its own checksum tells what a power cut left of it. A cache that is
+ * missing, broken or cannot be written is an empty one and never an error.
  *
  * A file is known by device, inode, size, mtime and ctime in nanoseconds. One whose times are younger than 2 s when it was looked at is not
  * remembered: it could change again within the same tick of its file system's clock. */

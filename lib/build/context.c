@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#define POINTER_BYTES_MIN 100 /* version, oid and size alone are longer */
+#define POINTER_BYTES_MIN 100			 /* version, oid and size alone are longer */
 #define ADVISED_BYTES_MIN ((int64_t) 128 * 1024) /* the kernel reads so far ahead by itself */
 
 struct walk {

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -273,7 +274,8 @@ static void share_layers(struct plan *plan, int64_t large) {
 		if (files < 2)
 			continue;
 		free(layer->title);
-		layer->title = files == 2 && context->has_golden && layers == 1 ? mem_text("model, golden") : mem_format("%zu files", files);
+		layer->title =
+			files == 2 && context->has_golden && layers == 1 ? mem_text("model, golden") : mem_format("%zu files", files);
 	}
 }
 
@@ -386,6 +388,8 @@ static void run_work(struct work *work, bool is_main) {
 }
 
 static void *run_thread(void *self) {
+	/* Descriptors of its own: opening and closing thousands of files would wait for the other thread's. */
+	best_effort(unshare(CLONE_FILES));
 	run_work(self, false);
 	return NULL;
 }

@@ -8,7 +8,9 @@
 
 #define PLAN_LARGE_BYTES ((int64_t) 4 * 1024 * 1024) /* from here on a file has a layer of its own */
 #define PLAN_LARGE_MAX 64			     /* the largest so many; the rest shares */
-#define PLAN_SHARED_MAX 4 /* layers, as soon as each has PLAN_LARGE_BYTES: they are hashed and sent side by side, and one is sent when one file changed */
+/* The small files fill one layer, or up to so many once each would have PLAN_LARGE_BYTES: these are hashed and sent side by side, and when
+ * one file changed, one of them is sent again. */
+#define PLAN_SHARED_MAX 4
 #define PLAN_LAYERS_MAX (1 + PLAN_LARGE_MAX + PLAN_SHARED_MAX)
 #define PLAN_THREADS 2
 

@@ -71,8 +71,10 @@ struct kube_apply {
 	const struct value *object;
 	const char *resource_version; /* precondition; NULL: none; "": it must not exist yet */
 	const char *uid;              /* of the object that is meant; NULL: any. Without it a precondition on an object that was deleted makes it anew */
+	const char *taken_field;      /* ".spec.replicas": taken over without a word when nothing else is in conflict; NULL: none */
 	bool is_dry_run, is_forced;
 	bool is_stale, was_created;   /* out */
+	bool is_owned, is_to_be_taken; /* out: another manager owns a field; only taken_field (kube_apply_all leaves it) */
 };
 int kube_apply(struct kube *kube, struct kube_apply *apply, struct document **out, struct err *err);
 /* POST; ERR_CONFLICT when it is there already. PUT of a whole object that holds its resourceVersion; ERR_CONFLICT when that is not the object's. */

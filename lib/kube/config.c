@@ -17,7 +17,8 @@ void kube_config_free(struct kube_config *config) {
 	if (!config)
 		return;
 	char *const texts[] = {config->context, config->namespace_, config->server, config->cluster, config->user, config->source,
-		config->ca, config->server_name, config->proxy, config->certificate, config->token_file, config->as, config->as_uid};
+		config->ca, config->server_name, config->proxy, config->certificate, config->token_file, config->as, config->as_uid,
+		config->exec_settings};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		free(texts[i]);
 	secret_clear(&config->key);
@@ -252,6 +253,19 @@ static int read_proxy(struct reader *r, const struct value *cluster, struct err 
 	return 0;
 }
 
+/* What a cluster's entry holds for exec plugins (extensions[client.authentication.k8s.io/exec]) is handed on as it is. */
+static int read_exec_settings(struct reader *r, const struct value *cluster, struct err *err) {
+	value_each(entry, value_get(cluster, "extensions")) {
+		const struct value *name = value_get(entry, "name"), *settings = value_get(entry, "extension");
+		if (!name || name->kind != VALUE_STRING || !str_is(name->text, "client.authentication.k8s.io/exec") || !settings)
+			continue;
+		free(take(&r->config->exec_settings));
+		if (json_write(settings, JSON_COMPACT, &r->config->exec_settings, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int read_cluster(struct reader *r, const struct value *cluster, struct err *err) {
 	struct kube_config *config = r->config;
 	const struct value *insecure = value_get(cluster, "insecure-skip-tls-verify");
@@ -260,7 +274,7 @@ static int read_cluster(struct reader *r, const struct value *cluster, struct er
 	config->is_unverified = insecure && insecure->kind == VALUE_BOOL && insecure->boolean;
 	if (read_server(r, cluster, err) != 0 || read_proxy(r, cluster, err) != 0 ||
 		read_pem(r, cluster, "certificate-authority", false, &config->ca, err) != 0 ||
-		copy_text(r, cluster, "tls-server-name", &config->server_name, err) != 0)
+		copy_text(r, cluster, "tls-server-name", &config->server_name, err) != 0 || read_exec_settings(r, cluster, err) != 0)
 		return -1;
 	if (config->is_unverified && config->ca) {
 		wrong(r->file, insecure, err, "%s: insecure-skip-tls-verify: true beside a certificate authority: one of the two", r->path);

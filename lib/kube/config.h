@@ -24,6 +24,7 @@ struct kube_config {
 	struct secret key, token, basic;     /* PEM; bearer; base64 of user:password */
 	char *token_file;                    /* read anew for each request: it rotates. NULL: none */
 	struct kube_exec *exec;
+	char *exec_settings;                 /* JSON that the cluster has for an exec plugin; NULL: none */
 	char *as, *as_uid;                   /* impersonation */
 	struct texts as_groups, as_extra_names, as_extra_values;
 };

@@ -115,7 +115,7 @@ int kube_exec_check(const struct kube_exec *exec, const struct env *env, struct 
 
 /* KUBERNETES_EXEC_INFO, as JSON. */
 static int exec_info(const struct kube_exec *exec, const struct kube_config *config, char **out, struct err *err) {
-	AUTO_DOCUMENT struct document *document = document_new("exec");
+	AUTO_DOCUMENT struct document *document = document_new("exec"), *settings = NULL;
 	struct value *root = value_root_object(document);
 	value_add_text(document, root, "kind", "ExecCredential");
 	value_add_text(document, root, "apiVersion", exec->api_version);
@@ -135,6 +135,10 @@ static int exec_info(const struct kube_exec *exec, const struct kube_config *con
 			base64_encode(str_of(config->ca), &ca);
 			value_add_str(document, cluster, "certificate-authority-data", buf_view(&ca));
 		}
+		if (config->exec_settings && json_read("settings", str_of(config->exec_settings), VALUE_LIMITS_CONFIG, &settings, err) != 0)
+			return -1;
+		if (settings)
+			value_add_copy(document, cluster, "config", settings->root);
 	}
 	return json_write(root, JSON_COMPACT, out, err);
 }

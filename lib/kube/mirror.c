@@ -220,7 +220,7 @@ static void failed(struct mirror *mirror, const struct http_answer *answer, bool
 	if (wait_ms < 0 || is_final)
 		wait_ms = FAILED_WAIT_MS;
 	mirror->failures++;
-	if (mirror->failures >= FAILURES_BEFORE_LIST)
+	if (mirror->failures >= FAILURES_BEFORE_LIST && answer->was_sent) /* a server that is away has not refused it */
 		free(take(&mirror->version));
 	log_debug(mirror->kube->options.log, "mirror of %s: %s; again in %lld ms", mirror->kind, mirror->failure.message,
 		(long long) wait_ms);

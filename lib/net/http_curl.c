@@ -346,7 +346,8 @@ static int curl_start(struct http *http, const struct http_request *request, int
 		return -1;
 	if (url.userinfo.len)
 		return err_set(err, ERR_FAILED, "URL of %.*s: a user name or password inside a URL is not sent", STR_ARGS(url.host));
-	/* OpenSSL 3.0 crashes when its generator is first made under memory pressure: it is made here. Only TLS needs it, and it takes a millisecond. */
+	/* OpenSSL 3.0 crashes when its generator is first made under memory pressure: it is made here. Only TLS needs it, and it takes a
+	 * millisecond. */
 	if (str_is(url.scheme, "https") && RAND_status() != 1)
 		return err_set(err, ERR_FAILED, "the system gives no random numbers");
 	__attribute__((cleanup(transfer_at_exit))) struct transfer *transfer = NEW(struct transfer);

@@ -15,7 +15,8 @@ int fs_read(const char *path, size_t bytes_max, char **out, size_t *len, struct 
 int fs_read_at(int dir, const char *path, size_t bytes_max, char **out, size_t *len, struct err *err);
 /* Old content or new content, never between: temporary beside it, fsync, rename, fsync of the folder. */
 int fs_replace(const char *path, const void *bytes, size_t len, mode_t mode, struct err *err);
-/* As fs_replace, without waiting for the disk: after a power cut it may be the old file, the new one or an empty one. For what can be made again. */
+/* As fs_replace, without waiting for the disk: after a power cut it may be the old file, the new one or an empty one. For what can be made
+ * again. */
 int fs_replace_quickly(const char *path, const void *bytes, size_t len, mode_t mode, struct err *err);
 /* Every folder of the path, mode 0700 for the ones it makes. */
 int fs_make_dirs(const char *path, mode_t mode, struct err *err);

@@ -60,6 +60,10 @@ int record_write(const struct release_context *context, const struct record_inpu
 	value_add_text(document, root, "service", context->service);
 	value_add_text(document, root, "env", context->env);
 	value_add_text(document, root, "target", context->target->name);
+	char place[80];
+	struct err asking = {0};
+	if (context->target->identity && context->target->identity(context->target_state, place, &asking) == 0) /* else it is not said */
+		value_add_text(document, root, "place", place);
 	value_add_int(document, root, "n", input->n);
 	value_add_text(document, root, "kind", input->again ? "rollback" : "deploy");
 	if (input->again)
@@ -88,6 +92,25 @@ int record_write(const struct release_context *context, const struct record_inpu
 	add_release(document, root, "previous", input->before);
 	add_release(document, root, "back", input->back);
 	return json_write(root, JSON_CANONICAL, out, err);
+}
+
+int record_check(
+	const struct release_context *context, const struct value *record, int64_t n, const struct head_entry *entry, struct err *err) {
+	struct str service, env, image, settings;
+	int64_t number;
+	if (value_need_str(record, "service", &service, err) != 0 || value_need_str(record, "env", &env, err) != 0 ||
+		value_need_int(record, "n", &number, err) != 0 || value_need_str(record, "image.manifest", &image, err) != 0 ||
+		value_need_str(record, "revision.settings", &settings, err) != 0)
+		return err_wrap(err, "the record of r%" PRId64, n);
+	if (number != n || !str_is(service, context->service) || !str_is(env, context->env))
+		err_set(err, ERR_CONFLICT, "what is kept as r%" PRId64 " of %s %s is r%" PRId64 " of %.*s %.*s", n, context->service,
+			context->env, number, STR_ARGS(service), STR_ARGS(env));
+	else if (entry && (!str_is(image, entry->image.text) || !str_is(settings, entry->settings.text)))
+		err_set(err, ERR_CONFLICT, "what is kept as r%" PRId64 " is image %.*s; the head says %s", n, STR_ARGS(image),
+			entry->image.text);
+	else
+		return 0;
+	return err_fix(err, "mlctl history   (another environment of the same name may use this repository)");
 }
 
 /* An artifact manifest around one blob, with the image as its subject (image-spec 1.1, "artifact guidance"). */

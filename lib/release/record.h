@@ -39,5 +39,9 @@ struct kept {
 void kept_clear(struct kept *kept);
 /* From the target, else from the registry. ERR_NOT_FOUND when neither has it. */
 int record_fetch(const struct release_context *context, int64_t n, struct kept *out, struct err *err);
+/* Is it the record of release n of this service, and of the image and settings that the head names? entry NULL: the head does not say.
+ * ERR_CONFLICT: a registry's tag can be moved by anybody who may write there. */
+int record_check(
+	const struct release_context *context, const struct value *record, int64_t n, const struct head_entry *entry, struct err *err);
 /* "mlctl.prod.r41" -> 41 when it is of this environment, else 0. */
 int64_t record_tag_number(const char *tag, const char *env);

@@ -135,6 +135,8 @@ int release_head_read(const struct release_context *context, struct release_head
 
 /* The record of release N: from what the target keeps, else from the registry. Tree owned by the document. */
 int release_record_read(const struct release_context *context, int64_t n, struct document **out, struct err *err);
+/* What somebody has changed of release N's objects, one text each ("Deployment fraud spec.replicas: 2, there 5"); N is the one that serves. Reads only. */
+int release_drift(const struct release_context *context, int64_t n, struct texts *out, struct err *err);
 /* Newest first. Numbers known to the target and, when `store` is there, to the registry. */
 struct release_list {
 	size_t count;

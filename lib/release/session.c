@@ -159,7 +159,12 @@ int session_read_subject(struct run *run, const struct head_entry *entry, int64_
 		return -1;
 	AUTO_DOCUMENT struct document *document = NULL;
 	struct subject subject = {.entry = *entry};
+	const struct head *head = &run->head;
+	const struct head_entry *known = from == head->good.n ? &head->good : from == head->previous.n ? &head->previous : NULL;
+	if (from == head->candidate.is.n)
+		known = &head->candidate.is;
 	if (json_read("record", str_of(kept.record), limits, &document, err) != 0 ||
+		record_check(run->context, document->root, from, known, err) != 0 ||
 		value_need_str(document->root, "image.manifest", &image, err) != 0 ||
 		value_need_str(document->root, "revision.settings", &settings, err) != 0 ||
 		value_opt_str(document->root, "golden", (struct str){0}, &golden, err) != 0 ||

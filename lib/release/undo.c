@@ -18,7 +18,8 @@ static int restore(struct run *run, const struct revision *good, struct observed
 	do {
 		rc = record_fetch(run->context, good->release, &kept, err);
 	} while (rc != 0 && remote_again(&remote, err));
-	if (rc != 0 || json_read("record", str_of(kept.record), limits, &document, err) != 0)
+	if (rc != 0 || json_read("record", str_of(kept.record), limits, &document, err) != 0 ||
+		record_check(run->context, document->root, good->release, &run->head.good, err) != 0)
 		return -1;
 	struct wait_wish wish = {.revision = good, .stable = &run->subject.revision, .objects = value_get(document->root, "objects")};
 	wish.timeout_ms = run->ready_timeout_ms > UNDO_RETRY_MS ? run->ready_timeout_ms : UNDO_RETRY_MS;

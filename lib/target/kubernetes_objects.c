@@ -25,7 +25,7 @@ struct rendering {
 	const struct overlay *overlay;
 	const struct kubernetes_input *input;
 	const char *role;
-	bool has_own; /* templates of the project's own */
+	bool has_own; /* templates of the project's own, to be checked */
 	struct document *document;
 	struct value *list;
 	struct tmpl_origins *origins; /* always asked for: errors are told by them */
@@ -277,7 +277,7 @@ static void add_facts(const struct target_context *context, const struct kuberne
 }
 
 static int render_lists(const struct target_context *context, const struct revision *revision, const struct value *facts, const struct overlay *overlay,
-	struct document *document, struct value *root, struct tmpl_origins *origins, struct err *err) {
+	struct document *document, struct value *root, struct tmpl_origins *origins, bool is_checked, struct err *err) {
 	struct digest ignored;
 	bool has_own = false;
 	overlay_digest(overlay, &has_own, &ignored);
@@ -287,7 +287,7 @@ static int render_lists(const struct target_context *context, const struct revis
 			.overlay = overlay,
 			.input = &input,
 			.role = is_canary ? "canary" : "stable",
-			.has_own = has_own,
+			.has_own = has_own && is_checked,
 			.document = document,
 			.origins = origins,
 			.err = err};
@@ -302,15 +302,25 @@ static int render_lists(const struct target_context *context, const struct revis
 	return 0;
 }
 
-int objects_render(const struct target_context *context, const struct revision *revision, const struct value *facts, struct document *document,
-	struct value **out, struct tmpl_origins *origins, struct err *err) {
+static int render_objects(const struct target_context *context, const struct revision *revision, const struct value *facts, struct document *document,
+	struct value **out, struct tmpl_origins *origins, bool is_checked, struct err *err) {
 	struct overlay overlay AUTO_OVERLAY = {0};
 	struct tmpl_origins own CLEANUP(tmpl_origins_clear) = {0};
 	if (overlay_load(context->project_folder, OBJECTS_TEMPLATES, &overlay, err) != 0)
 		return -1;
 	struct value *root = value_root_object(document);
-	if (render_lists(context, revision, facts, &overlay, document, root, origins ? origins : &own, err) != 0)
+	if (render_lists(context, revision, facts, &overlay, document, root, origins ? origins : &own, is_checked, err) != 0)
 		return -1;
 	*out = root;
 	return 0;
+}
+
+int objects_render(const struct target_context *context, const struct revision *revision, const struct value *facts, struct document *document,
+	struct value **out, struct tmpl_origins *origins, struct err *err) {
+	return render_objects(context, revision, facts, document, out, origins, true, err);
+}
+
+int objects_render_unchecked(const struct target_context *context, const struct revision *revision, const struct value *facts,
+	struct document *document, struct value **out, struct tmpl_origins *origins, struct err *err) {
+	return render_objects(context, revision, facts, document, out, origins, false, err);
 }

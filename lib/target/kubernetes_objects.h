@@ -25,3 +25,6 @@ int objects_render(const struct target_context *context, const struct revision *
 
 /* What templates may ask for, a line each, for `help templates`. */
 void objects_reference(struct buf *out);
+/* The same, and no object is held against the API's schemas: for whoever wants to tell all that is wrong, not the first. */
+int objects_render_unchecked(const struct target_context *context, const struct revision *revision, const struct value *facts,
+	struct document *document, struct value **out, struct tmpl_origins *origins, struct err *err);

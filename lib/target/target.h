@@ -93,7 +93,7 @@ struct target_context { /* handed in by cli; lent for the target's life */
 	const char *program;           /* absolute path of the running mlctl (the supervisor is this program) */
 };
 
-enum inspection { INSPECT_DOCTOR, INSPECT_CHECKLIST };
+enum inspection { INSPECT_DOCTOR, INSPECT_CHECKLIST, INSPECT_HEAD };
 
 /* A target that rolls (TARGET_ROLLING) has one place, NAME, whose replicas go over from one revision to the next by themselves, whether anybody looks or
  * not; only a canary stands beside it. What release/ relies on there:
@@ -125,8 +125,12 @@ struct target {
 	 * {"object": "Deployment/fraud", "change": "create" | "change" | "delete", "path": "spec.replicas", "from": .., "to": ..}. NULL: not built. */
 	int (*diff)(void *state, const struct revision *revision, const struct value *objects, struct document *document, struct value *changes,
 		struct err *err);
+	/* What of `objects`, of the revision that serves, is otherwise than they say: "Deployment fraud spec.replicas: 2, there 5", each a text. Reads only.
+	 * NULL: nobody can change them behind our back. */
+	int (*drift)(void *state, const struct value *objects, struct texts *out, struct err *err);
 	/* Adds findings to an array: {"check": "permission", "state": "ok" | "warning" | "bad" | "unknown", "text": .., "fix": ..}. INSPECT_DOCTOR: can this
-	 * target be worked with at all? INSPECT_CHECKLIST: is what runs set up as a service in production should be? NULL: not built. */
+	 * target be worked with at all? INSPECT_CHECKLIST: is what runs set up as a service in production should be? INSPECT_HEAD: is the head there that belongs to what is
+	 * there (a finding "head")? NULL: not built. */
 	int (*inspect)(void *state, enum inspection what, struct document *document, struct value *findings, struct err *err);
 
 	int (*observe)(void *state, const struct revision *revision, struct observed *out, struct err *err);

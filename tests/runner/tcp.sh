@@ -101,13 +101,12 @@ same "served" "$(code -d "$ROW" "http://127.0.0.1:$PORT_quick/predict")" 200
 begin=$(date +%s%N)
 stop "$PID_quick"
 took=$((($(date +%s%N) - begin) / 1000000))
-same "no delay, nobody connected: ends with 0 at once" "$STOPPED $([ $took -lt 1500 ] && echo soon || echo "after $took ms")" "0 soon"
+same "no delay, nobody connected: ends with 0 at once" "$STOPPED $([ $took -lt 6000 ] && echo soon || echo "after $took ms")" "0 soon"
 
 # --- with a delay: not ready at once, and everybody who still comes is served
-pod late :0 :0 MLCTL_DRAIN=8s MLCTL_DRAIN_DELAY=2s
-begin=$(date +%s%N)
+pod late :0 :0 MLCTL_DRAIN=90s MLCTL_DRAIN_DELAY=80s
 kill -TERM "$PID_late"
-until_true 2 grep -q '"event":"drain"' "$WORK/late.log"
+until_true 5 grep -q '"event":"drain"' "$WORK/late.log"
 same "not ready at once" "$(code "http://127.0.0.1:$PORT_late/v2/health/ready")" 503
 same "but alive" "$(code "http://127.0.0.1:$PORT_late/v2/health/live")" 200
 "$ROOT/tests/runner/load.pl" "$PORT_late" 4 1.2 "$TRAFFIC" >"$WORK/load"
@@ -117,16 +116,14 @@ echo "# $(sed -n 's/^status 200: //p' "$WORK/load") requests behind SIGTERM"
 like "each answer says that the connection ends" "$(curl -si -d "$ROW" "http://127.0.0.1:$PORT_late/predict")" $'^HTTP/1.1 200 OK\r.*Connection: close\r'
 same "control too" "$(admin -o /dev/null -w '%{http_code}' "http://127.0.0.1:$ADMIN_late/admin/info")" 200
 like "the metrics say that it drains" "$(curl -s "http://127.0.0.1:$PORT_late/metrics")" 'mlctl_ready\{[^}]*\} 0'
-wait "$PID_late"
-rc=$?
-took=$((($(date +%s%N) - begin) / 1000000))
-same "ends with 0 when the delay is over, not at the end of the drain" "$rc $([ $took -ge 1900 ] && [ $took -lt 6000 ] && echo then || echo "after $took ms")" "0 then"
-same "then the port refuses" "$(code "http://127.0.0.1:$PORT_late/v2/health/live")" 000
-pod twice :0 :0 MLCTL_DRAIN=30s MLCTL_DRAIN_DELAY=30s
-kill -TERM "$PID_twice"
-until_true 5 grep -q '"event":"drain"' "$WORK/twice.log"
 begin=$(date +%s%N)
-stop "$PID_twice"
-same "a second signal ends the delay" "$STOPPED $([ $((($(date +%s%N) - begin) / 1000000)) -lt 5000 ] && echo soon)" "0 soon"
-same "the sanitizers are silent" "$(cat "$WORK"/{both,four,quick,late,twice}.err)" ""
+stop "$PID_late"
+same "a second signal ends the delay" "$STOPPED $([ $((($(date +%s%N) - begin) / 1000000)) -lt 20000 ] && echo soon)" "0 soon"
+same "then the port refuses" "$(code "http://127.0.0.1:$PORT_late/v2/health/live")" 000
+pod brief :0 :0 MLCTL_DRAIN=60s MLCTL_DRAIN_DELAY=1500ms
+begin=$(date +%s%N)
+stop "$PID_brief"
+took=$((($(date +%s%N) - begin) / 1000000))
+same "ends with 0 when the delay is over, not at the end of the drain" "$STOPPED $([ $took -ge 1400 ] && [ $took -lt 30000 ] && echo then || echo "after $took ms")" "0 then"
+same "the sanitizers are silent" "$(cat "$WORK"/{both,four,quick,late,brief}.err)" ""
 finish

@@ -362,13 +362,16 @@ static void a_known_runner_is_not_hashed(void **state) {
 	static const struct {
 		const char *runner, *digest;
 		size_t same_as;
-	} plans[] = {{"one", "aa", 0}, {"two", "aa", 0} /* the word of who built it is taken */, {"two", "bb", 2}, {"one", "", 0}, {"two", "", 2}};
+	} plans[] = {{"one", "aa", 0}, {"two", "aa", 0} /* the word of who built it is taken */, {"two", "bb", 2}, {"one", "", 0},
+		{"two", "", 2}};
 	struct digest seen[5];
 	for (size_t i = 0; i < 5; i++) {
 		struct err err = {0};
 		AUTO_PLAN struct plan *plan = NULL;
-		struct plan_options options = {
-			.runner = str_of(plans[i].runner), .runner_digest = str_of(plans[i].digest), .cache = cache, .clock = &clock_system};
+		struct plan_options options = {.runner = str_of(plans[i].runner),
+			.runner_digest = str_of(plans[i].digest),
+			.cache = cache,
+			.clock = &clock_system};
 		assert_int_equal(plan_new(&options, &plan, &err), 0);
 		seen[i] = plan_blob(plan, 0).digest;
 		assert_string_equal(seen[i].text, seen[plans[i].same_as].text);

@@ -312,7 +312,8 @@ static void nothing_there(void **state) {
 
 #define EXEC(more)                                                                                                                         \
 	"current-context: a\ncontexts: [{name: a, context: {cluster: c, user: u}}]\n"                                                      \
-	"clusters: [{name: c, cluster: {server: 'https://h:1', tls-server-name: n}}]\n"                                                    \
+	"clusters: [{name: c, cluster: {server: 'https://h:1', tls-server-name: n, extensions: [{name: "                                   \
+	"client.authentication.k8s.io/exec, extension: {a: [1]}}, {name: other, extension: x}]}}]\n"                                       \
 	"users:\n- name: u\n  user:\n    exec: {apiVersion: client.authentication.k8s.io/v1, command: plugin, args: [get, 'a b'],"         \
 	" env: [{name: LANG, value: mine}, {name: MODE, value: good}]" more "}\n"
 
@@ -366,7 +367,7 @@ static void a_plugins_token(void **state) {
 	AUTO_FREE char *info = read_back(&p, "info");
 	assert_string_equal(info,
 		"{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/v1\",\"spec\":{\"interactive\":false,"
-		"\"cluster\":{\"server\":\"https://h:1\",\"tls-server-name\":\"n\"}}}");
+		"\"cluster\":{\"server\":\"https://h:1\",\"tls-server-name\":\"n\",\"config\":{\"a\":[1]}}}}");
 	assert_int_equal(kube_config_refresh(config, &p.options, &err), 0);
 	p.clock.mono_ms += 8 * 60000; /* 10:08 of 10:10, and a minute early is enough */
 	assert_int_equal(kube_config_refresh(config, &p.options, &err), 0);

@@ -122,6 +122,10 @@ static void a_lost_write_is_unclear(void **state) {
 	static const struct fake_turn twice[] = {{.method = "PUT", .url = URL, .failure = ERR_TIMEOUT, .was_sent = true},
 		{.method = "PUT", .url = URL, .failure = ERR_NETWORK}};
 	failure(twice, 2, &(struct rest_call){.method = "PUT", .url = URL}, ERR_UNCLEAR, "reply was lost", NULL);
+	static const struct fake_turn then_busy[] = {
+		{.method = "PUT", .url = URL, .failure = ERR_NETWORK, .was_sent = true}, {.method = "PUT", .url = URL, .status = 503}};
+	failure(then_busy, 2, &(struct rest_call){.method = "PUT", .url = URL}, ERR_UNCLEAR,
+		"an earlier try was sent, but its reply was lost", NULL);
 	static const struct fake_turn never[] = {
 		{.method = "POST", .url = URL, .failure = ERR_NETWORK}, {.method = "POST", .url = URL, .failure = ERR_NETWORK}};
 	failure(never, 2, &(struct rest_call){.method = "POST", .url = URL}, ERR_NETWORK, "refused", "lost");

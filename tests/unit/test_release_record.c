@@ -267,6 +267,35 @@ static void test_cold_after_a_roll(void **state) {
 	assert_null(scene_unsettled(&p->world));
 }
 
+/* Somebody with the same repository moved the tag: what is not what the head names is not rolled out. */
+static void test_moved_tag(void **state) {
+	struct place_ *p = *state;
+	struct digest a = put_image(p, 'A'), b = put_image(p, 'B'), c = put_image(p, 'C');
+	struct manifest manifest = {0};
+	struct release_result result;
+	struct err err = {0};
+	deploy(p, a);
+	deploy(p, b);
+	deploy(p, c);
+	forget_kept(p);
+	assert_int_equal(store_get_manifest(p->store, "mlctl.test.r1", &manifest, &err), 0);
+	struct blob blob = {0};
+	blob_of_text(&blob, MEDIA_INDEX, "release", mem_text_n(manifest.bytes, manifest.len));
+	assert_int_equal(store_put_manifest(p->store, &blob, "mlctl.test.r2", &err), 0);
+	free(blob.owned);
+	manifest_clear(&manifest);
+	int64_t writes = p->world.writes;
+	assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request){0}, &result, &err), -1);
+	assert_int_equal(err.code, ERR_CONFLICT);
+	assert_non_null(strstr(err.message, "what is kept as r2 of fraud test is r1 of fraud test"));
+	assert_int_equal(p->world.writes, writes);
+	assert_string_equal(fake_serving(&p->world).text, c.text);
+	err_clear(&err);
+	assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request){.to = 1}, &result, &err), 0);
+	assert_int_equal(result.outcome, OUTCOME_DONE);
+	assert_string_equal(fake_serving(&p->world).text, a.text);
+}
+
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
@@ -274,6 +303,7 @@ int main(void) {
 		CASE(test_not_pushed),
 		CASE(test_cold_and_hot),
 		CASE(test_cold_after_a_roll),
+		CASE(test_moved_tag),
 		CASE(test_evidence),
 		CASE(test_numbers_after_destroy),
 		cmocka_unit_test(test_tags),
