@@ -56,8 +56,9 @@ struct view {
 	const struct value *pods[PODS_MAX]; /* in order of name, those on their way out too */
 	size_t pod_count;
 	const struct value *events, *replica_sets, *nodes, *quotas; /* NULL: not looked at */
+	const struct value *scaler; /* NULL: none, or not asked */
 	struct document *made;
-	struct kube_ask asks[6];
+	struct kube_ask asks[7];
 };
 void view_clear(struct view *view);
 #define AUTO_VIEW __attribute__((cleanup(view_clear)))
@@ -106,9 +107,9 @@ int kubernetes_sample(void *state, const struct revision *revision, struct sampl
 int objects_ask(struct kubernetes *k, const struct value *list, struct texts *words, struct kube_ask **out, struct err *err);
 bool objects_name(const struct value *list, const char *kind, struct str name);
 /* The object as it is sent: with who wrote it, and with what only this moment knows. live: the Deployment that is there, NULL: none; release -1: as
- * the live one says; replicas -1: as the object says. */
+ * the live one says; replicas -1: as the object says; least: of a new Deployment whose number is an autoscaler's. */
 struct value *object_dressed(struct document *document, const struct value *object, const struct value *live, int64_t fence, int64_t release,
-	int64_t replicas);
+	int64_t replicas, int64_t least);
 int kubernetes_stage(void *state, int64_t fence, const struct revision *revision, const struct value *objects, int64_t replicas, struct store *store,
 	struct err *err);
 int kubernetes_route(void *state, int64_t fence, const struct revision *stable, const struct revision *revision, const struct value *objects, double weight,

@@ -9,13 +9,15 @@
 
 #define APPLY_TRIES 5
 #define KEY_BYTES 24
+#define AUTOSCALER "kube-controller-manager" /* who writes an autoscaler's numbers */
 
 /* ---- applying a list of objects ---- */
 
 struct change { /* one apply of a list */
 	int64_t fence, release;
 	int64_t replicas;      /* of the Deployment; -1: as its object says */
-	bool is_taking_scale;  /* an autoscaler of ours went: its field is ours again */
+	int64_t least;	       /* of a new one whose number is an autoscaler's */
+	bool is_same;	       /* NAME is of this revision already: what somebody has changed of it since was so before, and stays theirs */
 	const struct value *live; /* the Deployment that is there; NULL: none */
 };
 
@@ -52,8 +54,29 @@ static struct value *member(struct document *document, struct value *object, con
 	return found ? found : value_add_object(document, object, key);
 }
 
+/* Does spec.replicas belong to a writer of this name? By apply, or by the scale subresource: an autoscaler's way, and set_scale()'s. */
+static bool has_replicas_of(const struct value *live, const char *manager, bool is_by_scale) {
+	value_each(entry, value_find(live, "metadata.managedFields")) {
+		bool is_scale = str_is(object_text(entry, "subresource"), "scale");
+		if (str_is(object_text(entry, "manager"), manager) && is_scale == is_by_scale &&
+			(is_scale || str_is(object_text(entry, "operation"), "Apply")) &&
+			value_get(value_get(value_get(entry, "fieldsV1"), "f:spec"), "f:replicas"))
+			return true;
+	}
+	return false;
+}
+
+/* An autoscaler's number is not in the object. Where apply still owns the field (a new Deployment, or one that had a fixed number so far), leaving it out
+ * would set it to 1: what is there is said again, until the autoscaler changes it for the first time and has it from then on. */
+static void keep_replicas(struct document *document, struct value *spec, const struct value *live, int64_t least) {
+	if (!live && least > 0)
+		value_add_int(document, spec, "replicas", least);
+	else if (live && has_replicas_of(live, KUBE_FIELD_MANAGER, false))
+		value_add_int(document, spec, "replicas", deployment_replicas(live));
+}
+
 struct value *object_dressed(struct document *document, const struct value *object, const struct value *live, int64_t fence, int64_t release,
-	int64_t replicas) {
+	int64_t replicas, int64_t least) {
 	struct value *copy = value_add_copy(document, value_root_array(document), NULL, object);
 	struct value *annotations = member(document, member(document, copy, "metadata"), "annotations");
 	AUTO_FREE char *fence_text = mem_format("%" PRId64, fence), *release_text = mem_format("%" PRId64, release);
@@ -61,7 +84,9 @@ struct value *object_dressed(struct document *document, const struct value *obje
 	value_add_text(document, annotations, ANNOTATION_RELEASE, release_text);
 	if (!str_is(object_text(object, "kind"), "Deployment"))
 		return copy;
-	struct value *wanted = (struct value *) value_get(member(document, copy, "spec"), "replicas");
+	struct value *spec = member(document, copy, "spec"), *wanted = (struct value *) value_get(spec, "replicas");
+	if (!wanted)
+		keep_replicas(document, spec, live, least);
 	if (replicas >= 0 && wanted) {
 		AUTO_FREE char *number = mem_format("%" PRId64, replicas);
 		wanted->text = str_of(arena_text_n(&document->memory, number, strlen(number)));
@@ -81,16 +106,22 @@ static int not_ours(struct kubernetes *k, const char *kind, const char *name, co
 static int apply_one(struct kubernetes *k, const struct value *object, struct change *change, const struct value *live, struct err *err) {
 	AUTO_FREE char *kind = str_dup(object_text(object, "kind")), *name = str_dup(object_text(object, "metadata.name"));
 	AUTO_DOCUMENT struct document *again = NULL;
-	bool is_taking = k->context.is_forcing || (change->is_taking_scale && strcmp(kind, "Deployment") == 0);
 	for (int tries = 1;; tries++) {
 		AUTO_DOCUMENT struct document *document = document_new("object");
 		if (live && !object_is_ours(k, live))
 			return not_ours(k, kind, name, live, err);
 		AUTO_FREE char *version = str_dup(object_text(live, "metadata.resourceVersion"));
-		struct kube_apply apply = {.object = object_dressed(document, object, change->live, change->fence, change->release, change->replicas),
-			.resource_version = live ? version : NULL, .is_forced = is_taking};
+		struct kube_apply apply = {.object = object_dressed(document, object, change->live, change->fence, change->release, change->replicas,
+						    change->least),
+			.resource_version = live ? version : NULL, .is_forced = k->context.is_forcing};
 		if (kube_apply(k->kube, &apply, NULL, err) == 0)
 			return 0;
+		if (change->is_same && err->code == ERR_CONFLICT && !apply.is_stale) {
+			if (k->context.warn)
+				k->context.warn(k->context.warn_self, err->message);
+			err_clear(err);
+			return 0;
+		}
 		if (!apply.is_stale || tries == APPLY_TRIES)
 			return err_wrap(err, "applying %s %s", kind, name);
 		err_clear(err);
@@ -283,28 +314,47 @@ static int scale_away(struct kubernetes *k, int64_t fence, const struct revision
 
 /* ---- all of the traffic ---- */
 
-/* An autoscaler that the new version has none of would fight for `replicas` from the first moment, so it goes first. */
-static int drop_autoscaler(struct kubernetes *k, const struct value *objects, struct change *change, struct err *err) {
-	AUTO_DOCUMENT struct document *scaler = NULL;
-	if (has_autoscaler(objects))
-		return 0;
-	if (kube_get(k->kube, "HorizontalPodAutoscaler", k->name, &scaler, err) != 0) {
-		if (err->code != ERR_NOT_FOUND)
-			return -1;
-		err_clear(err);
-		return 0;
-	}
-	if (!object_is_ours(k, scaler->root))
-		return 0;
-	AUTO_FREE char *uid = str_dup(object_text(scaler->root, "metadata.uid"));
-	change->is_taking_scale = true;
-	return kube_delete(k->kube, "HorizontalPodAutoscaler", k->name, uid, NULL, err);
+/* An autoscaler of somebody else's that scales NAME? Then the number is that one's. */
+static bool is_scaled_by_others(const struct kubernetes *k, const struct value *scalers) {
+	value_each(scaler, scalers)
+		if (!object_is_ours(k, scaler) && str_is(object_text(scaler, "spec.scaleTargetRef.name"), k->name))
+			return true;
+	return false;
 }
 
-/* `replicas` is the autoscaler's, so apply leaves it out; a Deployment that is new, or was scaled away, would wait for it with too few. */
+/* An autoscaler that the new version has none of would fight for `replicas` from the first moment, so it goes first. What it wrote belongs to nobody then:
+ * the new number is written the same way, which its successor by apply agrees with. Anybody else's number is a conflict, and is told. */
+static int drop_autoscaler(struct kubernetes *k, const struct value *objects, struct err *err) {
+	if (has_autoscaler(objects))
+		return 0;
+	struct kube_ask asks[] = {{.selection = {.kind = "HorizontalPodAutoscaler"}}, {.selection = {.kind = "Deployment"}, .name = k->name}};
+	if (kube_ask_all(k->kube, asks, 2, err) != 0)
+		return -1;
+	AUTO_DOCUMENT struct document *scalers = asks[0].answer;
+	AUTO_DOCUMENT struct document *main = asks[1].answer;
+	for (int i = 0; i < 2; i++)
+		if (!asks[i].answer && asks[i].err.code != ERR_NOT_FOUND) {
+			*err = asks[i].err;
+			return -1;
+		}
+	const struct value *items = scalers ? value_get(scalers->root, "items") : NULL;
+	value_each(scaler, items) {
+		if (!object_is_ours(k, scaler) || !str_is(object_text(scaler, "metadata.name"), k->name))
+			continue;
+		AUTO_FREE char *uid = str_dup(object_text(scaler, "metadata.uid"));
+		if (kube_delete(k->kube, "HorizontalPodAutoscaler", k->name, uid, NULL, err) != 0)
+			return -1;
+	}
+	int64_t replicas = object_int(objects, "replicas", 1);
+	bool is_free = main && object_is_ours(k, main->root) && !is_scaled_by_others(k, items) && deployment_replicas(main->root) != replicas &&
+		(has_replicas_of(main->root, AUTOSCALER, true) || has_replicas_of(main->root, KUBE_FIELD_MANAGER, true));
+	return is_free ? set_scale(k, replicas, err) : 0;
+}
+
+/* `replicas` is the autoscaler's, so apply leaves it out; a Deployment that was scaled away would wait for it with too few. */
 static int raise_to_least(struct kubernetes *k, const struct value *objects, int64_t live, struct err *err) {
 	int64_t least = object_int(objects, "replicas", 1);
-	return has_autoscaler(objects) && live < least ? set_scale(k, least, err) : 0;
+	return has_autoscaler(objects) && live >= 0 && live < least ? set_scale(k, least, err) : 0;
 }
 
 static int delete_ours(struct kubernetes *k, const char *kind, const struct value *object, struct err *err) {
@@ -339,18 +389,19 @@ static int remove_canary(struct kubernetes *k, const struct revision *revision, 
 
 static int roll(struct kubernetes *k, int64_t fence, const struct revision *revision, const struct value *objects, const struct view *view,
 	struct err *err) {
-	struct change change = {.fence = fence, .release = revision->release, .replicas = -1};
+	struct change change = {.fence = fence, .release = revision->release, .replicas = -1, .least = object_int(objects, "replicas", 1),
+		.is_same = deployment_is(view->main, revision)};
 	struct err split = {0};
 	if (!objects)
 		return err_set(err, ERR_INVALID, "no objects to roll out %s from", revision->name);
 	note_memory(k, objects);
-	int64_t live = view->main ? deployment_replicas(view->main) : 0;
+	int64_t live = view->main ? deployment_replicas(view->main) : -1;
 	if (check_fence(k, fence, err) != 0)
 		return -1;
 	k->applied[0] = '\0'; /* cut in the middle, NAME is nobody's for sure: then the one before is applied again, too */
 	if (view->canary)
 		best_effort(put_split(k, view, revision, 0, 1, &split)); /* a pod that fails just now hands nothing on either */
-	if (make_key(k, objects, revision, err) != 0 || drop_autoscaler(k, objects, &change, err) != 0 ||
+	if (make_key(k, objects, revision, err) != 0 || drop_autoscaler(k, objects, err) != 0 ||
 		apply_list(k, value_get(objects, "stable"), &change, err) != 0 || raise_to_least(k, objects, live, err) != 0)
 		return -1;
 	snprintf(k->applied, sizeof(k->applied), "%s", revision->name);
