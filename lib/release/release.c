@@ -70,7 +70,7 @@ static int preflight(struct run *run, const struct deploy_request *request, stru
 	do {
 		rc = context->target->check(context->target_state, context->store, &facts, err);
 	} while (rc != 0 && remote_again(&remote, err));
-	if (rc != 0 || session_would_apply(run, &request->revision, request->objects, err) != 0)
+	if (rc != 0 || session_objects_fit(run, &request->revision, request->objects, err) != 0)
 		return err_wrap(err, "preflight");
 	AUTO_BUF struct buf text = BUF(512);
 	for (size_t i = 0; i < facts.count; i++)

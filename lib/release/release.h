@@ -35,6 +35,7 @@ struct release_event {
 	/* bake */
 	double weight, requests, errors, error_rate, low, high, p99_ms, stable_error_rate, stable_p99_ms, progress;
 	int64_t health_failures;
+	const char *replica, *reason, *cause, *fix; /* "stop", "waiting": who, why, the same in one word, and what to do; NULL: not said */
 };
 
 struct release_context {
@@ -76,6 +77,7 @@ struct release_result {
 	int64_t undone;	 /* the one that was rolled back; 0: none */
 	int64_t elapsed_ms;
 	char cause[512]; /* why it failed */
+	char cause_word[40]; /* the same in one word for programs, where a replica was the reason: "out_of_memory" */
 	char fix[512];
 	char serving[DIGEST_TEXT_MAX];
 };

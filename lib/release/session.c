@@ -13,6 +13,7 @@ void session_fill_result(struct run *run, struct release_result *result) {
 	result->elapsed_ms = run_now(run) - run->started_ms;
 	memcpy(result->cause, run->cause, sizeof(result->cause));
 	memcpy(result->fix, run->fix, sizeof(result->fix));
+	memcpy(result->cause_word, run->cause_word, sizeof(result->cause_word));
 	memcpy(result->serving, run->serving.text, sizeof(result->serving));
 }
 
@@ -34,6 +35,18 @@ int session_failed_early(struct run *run, struct release_result *result, struct 
 	run->outcome = outcome;
 	session_fill_result(run, result);
 	return 0;
+}
+
+int session_objects_fit(struct run *run, const struct revision *revision, const struct value *objects, struct err *err) {
+	const struct release_context *context = run->context;
+	AUTO_DOCUMENT struct document *scratch = document_new("changes");
+	struct err asking = {0};
+	if (!context->target->diff ||
+		context->target->diff(context->target_state, revision, objects, scratch, value_root_array(scratch), &asking) == 0 ||
+		(asking.code != ERR_CONFLICT && asking.code != ERR_INVALID))
+		return 0;
+	*err = asking;
+	return -1;
 }
 
 /* Lets go of the lock; by hand nobody ever has to. */
@@ -106,19 +119,6 @@ void session_owe_push(struct run *run, int64_t n) {
 			return;
 	if (head->unpushed_count < sizeof(head->unpushed) / sizeof(head->unpushed[0]))
 		head->unpushed[head->unpushed_count++] = n;
-}
-
-int session_would_apply(struct run *run, const struct revision *revision, const struct value *objects, struct err *err) {
-	const struct release_context *context = run->context;
-	struct remote remote = remote_begin(run);
-	int rc = 0;
-	if (!context->target->diff)
-		return 0;
-	do {
-		AUTO_DOCUMENT struct document *document = document_new("changes");
-		rc = context->target->diff(context->target_state, revision, objects, document, value_root_array(document), err);
-	} while (rc != 0 && remote_again(&remote, err));
-	return rc;
 }
 
 #define REGISTRY_SOON_MS 3000
@@ -222,7 +222,7 @@ void session_forget_subject(struct run *run) {
 	free(run->record);
 	free(run->evidence);
 	run->record = run->evidence = NULL;
-	run->cause[0] = run->fix[0] = '\0';
+	run->cause[0] = run->fix[0] = run->cause_word[0] = '\0';
 	run->is_undoing = false;
 	gate_clear(&run->gate);
 	run->verdict = (struct verdict){0};

@@ -39,8 +39,7 @@ static void kubernetes_close(void *state) {
 	struct kubernetes *k = state;
 	mirror_close(k->pods);
 	mirror_close(k->deployments);
-	mirror_close(k->replica_sets);
-	mirror_close(k->events);
+	causes_close(k->causes);
 	kube_close(k->kube);
 	for (size_t i = 0; i < k->key_count; i++)
 		secret_clear(&k->keys[i].key);

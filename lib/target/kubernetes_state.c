@@ -191,24 +191,34 @@ int kubernetes_keep_get(void *state, int64_t release, char **text, struct err *e
 	return unpack(secret->root, text, err) != 0 ? err_wrap(err, "Secret %s", name) : 0;
 }
 
-int kept_objects(struct kubernetes *k, struct document **out, struct err *err) {
+static int objects_of(const struct value *secret, struct document *all, struct err *err) {
+	AUTO_FREE char *text = NULL;
+	AUTO_DOCUMENT struct document *kept = NULL;
+	AUTO_DOCUMENT struct document *record = NULL;
+	struct str inner;
+	if (unpack(secret, &text, err) != 0 || json_read("kept", str_of(text), VALUE_LIMITS_WIRE, &kept, err) != 0 ||
+		value_need_str(kept->root, "record", &inner, err) != 0 || json_read("record", inner, VALUE_LIMITS_WIRE, &record, err) != 0)
+		return -1;
+	const struct value *objects = value_get(record->root, "objects");
+	if (objects)
+		value_add_copy(all, all->root, NULL, objects);
+	return 0;
+}
+
+int kept_objects(struct kubernetes *k, struct document **out, bool *is_whole, struct err *err) {
 	AUTO_FREE char *labels = mem_format("%s," LABEL_PART "=keep", k->labels);
 	AUTO_DOCUMENT struct document *secrets = NULL;
 	AUTO_DOCUMENT struct document *all = document_new("kept objects");
 	if (kube_list(k->kube, &(struct kube_selection) {.kind = "Secret", .labels = labels}, &secrets, err) != 0)
 		return -1;
-	struct value *list = value_root_array(all);
+	value_root_array(all);
+	*is_whole = true;
 	value_each(secret, value_get(secrets->root, "items")) {
-		AUTO_FREE char *text = NULL;
-		AUTO_DOCUMENT struct document *kept = NULL;
-		AUTO_DOCUMENT struct document *record = NULL;
-		struct str inner;
-		if (unpack(secret, &text, err) != 0 || json_read("kept", str_of(text), VALUE_LIMITS_WIRE, &kept, err) != 0 ||
-			value_need_str(kept->root, "record", &inner, err) != 0 || json_read("record", inner, VALUE_LIMITS_WIRE, &record, err) != 0)
-			return err_wrap(err, "Secret %.*s", STR_ARGS(object_text(secret, "metadata.name")));
-		const struct value *objects = value_get(record->root, "objects");
-		if (objects)
-			value_add_copy(all, list, NULL, objects);
+		struct err unread = {0};
+		if (objects_of(secret, all, &unread) == 0)
+			continue;
+		log_debug(k->context.log, "Secret %.*s: %s", STR_ARGS(object_text(secret, "metadata.name")), unread.message);
+		*is_whole = false;
 	}
 	*out = take(&all);
 	return 0;

@@ -10,6 +10,7 @@
 
 #define TARGET_REPLICAS_MAX 256
 #define TARGET_HEAD_BYTES_MAX 8192
+#define TARGET_WHERE_MAX 300
 #define REVISION_NAME_MAX 24 /* "v-" and 12 hex digits of sha256(image digest, settings digest) */
 #define BUCKETS_MAX 24
 
@@ -34,6 +35,7 @@ struct replica {
 	struct digest serving;  /* the image digest that the replica itself answered with; empty: has not answered */
 	char reason[400];       /* FAILING, STUCK: the cause in the platform's and our words: "exits with 4: model.onnx: ..." */
 	char fix[200];
+	char cause[40];         /* the cause in one word for programs: "out_of_memory"; empty: none */
 	int restarts;
 	int64_t since_s;        /* wall */
 };
@@ -42,6 +44,7 @@ struct observed { /* what is true now for one revision */
 	bool exists;
 	double weight;                  /* share of the traffic that it is set to get, 0..100 */
 	int64_t desired;
+	char note[160];                 /* what decides about `desired`, in the platform's words: "hpa 1..4 now 3"; "": nothing does */
 	size_t count;
 	struct replica replicas[TARGET_REPLICAS_MAX];
 };
@@ -77,6 +80,9 @@ struct target_context { /* handed in by cli; lent for the target's life */
 	const struct value *settings;  /* merged settings tree (data/value.h) of the environment; NULL when only the head is needed */
 	const char *project_folder;    /* where .mlctl/templates/ overrides what is rendered; NULL: none */
 	const char *settings_file;     /* "mlctl.yaml", for messages; NULL: none */
+	/* Which line of it set a value: "mlctl.yaml:21" for "resources.memory". False: not known. NULL: nobody knows. */
+	bool (*settings_where)(void *self, const char *path, char out[TARGET_WHERE_MAX]);
+	void *where_self;
 	bool is_forcing;               /* takes over fields that another manager owns, and lists them; never without being told to */
 	void (*warn)(void *self, const char *text); /* what the platform warns of, as it comes; NULL: nobody listens */
 	void *warn_self;
