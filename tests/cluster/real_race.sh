@@ -75,6 +75,10 @@ race() {
 	case $codes in
 	"0 7" | "7 0") winners=$((winners + 1)) locked=$((locked + 1)) ;;
 	"0 0") winners=$((winners + 1)) both=$((both + 1)) ;;
+	"0 12" | "12 0") # two rollbacks one after the other, and the first went back to the first release of all
+		if [ "$kind" = rollback/rollback ] && grep -q 'nothing to go back to' "$home"/r/one "$home"/r/two; then winners=$((winners + 1)) both=$((both + 1))
+		else bad_round "$kind after $delay s" "exit codes $codes"; return; fi
+		[ "$codes" = "0 12" ] && date +%s%N -d '+1 day' >"$home/r/one.end" || date +%s%N -d '+1 day' >"$home/r/two.end" ;; # who was refused says nothing of what serves
 	*) bad_round "$kind after $delay s" "exit codes $codes"; return ;;
 	esac
 	last=one; [ "$(cat "$home/r/two.end")" -gt "$(cat "$home/r/one.end")" ] && last=two
