@@ -91,16 +91,26 @@ static int unclear(struct kube *kube, const struct target *target, struct err *e
 		target->kind, target->namespace_ ? target->namespace_ : kube->config->namespace_, target->name);
 }
 
+/* Does another manager own a field; and is it only the one that is to be taken? */
+static bool has_owners(const struct value *causes, const char *taken_field, bool *is_taken_only) {
+	size_t owned = 0, taken = 0;
+	value_each(cause, causes && causes->kind == VALUE_ARRAY ? causes : NULL) {
+		const struct value *reason = value_get(cause, "reason"), *field = value_get(cause, "field");
+		if (!reason || reason->kind != VALUE_STRING || !str_is(reason->text, "FieldManagerConflict"))
+			continue;
+		owned++;
+		taken += taken_field && field && field->kind == VALUE_STRING && str_is(field->text, taken_field);
+	}
+	*is_taken_only = owned && owned == taken;
+	return owned > 0;
+}
+
 static int conflict(struct kube *kube, const struct target *target, struct kube_apply *apply, const struct http_answer *answer,
 	bool was_lost, struct err *err) {
 	AUTO_DOCUMENT struct document *status = kube_status_of(answer);
 	const struct value *causes = status ? value_find(status->root, "details.causes") : NULL;
-	bool has_owners = false;
-	value_each(cause, causes && causes->kind == VALUE_ARRAY ? causes : NULL) {
-		const struct value *reason = value_get(cause, "reason");
-		has_owners = has_owners || (reason && reason->kind == VALUE_STRING && str_is(reason->text, "FieldManagerConflict"));
-	}
-	if (has_owners)
+	apply->is_owned = has_owners(causes, apply->taken_field, &apply->is_to_be_taken);
+	if (apply->is_owned)
 		return owned_by_others(kube, target, apply->object, causes, err);
 	if (was_lost)
 		return unclear(kube, target, err);
@@ -155,7 +165,7 @@ static void applying_clear(struct applying *applying) {
 
 static int prepare(struct kube *kube, struct kube_apply *apply, struct applying *out, struct rest_call *call, struct err *err) {
 	AUTO_DOCUMENT struct document *document = document_new("apply");
-	apply->is_stale = apply->was_created = false;
+	apply->is_stale = apply->was_created = apply->is_owned = apply->is_to_be_taken = false;
 	out->url = BUF(KUBE_URL_BYTES_MAX);
 	if (target_of(apply->object, &out->target, err) != 0 ||
 		kube_url(kube, out->target.kind, out->target.namespace_, out->target.name, NULL, &out->url, err) != 0 ||
@@ -205,7 +215,7 @@ static int done(struct kube *kube, struct kube_apply *apply, const struct applyi
 	return rc;
 }
 
-int kube_apply(struct kube *kube, struct kube_apply *apply, struct document **out, struct err *err) {
+static int apply_once(struct kube *kube, struct kube_apply *apply, struct document **out, struct err *err) {
 	CLEANUP(applying_clear) struct applying applying = {0};
 	struct rest_call call;
 	struct http_answer answer = {0};
@@ -215,6 +225,17 @@ int kube_apply(struct kube *kube, struct kube_apply *apply, struct document **ou
 		return not_done(kube, apply, &applying, err);
 	int rc = done(kube, apply, &applying, &answer, out, err);
 	http_answer_clear(&answer);
+	return rc;
+}
+
+int kube_apply(struct kube *kube, struct kube_apply *apply, struct document **out, struct err *err) {
+	int rc = apply_once(kube, apply, out, err);
+	if (rc == 0 || !apply->is_to_be_taken || apply->is_forced)
+		return rc;
+	err_clear(err);
+	apply->is_forced = true;
+	rc = apply_once(kube, apply, out, err);
+	apply->is_forced = false;
 	return rc;
 }
 

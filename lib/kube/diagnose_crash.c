@@ -180,10 +180,10 @@ static const struct told {
 	{"port_in_use", "address already in use|eaddrinuse", "two containers of the pod listen on one port: serve.port", false},
 	{"port_privileged", "bind: permission denied|bind to port|binding to port", "serve.port: 8080", false},
 	{"permission_denied", "permission denied|eacces|errno 13|operation not permitted",
-		"runAsUser and fsGroup in .mlctl/templates/deployment.yaml: those that own what it opens; or an emptyDir where it writes",
+		"runAsUser and fsGroup in .mlctl/templates/kubernetes/deployment.yaml: those that own what it opens; or an emptyDir where it writes",
 		false},
 	{"read_only_file_system", "read-only file system|erofs|errno 30",
-		"write below an emptyDir (volumeMounts in .mlctl/templates/deployment.yaml), as /tmp", false},
+		"write below an emptyDir (volumeMounts in .mlctl/templates/kubernetes/deployment.yaml), as /tmp", false},
 };
 
 static const struct told *find_told(struct str line) {

@@ -251,8 +251,11 @@ static void fix(struct diagnose_case *c, const struct reason *reason) {
 }
 
 static bool is_someone_leaving(const struct diagnose_case *c) {
-	value_each(pod,
-		c->world->pods) if (value_find(pod, "metadata.deletionTimestamp") && diagnose_str(pod, "spec.nodeName").len) return true;
+	value_each(pod, c->world->pods) {
+		bool has_place = !value_get(pod, "spec") || diagnose_str(pod, "spec.nodeName").len;
+		if (has_place && value_find(pod, "metadata.deletionTimestamp"))
+			return true;
+	}
 	return false;
 }
 

@@ -455,6 +455,8 @@ static void begin(struct work *work, const struct rest *rest, const struct rest_
 	*work = (struct work){.rest = rest, .call = call};
 	int64_t span_ms = call->timeout_ms > CALL_DEADLINE_MS ? call->timeout_ms : CALL_DEADLINE_MS;
 	work->deadline_ms = rest->deadline_ms ? rest->deadline_ms : clock_mono_ms(rest->http->clock) + span_ms;
+	if (rest->http->deadline_ms && rest->http->deadline_ms < work->deadline_ms)
+		work->deadline_ms = rest->http->deadline_ms;
 }
 
 int rest_call(const struct rest *rest, const struct rest_call *call, struct http_answer *answer, struct err *err) {

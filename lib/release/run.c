@@ -21,6 +21,8 @@ void run_init(struct run *run, const struct release_context *context, const stru
 }
 
 void run_clear(struct run *run) {
+	if (run->context->http)
+		run->context->http->deadline_ms = 0;
 	subject_clear(&run->subject);
 	gate_clear(&run->gate);
 	texts_clear(&run->journal);
@@ -104,6 +106,8 @@ void run_park(struct run *run) {
 	if (!run->is_parking)
 		run->park_until_ms = run_now(run) + PARK_MS;
 	run->is_parking = true;
+	if (run->context->http) /* a server that hangs must not keep us either */
+		run->context->http->deadline_ms = run->park_until_ms;
 }
 
 struct remote remote_begin(struct run *run) {

@@ -59,6 +59,7 @@ struct run {
 
 	enum outcome outcome;
 	char cause[512], fix[512];
+	char cause_word[40]; /* of the replica that it came from; empty: from something else */
 };
 void run_init(struct run *run, const struct release_context *context, const struct engine_row *table);
 void run_clear(struct run *run);

@@ -15,7 +15,8 @@
 struct change { /* one apply of a list */
 	int64_t fence, release;
 	int64_t replicas;      /* of the Deployment; -1: as its object says */
-	bool is_taking_scale;  /* an autoscaler of ours went: its field is ours again */
+	char key[64];	       /* uid of the Secret with the key of its pods; "": they have none */
+	bool is_taking_scale;  /* no autoscaler is there any more: its field is ours again */
 	const struct value *live; /* the Deployment that is there; NULL: none */
 };
 
@@ -52,8 +53,16 @@ static struct value *member(struct document *document, struct value *object, con
 	return found ? found : value_add_object(document, object, key);
 }
 
+/* Pods learn their key when they start, so another Secret of that name makes other pods. */
+static void add_key(struct document *document, struct value *template, const struct value *live, const char *key) {
+	struct str old = object_annotation(value_find(live, "spec.template"), ANNOTATION_KEY);
+	struct str now = key ? str_of(key) : old;
+	if (template && now.len)
+		value_add_str(document, member(document, member(document, template, "metadata"), "annotations"), ANNOTATION_KEY, now);
+}
+
 struct value *object_dressed(struct document *document, const struct value *object, const struct value *live, int64_t fence, int64_t release,
-	int64_t replicas) {
+	int64_t replicas, const char *key) {
 	struct value *copy = value_add_copy(document, value_root_array(document), NULL, object);
 	struct value *annotations = member(document, member(document, copy, "metadata"), "annotations");
 	AUTO_FREE char *fence_text = mem_format("%" PRId64, fence), *release_text = mem_format("%" PRId64, release);
@@ -67,6 +76,7 @@ struct value *object_dressed(struct document *document, const struct value *obje
 		wanted->text = str_of(arena_text_n(&document->memory, number, strlen(number)));
 	}
 	add_release_env(document, (struct value *) value_find(copy, "spec.template.spec.containers"), object, live, release);
+	add_key(document, (struct value *) value_find(copy, "spec.template"), live, key);
 	return copy;
 }
 
@@ -77,19 +87,36 @@ static int not_ours(struct kubernetes *k, const char *kind, const char *name, co
 	return err_fix(err, "another name: or namespace: in mlctl.yaml, or kubectl -n %s delete %s %s", kube_namespace(k->kube), kind, name);
 }
 
+/* Fields of others are taken over only when that was asked for, and then named. */
+static int apply_taking(struct kubernetes *k, struct kube_apply *apply, struct err *err) {
+	if (kube_apply(k->kube, apply, NULL, err) == 0)
+		return 0;
+	if (!apply->is_owned || !k->context.is_forcing)
+		return -1;
+	if (k->context.warn) {
+		AUTO_FREE char *text = mem_format("taken over: %s", err->message);
+		k->context.warn(k->context.warn_self, text);
+	}
+	err_clear(err);
+	apply->is_forced = true;
+	return kube_apply(k->kube, apply, NULL, err);
+}
+
 /* One object, by the version that was read before the fence was. Its own controller may have written in between: then once more. */
 static int apply_one(struct kubernetes *k, const struct value *object, struct change *change, const struct value *live, struct err *err) {
 	AUTO_FREE char *kind = str_dup(object_text(object, "kind")), *name = str_dup(object_text(object, "metadata.name"));
 	AUTO_DOCUMENT struct document *again = NULL;
-	bool is_taking = k->context.is_forcing || (change->is_taking_scale && strcmp(kind, "Deployment") == 0);
+	bool is_taking = change->is_taking_scale && strcmp(kind, "Deployment") == 0;
 	for (int tries = 1;; tries++) {
 		AUTO_DOCUMENT struct document *document = document_new("object");
 		if (live && !object_is_ours(k, live))
 			return not_ours(k, kind, name, live, err);
+		/* "": what was not there when the fence was looked at must not have come since, or it is another's. */
 		AUTO_FREE char *version = str_dup(object_text(live, "metadata.resourceVersion"));
-		struct kube_apply apply = {.object = object_dressed(document, object, change->live, change->fence, change->release, change->replicas),
-			.resource_version = live ? version : NULL, .is_forced = is_taking};
-		if (kube_apply(k->kube, &apply, NULL, err) == 0)
+		struct kube_apply apply = {.object = object_dressed(document, object, change->live, change->fence, change->release, change->replicas, change->key),
+			.resource_version = version,
+			.taken_field = is_taking ? SCALE_FIELD : NULL};
+		if (apply_taking(k, &apply, err) == 0)
 			return 0;
 		if (!apply.is_stale || tries == APPLY_TRIES)
 			return err_wrap(err, "applying %s %s", kind, name);
@@ -159,7 +186,8 @@ static int apply_list(struct kubernetes *k, const struct value *list, struct cha
 
 /* ---- the key of a revision's control listener ---- */
 
-static int make_key(struct kubernetes *k, const struct value *objects, const struct revision *revision, struct err *err) {
+/* uid: of the Secret, made now or there already; "" for a payload without a control listener. */
+static int make_key(struct kubernetes *k, const struct value *objects, const struct revision *revision, char uid[64], struct err *err) {
 	struct str name = object_text(objects, "control_secret");
 	unsigned char bytes[KEY_BYTES];
 	AUTO_BUF struct buf key = BUF(256), encoded = BUF(512);
@@ -183,13 +211,19 @@ static int make_key(struct kubernetes *k, const struct value *objects, const str
 	value_add_text(document, (struct value *) value_get(metadata, "labels"), LABEL_REVISION, revision->name);
 	value_add_text(document, root, "type", "Opaque");
 	value_add_str(document, value_add_object(document, root, "data"), "key", buf_view(&encoded));
-	if (kube_create(k->kube, root, NULL, err) != 0) {
-		if (err->code != ERR_CONFLICT)
-			return err_wrap(err, "making the key of %s", revision->name);
-		err_clear(err); /* it has one: its pods know that one */
-		return 0;
-	}
-	control_forget(k, name);
+	AUTO_DOCUMENT struct document *made = NULL;
+	bool is_new = kube_create(k->kube, root, &made, err) == 0;
+	if (!is_new && err->code != ERR_CONFLICT)
+		return err_wrap(err, "making the key of %s", revision->name);
+	if (is_new)
+		control_forget(k, name);
+	err_clear(err); /* else it has one: its pods know that one */
+	AUTO_FREE char *secret = str_dup(name);
+	if (!is_new && kube_get(k->kube, "Secret", secret, &made, err) != 0)
+		return -1;
+	if (!object_is_ours(k, made->root))
+		return not_ours(k, "Secret", secret, made->root, err);
+	snprintf(uid, 64, "%.*s", STR_ARGS(object_text(made->root, "metadata.uid")));
 	return 0;
 }
 
@@ -203,7 +237,7 @@ int kubernetes_stage(void *state, int64_t fence, const struct revision *revision
 	struct change change = {.fence = fence, .release = revision->release, .replicas = replicas > 0 ? replicas : -1};
 	(void) store; /* the nodes pull the image themselves */
 	note_memory(k, objects);
-	if (check_fence(k, fence, err) != 0 || make_key(k, objects, revision, err) != 0)
+	if (check_fence(k, fence, err) != 0 || make_key(k, objects, revision, change.key, err) != 0)
 		return -1;
 	return apply_list(k, value_get(objects, "canary"), &change, err);
 }
@@ -283,22 +317,52 @@ static int scale_away(struct kubernetes *k, int64_t fence, const struct revision
 
 /* ---- all of the traffic ---- */
 
-/* An autoscaler that the new version has none of would fight for `replicas` from the first moment, so it goes first. */
-static int drop_autoscaler(struct kubernetes *k, const struct value *objects, struct change *change, struct err *err) {
-	AUTO_DOCUMENT struct document *scaler = NULL;
+/* Whoever set `replicas` is no person: the autoscaler's controller, or mlctl by way of the scale. */
+static bool is_scaled_by_machine(const struct value *deployment) {
+	bool has_machine = false;
+	value_each(entry, value_find(deployment, "metadata.managedFields")) {
+		struct str manager = object_text(entry, "manager");
+		const struct value *spec = value_get(value_get(entry, "fieldsV1"), "f:spec");
+		if (!value_get(spec, "f:replicas") || str_is(object_text(entry, "operation"), "Apply"))
+			continue;
+		if (!str_is(manager, "kube-controller-manager") && !str_is(manager, KUBE_FIELD_MANAGER))
+			return false;
+		has_machine = true;
+	}
+	return has_machine;
+}
+
+int scale_is_ours(struct kubernetes *k, const struct value *objects, const struct value *main, struct document **scaler, bool *out, struct err *err) {
+	AUTO_DOCUMENT struct document *list = NULL;
+	*out = false;
 	if (has_autoscaler(objects))
 		return 0;
-	if (kube_get(k->kube, "HorizontalPodAutoscaler", k->name, &scaler, err) != 0) {
-		if (err->code != ERR_NOT_FOUND)
-			return -1;
-		err_clear(err);
-		return 0;
+	if (kube_list(k->kube, &(struct kube_selection) {.kind = "HorizontalPodAutoscaler"}, &list, err) != 0)
+		return -1;
+	bool has_other = false;
+	value_each(item, value_get(list->root, "items")) {
+		if (!str_is(object_text(item, "spec.scaleTargetRef.name"), k->name) || !str_is(object_text(item, "spec.scaleTargetRef.kind"), "Deployment"))
+			continue;
+		if (!object_is_ours(k, item)) {
+			has_other = true;
+		} else if (!*scaler) {
+			*scaler = document_new("autoscaler");
+			(*scaler)->root = value_add_copy(*scaler, value_root_array(*scaler), NULL, item);
+		}
 	}
-	if (!object_is_ours(k, scaler->root))
+	*out = !has_other && (*scaler || is_scaled_by_machine(main));
+	return 0;
+}
+
+/* An autoscaler that the new version has none of would fight for `replicas` from the first moment, so it goes first. */
+static int drop_autoscaler(struct kubernetes *k, const struct value *objects, const struct value *main, struct change *change, struct err *err) {
+	AUTO_DOCUMENT struct document *scaler = NULL;
+	if (scale_is_ours(k, objects, main, &scaler, &change->is_taking_scale, err) != 0)
+		return -1;
+	if (!scaler)
 		return 0;
-	AUTO_FREE char *uid = str_dup(object_text(scaler->root, "metadata.uid"));
-	change->is_taking_scale = true;
-	return kube_delete(k->kube, "HorizontalPodAutoscaler", k->name, uid, NULL, err);
+	AUTO_FREE char *name = str_dup(object_text(scaler->root, "metadata.name")), *uid = str_dup(object_text(scaler->root, "metadata.uid"));
+	return kube_delete(k->kube, "HorizontalPodAutoscaler", name, uid, NULL, err);
 }
 
 /* `replicas` is the autoscaler's, so apply leaves it out; a Deployment that is new, or was scaled away, would wait for it with too few. */
@@ -350,7 +414,7 @@ static int roll(struct kubernetes *k, int64_t fence, const struct revision *revi
 	k->applied[0] = '\0'; /* cut in the middle, NAME is nobody's for sure: then the one before is applied again, too */
 	if (view->canary)
 		best_effort(put_split(k, view, revision, 0, 1, &split)); /* a pod that fails just now hands nothing on either */
-	if (make_key(k, objects, revision, err) != 0 || drop_autoscaler(k, objects, &change, err) != 0 ||
+	if (make_key(k, objects, revision, change.key, err) != 0 || drop_autoscaler(k, objects, view->main, &change, err) != 0 ||
 		apply_list(k, value_get(objects, "stable"), &change, err) != 0 || raise_to_least(k, objects, live, err) != 0)
 		return -1;
 	snprintf(k->applied, sizeof(k->applied), "%s", revision->name);
@@ -413,7 +477,8 @@ static const char *const prunable[] = {"ConfigMap", "HorizontalPodAutoscaler", "
 static int prune(struct kubernetes *k, const struct value *main, struct err *err) {
 	struct kube_ask asks[PRUNABLE];
 	AUTO_DOCUMENT struct document *kept = NULL;
-	if (kept_objects(k, &kept, err) != 0)
+	bool is_whole;
+	if (kept_objects(k, &kept, &is_whole, err) != 0)
 		return -1;
 	const struct value *current = objects_of_main(kept, main);
 	for (size_t i = 0; i < PRUNABLE; i++)
@@ -424,7 +489,7 @@ static int prune(struct kubernetes *k, const struct value *main, struct err *err
 		value_each(object, rc == 0 && asks[i].answer ? value_get(asks[i].answer->root, "items") : NULL) {
 			if (object_label(object, LABEL_PART).len || !current)
 				continue;
-			bool stays = strcmp(prunable[i], "ConfigMap") == 0 ? is_kept_object(kept, prunable[i], object)
+			bool stays = strcmp(prunable[i], "ConfigMap") == 0 ? !is_whole || is_kept_object(kept, prunable[i], object)
 				: objects_name(value_get(current, "stable"), prunable[i], object_text(object, "metadata.name"));
 			if (!stays && rc == 0)
 				rc = delete_ours(k, prunable[i], object, err);
