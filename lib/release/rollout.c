@@ -46,7 +46,7 @@ struct bake { /* one bake's memory between its rounds */
 	struct golden *golden;
 	size_t golden_next;
 	int64_t restarts_before;
-	bool is_first;
+	bool is_first, was_seen;
 	struct observed canary_seen, stable_seen;
 	struct sample samples[TARGET_REPLICAS_MAX];
 };
@@ -133,6 +133,10 @@ static int bake_round(struct run *run, struct bake *bake, struct err *err) {
 		}
 		bake->canary_seen.count = 0; /* nobody may speak this round */
 	} else {
+		/* Whoever deletes it says nothing about the image. */
+		if (bake->was_seen && !bake->canary_seen.exists)
+			return err_set(err, ERR_FAILED, "the canary of r%" PRId64 " is gone: somebody deleted it", run->subject.entry.n);
+		bake->was_seen = bake->canary_seen.exists;
 		look_at_health(run, bake);
 		if (engine_stuck(run, &bake->canary_seen, "the canary", err) != 0)
 			return -1;

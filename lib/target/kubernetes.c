@@ -179,8 +179,11 @@ int control_key(struct kubernetes *k, const struct pod_port *port, const struct 
 void control_forget(struct kubernetes *k, struct str secret) {
 	for (size_t i = 0; i < k->key_count; i++)
 		if (str_is(secret, k->keys[i].name)) {
+			size_t last = --k->key_count;
 			secret_clear(&k->keys[i].key);
-			k->keys[i] = k->keys[--k->key_count];
+			if (i != last)
+				k->keys[i] = k->keys[last];
+			memset(&k->keys[last], 0, sizeof(k->keys[last])); /* its text has moved: who takes the place must not free it */
 			return;
 		}
 }

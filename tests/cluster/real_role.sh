@@ -35,6 +35,11 @@ equals "doctor prints what deployer.yaml grants, and nothing else" "$(diff "$hom
 if has_audit; then audit_mark; fi
 exits "doctor" 0 deployer doctor
 exits "plan" 0 deployer plan
+cp mlctl.yaml "$home/mlctl.yaml"
+printf 'resources: {cpu: 900, memory: 256Mi}\n' >>mlctl.yaml
+exits "a first deploy of what fits on no node" 8 deployer deploy --json
+equals "leaves no pod" "$(in_ns get pods -l mlctl.dev/service -o name)" ""
+cp "$home/mlctl.yaml" mlctl.yaml
 exits "deploy v1" 0 deployer deploy --json
 exits "diff" 0 deployer diff
 exits "deploy again: unchanged" 0 deployer deploy
