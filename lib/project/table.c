@@ -202,8 +202,9 @@ static const char *const payloads[] = {"native", "triton", "tfserving", "fastapi
 static const struct field payload[] = {
 	{"kind", FIELD_AT_ENUM(struct settings, payload.kind), .is_deployed = true, .choices = payloads, .fallback = "native",
 		.help = "What answers requests: mlctl's own runner, or another server"},
-	{"image", FIELD_AT_TEXT(struct settings, payload.image), .is_deployed = true, .check = names_check_image_reference,
-		.example = "nvcr.io/nvidia/tritonserver:24.08-py3", .help = "The other server's image, with its model inside; needed for it"},
+	{"image", FIELD_AT_TEXT(struct settings, payload.image), .is_deployed = true, .check = names_check_image_digest,
+		.example = "registry.example.com/team/server@sha256:<64 hex digits>",
+		.help = "The other server's image, with its model inside; without it the one that deploy --image names"},
 	{"port", FIELD_AT_INT(struct settings, payload.port), .is_deployed = true, .min = 1, .max = 65535,
 		.help = "Where the other server answers HTTP; without it the port that is usual for it"},
 	{"health", FIELD_AT_TEXT(struct settings, payload.health), .is_deployed = true, .check = names_check_url_path, .example = "/healthz",
