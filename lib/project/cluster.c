@@ -89,11 +89,6 @@ static int check_payload(const struct settings *s, struct err *err) {
 		}
 	if (is_native)
 		return 0;
-	if (value_find(s->document->root, "serve.port")) {
-		err_set(err, ERR_CONFIG, "serve.port: the runner's; where another server answers is payload.port");
-		err_fix(err, "payload.port: %lld", (long long) s->serve.port);
-		return refuse(s, "serve.port", NULL, err);
-	}
 	if (s->rollout.canary.is_on) {
 		err_set(err, ERR_CONFIG, "rollout.canary: only the native runner hands a share of its requests on, and counts them: another server is replaced pod by pod");
 		err_fix(err, "environments.%s.rollout: {canary: none}", s->environment);

@@ -206,7 +206,7 @@ static const struct field payload[] = {
 		.example = "registry.example.com/team/server@sha256:<64 hex digits>",
 		.help = "The other server's image, with its model inside; without it the one that deploy --image names"},
 	{"port", FIELD_AT_INT(struct settings, payload.port), .is_deployed = true, .min = 1, .max = 65535,
-		.help = "Where the other server answers HTTP; without it the port that is usual for it"},
+		.help = "Where the other server answers HTTP; without it serve.port when that is set, else the port that is usual for it"},
 	{"health", FIELD_AT_TEXT(struct settings, payload.health), .is_deployed = true, .check = names_check_url_path, .example = "/healthz",
 		.help = "The path that tells that the other server lives"},
 	{"ready", FIELD_AT_TEXT(struct settings, payload.ready), .is_deployed = true, .check = names_check_url_path, .example = "/readyz",

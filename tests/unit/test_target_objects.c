@@ -379,8 +379,13 @@ static void test_payloads(void **state) {
 /* Without an image of its own the server is the release's image, which another job built. */
 static void test_payload_of_release(void **state) {
 	(void) state;
-	struct world w AUTO_WORLD = {0};
+	struct world w AUTO_WORLD = {0}, said AUTO_WORLD = {0}, both AUTO_WORLD = {0};
+	render(&said, OTHER "    payload: {kind: fastapi}\n    serve: {port: 8080}\n", NULL);
+	check_text(said.root, "ports.http", "8080");
+	render(&both, OTHER "    payload: {kind: fastapi, port: 90}\n    serve: {port: 8080}\n", NULL);
+	check_text(both.root, "ports.http", "90");
 	render(&w, OTHER "    payload: {kind: fastapi}\n", NULL);
+	check_text(w.root, "ports.http", "8000");
 	check_text(container(&w, "stable"), "image", "r.example.com/team/fraud@" DIGEST);
 	check_text(w.root, "image", "r.example.com/team/fraud@" DIGEST);
 }
@@ -550,7 +555,6 @@ static void test_settings_refuse(void **state) {
 	refuse_settings(PROD "    payload: {port: 80}\n", "mlctl.yaml:8:21", "the native runner has its own", "");
 	refuse_settings(OTHER "    payload: {kind: http, image: x/y:1}\n", "mlctl.yaml:9:34", "an image by its digest", "");
 	refuse_settings(OTHER "    payload: {kind: http, image: x/y@sha256:1}\n", "mlctl.yaml:9:34", "an image by its digest", "");
-	refuse_settings(OTHER "    payload: {kind: http}\n    serve: {port: 80}\n", "mlctl.yaml:10:19", "the runner's", "payload.port: 80");
 	refuse_settings(OTHER "    payload: {kind: http, guard: true}\n", "mlctl.yaml:9:27", "not built yet", "");
 	refuse_settings(OTHER "    payload: {kind: triton}\n    model: {golden: g}\n", "mlctl.yaml:10:21", "sent to /predict", "environments.prod.model: {golden: null}");
 	refuse_settings(PROD "    payload: {kind: http}\n", "mlctl.yaml:8:21", "only the native runner hands a share", "environments.prod.rollout: {canary: none}");
