@@ -185,12 +185,6 @@ static int64_t cadence_ms(int64_t elapsed_ms) {
 	return elapsed_ms < 3000 ? 50 : elapsed_ms < 20000 ? 200 : 1000;
 }
 
-static bool is_ready(const struct observed *seen, const struct revision *revision) {
-	struct observed all = *seen;
-	all.weight = 100;
-	return plan_is_serving(&all, revision);
-}
-
 /* The first failure is the one that counts. */
 static void keep_word(struct run *run, const struct replica *replica) {
 	if (!run->cause[0])
@@ -294,7 +288,7 @@ int engine_await(struct run *run, const struct wait_wish *wish, struct observed 
 		} while (rc != 0 && remote_again(&remote, err));
 		if (rc != 0 || engine_stuck(run, out, wish->revision->name, err) != 0)
 			return -1;
-		if (wish->is_routing ? plan_is_serving(out, wish->revision) : is_ready(out, wish->revision))
+		if (wish->is_routing ? plan_is_serving(out, wish->revision) : plan_is_whole(out, wish->revision))
 			return 0;
 		tell_waiting(run, out, &said);
 		size_t right = right_count(out, wish->revision);

@@ -24,7 +24,8 @@ static bool is_changed(const struct run *run, const struct deploy_request *reque
 	if (!context->target->diff)
 		return true;
 	struct value *changes = value_root_array(document);
-	return context->target->diff(context->target_state, &request->revision, request->objects, document, changes, &err) != 0 || changes->count > 0;
+	return context->target->diff(context->target_state, &request->revision, request->objects, document, changes, &err) != 0 ||
+	       changes->count > 0;
 }
 
 static int look_for_drift(struct run *run, const struct deploy_request *request, char out[DRIFT_TEXT_MAX], struct err *err) {
@@ -52,20 +53,6 @@ static int look_live(struct run *run, const struct deploy_request *request, stru
 	return engine_observe(run, &revision, &live->seen, err) != 0 ? -1 : look_for_drift(run, request, live->drift, err);
 }
 
-/* Before anything is touched: would the target take the objects at all, and does somebody else own what they set? */
-static int would_apply(struct run *run, const struct deploy_request *request, struct err *err) {
-	const struct release_context *context = run->context;
-	struct remote remote = remote_begin(run);
-	int rc = 0;
-	if (!context->target->diff)
-		return 0;
-	do {
-		AUTO_DOCUMENT struct document *document = document_new("changes");
-		rc = context->target->diff(context->target_state, &request->revision, request->objects, document, value_root_array(document), err);
-	} while (rc != 0 && remote_again(&remote, err));
-	return rc;
-}
-
 static int preflight(struct run *run, const struct deploy_request *request, struct err *err) {
 	const struct release_context *context = run->context;
 	AUTO_TEXTS struct texts facts = {0};
@@ -84,7 +71,7 @@ static int preflight(struct run *run, const struct deploy_request *request, stru
 	do {
 		rc = context->target->check(context->target_state, context->store, &facts, err);
 	} while (rc != 0 && remote_again(&remote, err));
-	if (rc != 0 || would_apply(run, request, err) != 0)
+	if (rc != 0 || session_objects_fit(run, &request->revision, request->objects, err) != 0)
 		return err_wrap(err, "preflight");
 	AUTO_BUF struct buf text = BUF(512);
 	for (size_t i = 0; i < facts.count; i++)

@@ -165,8 +165,16 @@ int release_rollback_with(const struct release_context *context, const struct ro
 		if (session_read_subject(&run, &(struct head_entry){0}, plan.to, &subject, err) != 0)
 			return session_failed_early(&run, result, err);
 		goal = subject.revision;
+		bool is_back = is_there(&run, &goal);
+		struct err asking = {0};
+		if (!is_back)
+			best_effort(session_objects_fit(&run, &goal, subject.objects, &asking)); /* going back waits for no other reason */
 		subject_clear(&subject);
-		if (is_there(&run, &goal)) {
+		if (asking.code == ERR_CONFLICT) {
+			*err = asking;
+			return -1;
+		}
+		if (is_back) {
 			run.outcome = OUTCOME_DONE;
 			run.serving = goal.image;
 			run_tell(&run, "unchanged", "r%" PRId64 " is r%" PRId64 "'s version and serves. Nothing to do", run.head.good.n,

@@ -37,6 +37,19 @@ int session_failed_early(struct run *run, struct release_result *result, struct 
 	return 0;
 }
 
+int session_objects_fit(struct run *run, const struct revision *revision, const struct value *objects, struct err *err) {
+	const struct release_context *context = run->context;
+	struct remote remote = remote_begin(run);
+	int rc = 0;
+	if (!context->target->diff)
+		return 0;
+	do {
+		AUTO_DOCUMENT struct document *scratch = document_new("changes");
+		rc = context->target->diff(context->target_state, revision, objects, scratch, value_root_array(scratch), err);
+	} while (rc != 0 && remote_again(&remote, err));
+	return rc;
+}
+
 /* Lets go of the lock; by hand nobody ever has to. */
 void session_let_go(struct run *run) {
 	struct err err = {0};
