@@ -308,19 +308,7 @@ static void leave_signals(struct cli *cli) {
 	sig_restore();
 }
 
-/* What build makes is the runner with a model; another server comes in an image of its own. */
-static int check_payload(const struct session *s, struct err *err) {
-	const char *verb = s->cli->command->name;
-	bool is_deployed = strcmp(verb, "build") != 0 && strcmp(verb, "push") != 0;
-	if (!is_deployed || strcmp(s->settings->target, "kubernetes") != 0 || s->settings->payload.kind == PAYLOAD_NATIVE || s->settings->payload.image)
-		return 0;
-	err_set(err, ERR_USAGE, "payload.kind: build makes an image of the native runner, so the other server's image must be named");
-	return err_fix(err, "--image %s@sha256:… of an image that another job built, or payload.image in %s", s->settings->image, s->settings->file);
-}
-
 int session_build(struct session *s, bool is_untested, struct build **out, struct err *err) {
-	if (check_payload(s, err) != 0)
-		return -1;
 	struct build_options options = {
 		.folder = s->project->folder,
 		.settings = s->settings,

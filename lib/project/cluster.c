@@ -89,17 +89,16 @@ static int check_payload(const struct settings *s, struct err *err) {
 		}
 	if (is_native)
 		return 0;
-	if (s->rollout.canary.is_on) {
-		err_set(err, ERR_CONFIG, "rollout.canary: only the native runner hands a share of its requests on, and counts them: another server is replaced pod by pod");
-		err_fix(err, "environments.%s.rollout: {canary: none}", s->environment);
-		return refuse(s, "rollout.canary", "payload.kind", err);
+	if (value_find(s->document->root, "serve.port")) {
+		err_set(err, ERR_CONFIG, "serve.port: the runner's; where another server answers is payload.port");
+		err_fix(err, "payload.port: %lld", (long long) s->serve.port);
+		return refuse(s, "serve.port", NULL, err);
 	}
-	if (s->model.golden && (s->payload.kind == PAYLOAD_TRITON || s->payload.kind == PAYLOAD_TFSERVING)) {
-		err_set(err, ERR_CONFIG, "model.golden: the examples are sent to /predict, which this server does not have");
-		err_fix(err, "environments.%s.model: {golden: null}", s->environment);
-		return refuse(s, "model.golden", NULL, err);
-	}
-	return 0;
+	if (s->payload.image)
+		return 0;
+	err_set(err, ERR_CONFIG, "payload.image: missing, another server comes in an image of its own, with the model inside");
+	err_fix(err, "payload: {image: registry.example.com/team/%s-server:1.0}", s->name);
+	return refuse(s, "payload.kind", NULL, err);
 }
 
 static int check_account(const struct settings *s, struct err *err) {

@@ -115,9 +115,8 @@ static void put_text(struct buf *out, const char *text) {
 /* Staging and production on Kubernetes. Without a registry they could not be deployed, and stand there as comments until there is one. */
 static void put_kubernetes(struct buf *out, const struct init_request *request, const struct init_result *result) {
 	bool is_complex = strcmp(request->strategy->model, "complex") == 0;
-	static const char payload[] = "    # payload: {kind: triton}      # another server, in an image that mlctl deploy --image IMAGE@sha256:... names\n"
-				      "    # rollout: {canary: none}\n"
-				      "    # model: {golden: null}\n";
+	AUTO_FREE char *payload = mem_format("    # payload: {kind: triton, image: %s-triton:1.0}   # a server with the model inside, in place of the runner\n",
+		request->image ? request->image : "registry.example.com/team/model");
 	AUTO_FREE char *text = mem_format("  staging:\n"
 					  "    target: kubernetes             # the cluster of the kubeconfig's current context, unless context: names another\n"
 					  "    namespace: %s-staging\n"

@@ -100,16 +100,17 @@ int names_check_image(const char *text, char why[FIELD_WHY_MAX]) {
 	return say(why, "a repository in lower case, as in registry.example.com/team/fraud");
 }
 
-int names_check_image_digest(const char *text, char why[FIELD_WHY_MAX]) {
-	struct str digest, repository = str_cut(str_of(text), '@', &digest);
-	struct str tag, name = str_cut_last(repository, ':', &tag);
+int names_check_image_reference(const char *text, char why[FIELD_WHY_MAX]) {
+	struct str digest, rest = str_cut(str_of(text), '@', &digest);
+	struct str tag, name = str_cut_last(rest, ':', &tag);
 	struct digest parsed;
 	struct err ignored = {0};
-	if (tag.ptr && !memchr(tag.ptr, '/', tag.len)) /* a tag beside the digest says nothing more */
-		repository = name;
-	if (is_repository(repository) && digest.ptr && digest_parse(digest, &parsed, &ignored) == 0)
-		return 0;
-	return say(why, "an image by its digest, as in registry.example.com/server@sha256:<64 hex digits>");
+	bool has_tag = tag.ptr && !memchr(tag.ptr, '/', tag.len);
+	bool is_good = is_repository(has_tag ? name : rest) && (!digest.ptr || digest_parse(digest, &parsed, &ignored) == 0);
+	for (size_t i = 0; has_tag && i < tag.len; i++)
+		is_good &= ascii_is_alnum(tag.ptr[i]) || memchr("._-", tag.ptr[i], 3);
+	is_good &= !has_tag || (tag.len && tag.len <= 128 && ascii_is_alnum(tag.ptr[0]));
+	return is_good ? 0 : say(why, "an image, as in registry.example.com/server:1.2 or registry.example.com/server@sha256:<64 hex digits>");
 }
 
 int names_check_base(const char *text, char why[FIELD_WHY_MAX]) {

@@ -28,10 +28,10 @@ int names_check_host(const char *text, char why[FIELD_WHY_MAX]);
 /* An environment variable's name, none of ours; where its value is: SECRET/KEY. */
 int names_check_variable(const char *text, char why[FIELD_WHY_MAX]);
 int names_check_secret_key(const char *text, char why[FIELD_WHY_MAX]);
-/* "/v2/health/ready"; "http://prometheus.monitoring:9090"; an image by its digest, with or without a tag. */
+/* "/v2/health/ready"; "http://prometheus.monitoring:9090"; an image with its tag or digest. */
 int names_check_url_path(const char *text, char why[FIELD_WHY_MAX]);
 int names_check_url(const char *text, char why[FIELD_WHY_MAX]);
-int names_check_image_digest(const char *text, char why[FIELD_WHY_MAX]);
+int names_check_image_reference(const char *text, char why[FIELD_WHY_MAX]);
 /* A context of a kubeconfig: any visible text. */
 int names_check_context(const char *text, char why[FIELD_WHY_MAX]);
 /* What a key of annotations is, ours excluded. */

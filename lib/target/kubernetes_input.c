@@ -306,17 +306,9 @@ static void add_server(const struct maker *m) {
 	struct str health = text_at(m, "payload.health"), ready = text_at(m, "payload.ready"), model = text_at(m, "model.name");
 	AUTO_FREE char *model_path = mem_format("/v1/models/%.*s", STR_ARGS(model));
 	const char *usual = str_is(text_at(m, "payload.kind"), "tfserving") ? model_path : server->ready;
-	/* The default of serve.port is the runner's; where mlctl.yaml says a port, it is meant for whatever answers. */
-	const struct value *port = value_find(m->settings, "serve.port");
-	bool is_said = out->is_native || (port && port->at.line);
-	out->port = is_said ? number_at(m, "serve.port", server->port) : server->port;
-	out->has_own_port = !out->is_native && value_find(m->settings, "payload.port");
-	if (out->has_own_port)
-		out->port = number_at(m, "payload.port", out->port);
+	out->port = out->is_native ? number_at(m, "serve.port", server->port) : number_at(m, "payload.port", server->port);
 	out->service_port = number_at(m, "expose.port", 80);
 	add_number(m, "port", out->port);
-	if (out->has_own_port)
-		m->self->last->key_at = value_find(m->settings, "payload.port")->key_at;
 	if (out->is_native) {
 		out->control_port = out->port == CONTROL_PORT ? CONTROL_PORT + 1 : CONTROL_PORT;
 		add_number(m, "controlPort", out->control_port);

@@ -11,7 +11,6 @@ struct kubernetes_input {
 	char control_secret[80];
 	int64_t port, control_port, replicas, service_port; /* control_port 0: none */
 	bool has_split, has_autoscaler, is_native;
-	bool has_own_port; /* payload.port decides it, not serve.port */
 	const struct value *labels, *pod_labels; /* what every object, and a Deployment and its pods, must carry */
 };
 int kubernetes_input_make(const struct target_context *context, const struct revision *revision, const struct value *facts, bool is_canary,

@@ -194,7 +194,7 @@ static void name_origin(const struct rendering *r, struct tmpl_origin *origin, s
 		}
 	bool is_fixed = strcmp(name, "replicas") == 0 && r->input->name[strlen(r->context->service)]; /* a canary has one */
 	if (setting && !is_fixed)
-		origin->from = r->input->has_own_port && strcmp(name, "port") == 0 ? "payload.port" : setting;
+		origin->from = setting;
 }
 
 static int render_file(struct rendering *r, const struct overlay_file *file) {

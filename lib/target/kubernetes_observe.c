@@ -167,22 +167,12 @@ static bool runs_other_image(const struct value *pod, const struct revision *rev
 	return false;
 }
 
-/* The digest that the pod was told to run in this container; empty: not by digest. */
-static struct str told_digest(const struct value *pod, struct str container) {
-	struct str digest = {0};
-	value_each(one, value_find(pod, "spec.containers"))
-		if (str_equal(object_text(one, "name"), container))
-			str_cut_last(object_text(one, "image"), '@', &digest);
-	return digest;
-}
-
-/* A payload that is not ours can't be asked: what the pod is specified and reported to run is all there is. Its image may be another than the one that
- * build made; the revision's name covers it. */
+/* A payload that is not ours can't be asked: what the pod is specified and reported to run is all there is. */
 static void believe_platform(const struct value *pod, const struct revision *revision, struct replica *replica) {
 	value_each(status, value_find(pod, "status.containerStatuses")) {
-		struct str digest, id = object_text(status, "imageID"), told = told_digest(pod, object_text(status, "name"));
+		struct str digest, id = object_text(status, "imageID");
 		str_cut(id, '@', &digest);
-		if (digest.ptr && (str_is(digest, revision->image.text) || (told.len && str_equal(digest, told)))) {
+		if (digest.ptr && str_is(digest, revision->image.text)) {
 			replica->serving = revision->image;
 			replica->state = REPLICA_READY;
 		}

@@ -119,13 +119,6 @@ rm built
 exits "an image without its digest" 2 "$MLCTL" render --env prod --image registry.example.com/team/bc:1.0
 says "what would be right" "$err" 'by its digest'
 exits "another repository's image" 2 "$MLCTL" render --env prod --image "registry.example.com/other@$digest"
-sed 's/    scale: .*/    payload: {kind: fastapi}\n    rollout: {canary: none}/' mlctl.yaml > other.yaml
-cp mlctl.yaml kept.yaml; cp other.yaml mlctl.yaml
-exits "another server needs an image of its own" 2 "$MLCTL" render --env prod
-says "and where to name it" "$err" 'image registry.example.com/team/bc@sha256'
-exits "named" 0 render
-says "it is the container's" "$out" "image: $image"
-cp kept.yaml mlctl.yaml
 exits "no environment" 2 "$MLCTL" render --image "$image"
 sed -i 's/scale: {min: 2, max: 6}/scale: {min: 2, mx: 6}/' mlctl.yaml
 exits "a setting that is not right" 2 render

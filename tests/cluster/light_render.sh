@@ -35,7 +35,7 @@ digest=sha256:$(printf 'a%.0s' $(seq 64))
 		    expose: {unauthenticated: true, route: {gateway: public, gatewayNamespace: gateways, host: bc.example.com}}
 	END
 	for kind in triton tfserving fastapi flask http; do
-		printf '  %s: {target: kubernetes, namespace: %s, rollout: {canary: none}, payload: {kind: %s, image: "registry.example.com/server:1@%s"}, secrets: {A: b/c}, env: {D: e}}\n' $kind "$namespace" $kind "$digest"
+		printf '  %s: {target: kubernetes, namespace: %s, payload: {kind: %s, image: "registry.example.com/server:1"}, secrets: {A: b/c}, env: {D: e}}\n' $kind "$namespace" $kind
 	done
 } > mlctl.yaml
 exits "mlctl.yaml is right" 0 "$MLCTL" validate
