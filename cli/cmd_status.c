@@ -100,9 +100,10 @@ static void look_for_lost_head(struct session *s, struct seen *seen) {
 	struct value *findings = value_root_array(document);
 	if (!s->target->inspect || s->target->inspect(s->target_state, INSPECT_HEAD, document, findings, &err) != 0 || !findings_count(findings, "bad"))
 		return;
-	const struct value *text = value_get(findings->first, "text"), *fix = value_get(findings->first, "fix");
-	seen->health = "LOST";
-	snprintf(seen->config_text, sizeof(seen->config_text), "%.*s", STR_ARGS(text->text));
+	const struct value *check = value_get(findings->first, "check"), *text = value_get(findings->first, "text"), *fix = value_get(findings->first, "fix");
+	if (str_is(check->text, "head"))
+		seen->health = "LOST";
+	snprintf(seen->config_text, sizeof(seen->config_text), "%.*s %.*s", STR_ARGS(check->text), STR_ARGS(text->text));
 	snprintf(seen->fix, sizeof(seen->fix), "%.*s", STR_ARGS(fix->text));
 }
 
@@ -142,7 +143,7 @@ static void show(struct session *s, const struct seen *seen) {
 	if (!h->exists || !h->live) {
 		out_line(cli, "%s   %s   %s   %s", s->service, s->environment, s->target->name, word);
 		if (seen->config_text[0])
-			out_fact(cli, "head", "%s", seen->config_text);
+			out_fact(cli, "missing", "%s", seen->config_text);
 		if (seen->fix[0])
 			out_line(cli, "  fix: %s", seen->fix);
 		else

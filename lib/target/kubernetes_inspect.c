@@ -295,7 +295,7 @@ static void inspect_no_head(struct kubernetes *k, struct document *document, str
 	const struct value *first = value_at(value_get(list->root, "items"), 0);
 	AUTO_FREE char *create = mem_format("kubectl create namespace %s", kube_namespace(k->kube));
 	if (!first && is_namespace_missing(k))
-		found(document, findings, "head", "bad", create, "namespace %s is not there", kube_namespace(k->kube));
+		found(document, findings, "namespace", "bad", create, "%s is not there", kube_namespace(k->kube));
 	else if (first)
 		found(document, findings, "head", "bad", fix, "there is no head (ConfigMap %s is gone), yet Deployment %.*s of revision %.*s is there", k->head,
 			STR_ARGS(object_text(first, "metadata.name")), STR_ARGS(object_label(first, LABEL_REVISION)));

@@ -2,6 +2,7 @@
 
 #include "release/head.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 
@@ -318,6 +319,11 @@ static int enter(struct fake_client *client, enum fake_fault *fault, struct err 
 	client->world->is_contested = client->world->is_contested || client->calls == client->contest_at;
 	if (client->fault == FAULT_SIGNAL_CUT && client->signal)
 		return err_set(err, ERR_NETWORK, "network unreachable");
+	if (client->expired_at && client->calls >= client->expired_at) {
+		err_set(err, ERR_AUTH, "HTTP 401, expired");
+		err->sys = EKEYEXPIRED;
+		return -1;
+	}
 	if (client->fail_at && client->calls >= client->fail_at && client->calls < client->fail_at + client->fail_times) {
 		*fault = client->fault;
 		client->happened++;

@@ -116,6 +116,7 @@ struct fake_client { /* one engine's way into the world */
 	int id;
 	int64_t calls, fail_at, fail_times, happened; /* the fail_at-th call (from 1) and the next fail_times - 1 fail */
 	enum fake_fault fault;
+	int64_t expired_at; /* from this call on the credential is not taken, until this is 0 again; 0: never */
 	int64_t contest_at; /* from this call on the world is contested; 0: never */
 	bool is_dead, is_lock_blind;
 	int signal;
