@@ -1,5 +1,7 @@
 #include "kube/wire.h"
 
+#include <errno.h>
+
 #define FIELDS_SHOWN_MAX 6
 #define NOT_YET "1" /* no object has this resourceVersion: absent, it is made; there, it is a conflict */
 
@@ -77,7 +79,8 @@ static int owned_by_others(
 	err_set(err, ERR_CONFLICT, "%s %s/%s: %zu field%s set by somebody else: %s", target->kind,
 		target->namespace_ ? target->namespace_ : kube->config->namespace_, target->name, count, count == 1 ? " is" : "s are",
 		safe.ptr ? safe.ptr : "");
-	return err_fix(err, "mlctl deploy --force-conflicts   takes them over; or leave the fields to their owner");
+	err->sys = EPERM;
+	return err_fix(err, "mlctl deploy --force-conflicts   takes them over, as mlctl rollback --force-conflicts does; or leave the fields to their owner");
 }
 
 static int stale(struct kube *kube, const struct target *target, bool must_be_new, struct err *err) {

@@ -65,6 +65,13 @@ enum event engine_event_of(struct run *run, const struct err *err) {
 		return EVENT_LOST;
 	if (err->code == ERR_INTERRUPTED || (run_signal(run) && !run->is_undoing))
 		return EVENT_INTERRUPTED;
+	/* An undo needs the credential too. It stays where it is, as if somebody had interrupted it. */
+	if (run_is_locked_out(err) && !run->is_undoing && run->was_touched) {
+		run->failure = *err;
+		err_wrap(&run->failure, "r%" PRId64 " stopped in %s, its share ends by itself within %d s, the next deploy goes on", run->subject.entry.n,
+			phase_name(run->head.candidate.phase), WEIGHT_TTL_S);
+		return EVENT_INTERRUPTED;
+	}
 	return EVENT_BAD;
 }
 
@@ -95,7 +102,7 @@ void engine_run(struct run *run, enum event entry) {
 			return;
 		}
 		if (row->next != PHASE_END && !journal(run, row, &event)) {
-			if (run->failure.code)
+			if (run->failure.code && event != EVENT_INTERRUPTED)
 				return;
 			if (row->next == PHASE_ROLLBACK && event != EVENT_LOST) {
 				run->outcome = OUTCOME_ROLLBACK_FAILED;

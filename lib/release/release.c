@@ -11,19 +11,6 @@
 
 #define DRIFT_TEXT_MAX 320
 
-static int64_t first_number(const struct release_context *context) {
-	AUTO_TEXTS struct texts tags = {0};
-	int64_t highest = 0;
-	/* Numbers of a service that was destroyed are not given again while its tags are there. */
-	if (!context->store || store_tags(context->store, &tags, &(struct err){0}) != 0)
-		return 1;
-	for (size_t i = 0; i < tags.count; i++) {
-		int64_t n = record_tag_number(tags.items[i], context->env);
-		highest = n > highest ? n : highest;
-	}
-	return highest + 1;
-}
-
 struct live { /* what is there of the revision that is asked for */
 	struct observed seen;
 	char drift[DRIFT_TEXT_MAX];
@@ -108,8 +95,8 @@ static int begin_deploy(struct run *run, const struct deploy_request *request, c
 		.image = request->revision.image,
 		.settings = request->revision.settings,
 		.since_s = clock_wall_s(context->clock)};
-	if (entry->n == 1)
-		entry->n = first_number(context);
+	if (plan->kind != PLAN_RESUME)
+		entry->n = session_free_number(run, entry->n);
 	session_copy_commit(request->facts, entry->commit);
 	head_text(entry->actor, sizeof(entry->actor), context->actor);
 	head_entry_revision(entry, &subject->revision);

@@ -26,7 +26,8 @@ static void find_back(const struct subject *subject, struct head_entry *back) {
 
 static int begin_rollback(struct run *run, const struct release_plan *plan, struct err *err) {
 	const struct release_context *context = run->context;
-	struct head_entry entry = {.n = plan->n, .since_s = clock_wall_s(context->clock)};
+	int64_t n = plan->kind == PLAN_RESUME ? plan->n : session_free_number(run, plan->n);
+	struct head_entry entry = {.n = n, .since_s = clock_wall_s(context->clock)};
 	head_text(entry.actor, sizeof(entry.actor), context->actor);
 	if (session_read_subject(run, &entry, plan->to, &run->subject, err) != 0)
 		return -1;
