@@ -122,12 +122,18 @@ static bool is_starved(const struct failing *f, const struct value *spec) {
 	return is_slow && cpu.len && num_millicores(cpu, &millicores) == 0 && millicores <= 100;
 }
 
+static void fix_starved(struct diagnose_case *c, const struct value *spec) {
+	char note[80];
+	struct str limit = diagnose_quote(diagnose_str(spec, "resources.limits.cpu"), 20);
+	snprintf(note, sizeof(note), "   (the limit is %.*s)", STR_ARGS(limit));
+	diagnose_fix_resource(c, diagnose_str(spec, "name"), "cpu", "500m", note);
+}
+
 static void fix(struct diagnose_case *c, const struct failing *f, const struct value *spec) {
 	const char *settings = diagnose_settings(c);
 	bool may_load = (f->answer == ANSWER_REFUSED && f->is_port_declared) || f->answer == ANSWER_SILENT || f->answer == ANSWER_BUSY;
 	if (is_starved(f, spec))
-		diagnose_fix(
-			c, "%s: resources.cpu: 500m   (the limit is %.*s)", settings, STR_ARGS(diagnose_str(spec, "resources.limits.cpu")));
+		fix_starved(c, spec);
 	else if (f->kind == PROBE_LIVENESS && may_load && !value_get(spec, "startupProbe"))
 		diagnose_fix(c, "%s: probes.startup: 5m   (a startup probe keeps liveness away while it loads)", settings);
 	else if (f->kind == PROBE_STARTUP && may_load)

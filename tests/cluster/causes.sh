@@ -38,8 +38,9 @@ container() { template payload/native.yaml; printf '  - %s\n' "$1" >>.mlctl/temp
 probe() { template payload/native.yaml; sed -i "$1" .mlctl/templates/payload/native.yaml; }
 pod() { template kubernetes/deployment.yaml; sed -i "s|^      enableServiceLinks: false|&\n      $1|" .mlctl/templates/kubernetes/deployment.yaml; }
 volumes() { template kubernetes/deployment.yaml; sed -i "/^      volumes:/,/emptyDir: {}/d; s|^      enableServiceLinks: false|&\n      volumes: $1|" .mlctl/templates/kubernetes/deployment.yaml; }
-sidecar() { template kubernetes/deployment.yaml; sed -i "s|^        - \$include: payload.*|&\n        - {name: metrics, image: $A, securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}, $1}|" .mlctl/templates/kubernetes/deployment.yaml; }
+sidecar() { case $1 in *securityContext*) set -- "$1" ;; *) set -- "$1, securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}" ;; esac; template kubernetes/deployment.yaml; sed -i "s|^        - \$include: payload.*|&\n        - {name: metrics, image: $A, $1}|" .mlctl/templates/kubernetes/deployment.yaml; }
 actor() { probe '/^    startupProbe:/,$d'; container "image: $A"; container 'command: [/bin/actor]'; container "args: [$1]"; }
+nobody_leaves() { [ -z "$(in_ns get pods -o json | jq -r '.items[] | select(.metadata.deletionTimestamp != null) | .metadata.name')" ]; }
 setting() { printf '%s\n' "$1" >>mlctl.yaml; }
 memory() { sed -i "s/memory: .*/memory: $1/" mlctl.yaml; }
 apply() { in_ns apply -f - <<<"$1" >/dev/null; }
@@ -112,15 +113,15 @@ all_cases() {
 	everyday canary startup_path fails startup_probe path 'Startup probe failed' 10 'probe "s|/v2/health/ready|/v2/health/redy|"'
 	now_and_then first startup_port fails startup_probe serve.port 'Startup probe failed' 10 'probe "0,/port: http/s/port: http/port: 9090/"'
 	now_and_then first readiness_path fails readiness_probe path 'Readiness probe failed' 10 'probe "/readinessProbe/,/port: http/s|/v2/health/ready|/v2/redy|"'
-	now_and_then canary readiness_500 fails readiness_probe . 'Readiness probe failed' 12 'sidecar "args: [status, \"500\", serve, \"8081\"], readinessProbe: {httpGet: {path: /, port: 9099}, periodSeconds: 1}"'
-	now_and_then first liveness_path fails liveness_probe path 'failed liveness probe' 10 'sidecar "args: [path, /healthz, serve, \"8081\"], livenessProbe: {httpGet: {path: /live, port: 9099}, periodSeconds: 1}"'
+	now_and_then canary readiness_500 fails readiness_probe . 'Readiness probe failed' 12 'sidecar "args: [status, \"500\", serve, \"9099\"], readinessProbe: {httpGet: {path: /, port: 9099}, periodSeconds: 1}"'
+	now_and_then first liveness_path fails liveness_probe path 'failed liveness probe' 10 'sidecar "args: [path, /healthz, serve, \"9099\"], livenessProbe: {httpGet: {path: /live, port: 9099}, periodSeconds: 1}, readinessProbe: {tcpSocket: {port: 9099}, initialDelaySeconds: 8}"'
 
 	# ---- room
 	everyday first cpu_above fails request_above_nodes 'mlctl.yaml:5  resources.cpu' 'Insufficient cpu' 10 'sed -i "s/cpu: 150m/cpu: 64/" mlctl.yaml'
 	now_and_then canary memory_above fails request_above_nodes 'mlctl.yaml:6  resources.memory' 'Insufficient memory' 10 'memory 900Gi'
 	now_and_then first gpu fails request_above_nodes nvidia.com/gpu 'Insufficient nvidia' 10 'sidecar "args: [stay], resources: {limits: {nvidia.com/gpu: 1}}"'
 	everyday canary node_selector fails node_selector 'mlctl.yaml:11  scheduling.nodeSelector' 'affinity/selector' 10 'setting "scheduling: {nodeSelector: {accelerator: a100}}"'
-	now_and_then canary host_port fails host_port_taken hostPort 'free ports' 10 'sidecar "args: [stay], ports: [{containerPort: 9099, hostPort: 18381}]"; "$MLCTL" deploy --json --reason "the port is taken" >answer; old=$(json_field answer serving); memory 65Mi'
+	now_and_then canary host_port fails host_port_taken hostPort 'free ports' 10 'sidecar "args: [stay], ports: [{containerPort: 9099, hostPort: 18381}]"; "$MLCTL" deploy --json --reason "the port is taken" >answer; old=$(json_field answer serving); within 60 nobody_leaves; memory 65Mi'
 	now_and_then first claim_missing fails volume_claim_missing 'named data' 'persistentvolumeclaim .data. not found' 10 'volumes "[{name: d, persistentVolumeClaim: {claimName: data}}]"'
 	now_and_then first claim_pending fails volume_pending storageclass 'unbound immediate' 10 'apply "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data}, spec: {storageClassName: fast-ssd, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}"; volumes "[{name: d, persistentVolumeClaim: {claimName: data}}]"'
 
@@ -135,42 +136,41 @@ all_cases() {
 	now_and_then canary runtime_class fails runtime_class runtimeclass 'RuntimeClass' 10 'pod "runtimeClassName: nosuch"'
 
 	# ---- strange ones
-	now_and_then canary node_port fails '' 'nodePort' 'allocated' 10 'strange_service'
-	now_and_then canary policy_deployments fails '' . 'denied' 10 'memory 65Mi; policy deployments'
-	now_and_then canary quota_deployments fails '' . 'quota' 10 'memory 65Mi; in_ns create quota few --hard=count/deployments.apps=1'
-	now_and_then first node_name fails node_gone . 'Pending' 10 'pod "nodeName: nosuch"'
-	now_and_then first deadline fails '' . 'x' 10 'pod "activeDeadlineSeconds: 5"'
+	now_and_then canary node_port fails '' . . 10 'setting "expose: {type: NodePort, nodePort: 30999}"; kubectl create namespace "$namespace-x"; kubectl -n "$namespace-x" create service nodeport taken --tcp=80 --node-port=30999'
+	now_and_then canary policy_deployments fails '' validatingadmissionpolic . 10 'memory 65Mi; policy deployments'
+	now_and_then canary quota_deployments fails '' quota . 10 'memory 65Mi; in_ns create quota few --hard=count/deployments.apps=1'
+	now_and_then first node_name fails node_name nodeName 'Pending' 12 'pod "nodeName: nosuch"'
+	now_and_then first deadline fails '' . . 10 'pod "activeDeadlineSeconds: 5"'
 	now_and_then first init_stuck fails init_running logs 'fetch restarts=0 is running' 110 'pod "initContainers: [{name: fetch, image: $A, args: [stay]}]"'
-	now_and_then first resource_field fails container_start . 'CreateContainerConfigError' 40 'sidecar "args: [stay], env: [{name: X, valueFrom: {resourceFieldRef: {containerName: nosuch, resource: limits.cpu}}}]"'
-	now_and_then first csi_driver fails volume_mount . 'FailedMount' 40 'container "volumeMounts: [{name: m, mountPath: /m}]"; volumes "[{name: m, csi: {driver: nosuch.csi.example.com}}]"'
-	now_and_then first nfs fails volume_mount . 'FailedMount' 60 'container "volumeMounts: [{name: m, mountPath: /m}]"; volumes "[{name: m, nfs: {server: 198.18.3.1, path: /models}}]"'
+	now_and_then first resource_field fails container_start . 'CreateContainerConfigError' 10 'sidecar "args: [stay], env: [{name: X, valueFrom: {resourceFieldRef: {containerName: nosuch, resource: limits.cpu}}}]"'
+	now_and_then first csi_driver fails volume_driver csidrivers 'FailedMount' 10 'container "volumeMounts: [{name: m, mountPath: /m}]"; volumes "[{name: m, csi: {driver: nosuch.csi.example.com}}]"'
+	now_and_then first nfs fails volume_driver . 'FailedMount' 35 'container "volumeMounts: [{name: m, mountPath: /m}]"; volumes "[{name: m, nfs: {server: 198.18.3.1, path: /models}}]"'
 	now_and_then first sysctl fails security_profile . 'SysctlForbidden' 12 'template kubernetes/deployment.yaml; sed -i "s/^        runAsNonRoot: true/&\\n        sysctls: [{name: net.core.somaxconn, value: \"1024\"}]/" .mlctl/templates/kubernetes/deployment.yaml'
 	now_and_then first app_armor fails security_profile . 'AppArmor' 12 'sidecar "args: [stay], securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}, appArmorProfile: {type: Localhost, localhostProfile: nosuch}}"'
 	now_and_then first hugepages fails request_above_nodes hugepages 'Insufficient hugepages' 10 'sidecar "args: [stay], resources: {limits: {hugepages-2Mi: 100Mi, memory: 32Mi}}"'
-	now_and_then first sub_path_expr fails . . 'CreateContainerConfigError' 40 'sidecar "args: [stay], volumeMounts: [{name: d, mountPath: /d, subPathExpr: $(NOSUCH)}]"; volumes "[{name: d, emptyDir: {}}]"'
+	now_and_then first sub_path_expr fails 'subpath|container_start' . 'CreateContainerConfigError' 12 'sidecar "args: [stay], volumeMounts: [{name: d, mountPath: /d, subPathExpr: \$(NOSUCH)}]"; volumes "[{name: d, emptyDir: {}}]"'
 	now_and_then first probe_shell fails readiness_probe command 'Readiness probe' 12 'sidecar "args: [stay], readinessProbe: {exec: {command: [sh, -c, \"true\"]}, periodSeconds: 1}"'
 	now_and_then first probe_grpc fails startup_probe . 'Startup probe' 40 'sidecar "args: [serve, \"9099\"], startupProbe: {grpc: {port: 9099}, periodSeconds: 1}"'
 	now_and_then first root_user fails run_as_root . 'CreateContainerConfigError' 10 'sidecar "args: [stay], securityContext: {runAsUser: 0}"'
 	now_and_then first min_ready fails min_ready_seconds minReadySeconds 'Ready' 110 'template kubernetes/deployment.yaml; sed -i "s/^  revisionHistoryLimit/  minReadySeconds: 400\\n&/" .mlctl/templates/kubernetes/deployment.yaml'
 	now_and_then first paused fails paused resume . 10 'template kubernetes/deployment.yaml; sed -i "s/^  revisionHistoryLimit/  paused: true\\n&/" .mlctl/templates/kubernetes/deployment.yaml'
 	now_and_then first alone_on_node fails pod_anti_affinity scale.min 'anti-affinity' 12 'sed -i "s/min: 1/min: 2/" mlctl.yaml; pod "affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{labelSelector: {matchLabels: {mlctl.dev/service: fraud}}, topologyKey: kubernetes.io/hostname}]}}"'
-	now_and_then first memory_4mi fails . resources.memory . 30 'memory 2Mi'
+	now_and_then first memory_tiny fails memory_unit resources.memory . 12 'memory 2Mi'
 	now_and_then first readiness_gate fails readiness_gate . 'Ready' 110 'pod "readinessGates: [{conditionType: example.com/lb}]"'
-	now_and_then first disk_full fails evicted sizeLimit 'EmptyDir' 110 'sidecar "args: [write, /d/x, \"30\", stay], volumeMounts: [{name: d, mountPath: /d}]"; volumes "[{name: d, emptyDir: {sizeLimit: 5Mi}}]"'
+	now_and_then first disk_full fails evicted sizeLimit 'EmptyDir' 110 'sidecar "args: [write, /d/x, \"30\", serve, \"9099\"], readinessProbe: {tcpSocket: {port: 9099}, initialDelaySeconds: 150}, volumeMounts: [{name: d, mountPath: /d}]"; volumes "[{name: d, emptyDir: {sizeLimit: 5Mi}}]"'
 	now_and_then first scheduler fails not_scheduled fancy 'Pending' 110 'pod "schedulerName: fancy"'
-	now_and_then first no_namespace fails . . . 10 'sed -i "s/namespace: [a-z0-9-]*/namespace: mlctl-test-causes-nosuch/" mlctl.yaml'
 
 	# ---- what looks bad and comes right
 	everyday first secret_late recovers 'CreateContainerConfigError' 'container "envFrom: [{secretRef: {name: keys}}]"' 'sleep 6; in_ns create secret generic keys --from-literal=A=1'
 	everyday canary two_crashes recovers 'restarts=1 is terminated Error 1' 'sidecar "args: [once, /d/a, exit, \"1\", once, /d/b, exit, \"1\", stay], volumeMounts: [{name: d, mountPath: /d}]"; volumes "[{name: d, emptyDir: {}}]"' :
-	everyday first slow_load recovers 'Readiness probe failed' 'sidecar "args: [busy, \"14\", serve, \"8081\"], startupProbe: {tcpSocket: {port: 9099}}, readinessProbe: {httpGet: {path: /, port: 9099}, periodSeconds: 1}"' :
+	everyday first slow_load recovers 'Readiness probe failed' 'sidecar "args: [busy, \"14\", serve, \"9099\"], startupProbe: {tcpSocket: {port: 9099}}, readinessProbe: {httpGet: {path: /, port: 9099}, periodSeconds: 1}"' :
 	everyday canary registry_once recovers 'ErrImagePull' 'sidecar "args: [stay], imagePullPolicy: Always"; sed -i "s|name: metrics, image: [^,]*|name: metrics, image: $broken/once/actor:1|" .mlctl/templates/kubernetes/deployment.yaml' :
 	now_and_then first one_oom recovers 'OOMKilled' 'sidecar "args: [once, /d/a, eat, \"200\", stay], resources: {limits: {memory: 32Mi}}, volumeMounts: [{name: d, mountPath: /d}]"; volumes "[{name: d, emptyDir: {}}]"' :
 	now_and_then canary config_map_late recovers 'FailedMount' 'container "volumeMounts: [{name: c, mountPath: /c}]"; volumes "[{name: c, configMap: {name: settings}}]"' 'sleep 5; in_ns create configmap settings --from-literal=a=1'
 	now_and_then first account_late recovers 'serviceaccount .scorer. not found' 'template kubernetes/deployment.yaml; sed -i "s/serviceAccountName: .*/serviceAccountName: scorer/" .mlctl/templates/kubernetes/deployment.yaml' 'sleep 5; in_ns create serviceaccount scorer'
 	now_and_then canary webhook_back recovers 'failed calling webhook' 'memory 65Mi; webhook https://$CLUSTER_HOST:15999/' 'sleep 9; kubectl delete validatingwebhookconfiguration $namespace'
 	now_and_then first slow_pull recovers 'Pulling image' 'sidecar "args: [stay], imagePullPolicy: Always"; sed -i "s|name: metrics, image: [^,]*|name: metrics, image: $broken/slow/actor:1|" .mlctl/templates/kubernetes/deployment.yaml' :
-	now_and_then canary quota_freed recovers 'exceeded quota' 'memory 65Mi; in_ns create quota small --hard=pods=1' 'sleep 4; in_ns delete quota small'
-	now_and_then first claim_late recovers 'unbound immediate|not found' 'volumes "[{name: d, persistentVolumeClaim: {claimName: data}}]"; apply "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data}, spec: {storageClassName: hand, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}}"' 'sleep 5; apply "{apiVersion: v1, kind: PersistentVolume, metadata: {name: $namespace}, spec: {storageClassName: hand, capacity: {storage: 1Mi}, accessModes: [ReadWriteOnce], hostPath: {path: /tmp}}}"'
+	now_and_then canary quota_freed recovers 'exceeded quota' 'memory 65Mi; apply "{apiVersion: v1, kind: Pod, metadata: {name: other}, spec: {containers: [{name: c, image: $A, args: [stay], lifecycle: {preStop: {sleep: {seconds: 14}}}}]}}"; in_ns wait --for=condition=Ready pod/other --timeout=30s; in_ns create quota small --hard=pods=2; in_ns delete pod other --wait=false' :
+	now_and_then first claim_late recovers 'not found' 'volumes "[{name: d, persistentVolumeClaim: {claimName: data}}]"; goes_too "persistentvolume/$namespace"; apply "{apiVersion: v1, kind: PersistentVolume, metadata: {name: $namespace}, spec: {storageClassName: hand, capacity: {storage: 1Mi}, accessModes: [ReadWriteOnce], hostPath: {path: /tmp}}}"' 'sleep 5; apply "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data}, spec: {storageClassName: hand, volumeName: $namespace, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}}"; sleep 60; kubectl delete pv "$namespace" --wait=false'
 	now_and_then canary pod_deleted recovers 'Running' 'container "startupProbe: {initialDelaySeconds: 3}"' 'sleep 4; in_ns delete pod -l mlctl.dev/role=canary --wait=false'
 }

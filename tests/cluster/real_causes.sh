@@ -45,21 +45,22 @@ fails() {
 	first=$(first_shown "$3")
 	stop=$(awk '/"event":"stop"/ { print $1; exit }' events)
 	[ -n "$stop" ] || stop=$(awk '/"event":"rollback"/ { print $1; exit }' events)
-	said=$(json_field answer cause_word)
+	said=$(jq -r '.cause_word // ""' answer)
 	[ "$code" = "$want" ] || wrong="$wrong, exit $code and not $want"
 	[[ $said =~ ^($1)$ ]] || wrong="$wrong, says '$said' and not '$1'"
 	jq -r .fix answer | grep -qE -- "$2" || wrong="$wrong, fix '$(jq -r .fix answer)' lacks '$2'"
 	if [ -z "$first" ]; then wrong="$wrong, the watcher never saw '$3'"; elif [ -z "$stop" ]; then wrong="$wrong, never stopped"
 	elif awk -v a="$first" -v b="$stop" -v l="$limit" 'BEGIN { exit !(b - a > l) }'; then wrong="$wrong, $(since "$first" "$stop") s after it showed"; fi
+	"$MLCTL" status --json >status 2>&1
+	[ "$(jq -r .failed_cause_word status 2>/dev/null)" = "${said:-null}" ] || wrong="$wrong, status says '$(jq -r .failed_cause_word status 2>/dev/null)'"
 	if [ "$mode" = canary ]; then
-		"$MLCTL" status --json >status 2>&1
 		[ "$(json_field status image)" = "$old" ] && [ "$(json_field status health)" = HEALTHY ] || wrong="$wrong, the old version does not serve"
 		[ "$(left_over | sort | xargs)" = "$(left_over | grep -v canary | sort | xargs)" ] || wrong="$wrong, left: $(left_over | grep canary | xargs)"
 	else
 		within 15 eval '[ -z "$(left_over)" ]' || wrong="$wrong, left: $(left_over | xargs)"
 	fi
 	"$MLCTL" history r$([ "$mode" = canary ] && echo 2 || echo 1) --evidence --json >evidence 2>&1
-	[ "$(jq -r .evidence.cause_word evidence 2>/dev/null)" = "$said" ] || wrong="$wrong, the evidence says '$(jq -r .evidence.cause_word evidence 2>/dev/null)'"
+	[ "$(jq -r .evidence.cause_word evidence 2>/dev/null)" = "${said:-null}" ] || wrong="$wrong, the evidence says '$(jq -r .evidence.cause_word evidence 2>/dev/null)'"
 	if [ -n "$wrong" ]; then verdict "not ok: ${wrong#, }"; else verdict "ok: $said, $(since "$first" "$stop") s after it showed, exit $code"; fi
 }
 # One that comes right. DURING goes on beside the deploy; SHOWS: what looks bad meanwhile, so that the test is one.
@@ -75,7 +76,7 @@ recovers() {
 }
 
 names=
-# is_everyday MODE NAME KIND ARGUMENTS...: a case; those of `now_and_then` only when all are wanted.
+# run_case MODE NAME KIND ARGUMENTS...: a case; those of `now_and_then` only when all are wanted.
 run_case() {
 	mode=$1 name=$2
 	shift 2
