@@ -69,10 +69,13 @@ static void answers(struct failing *f) {
 	if (code.len) {
 		int64_t number = 0;
 		best_effort(num_int(code, 100, 999, &number)); /* 0: counts as busy */
-		bool is_wrong = number == 404 || number == 401 || number == 403 || number == 405 || number == 410;
+		/* TensorFlow Serving, Triton, MLServer, TorchServe: a model that is not loaded yet is none. */
+		bool is_loading = (number == 404 || number == 400) && diagnose_has(diagnose_str(f->probe, "httpGet.path"), "/models/");
+		bool is_wrong = !is_loading && (number == 404 || number == 401 || number == 403 || number == 405 || number == 410);
 		f->answer = is_wrong ? ANSWER_WRONG : number == 500 || number == 501 ? ANSWER_BROKEN : ANSWER_BUSY;
 		snprintf(f->says, sizeof(f->says), "HTTP %.*s%s", STR_ARGS(diagnose_quote(code, 8)),
-			number == 404			 ? ", the path is not served"
+			is_loading			 ? ", as of a model that is not loaded yet or not there"
+			: number == 404			 ? ", the path is not served"
 			: number == 401 || number == 403 ? ", it asks for credentials"
 							 : "");
 	} else if (diagnose_has(message, "find port|valid port number|strconv.Atoi: parsing")) {

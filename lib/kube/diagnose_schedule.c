@@ -16,7 +16,8 @@ static const struct obstacle {
 } obstacles[] = {
 	{"insufficient ", "unschedulable", true},
 	{"node.kubernetes.io/not-ready|node.kubernetes.io/unreachable|node(s) were not "
-	 "ready|network-unavailable|cloudprovider.kubernetes.io/uninitialized|were unreachable",
+	 "ready|network-unavailable|cloudprovider.kubernetes.io/uninitialized|were unreachable|agent-not-ready|startup-taint|karpenter.sh/unregistered|"
+	 "karpenter.sh/disrupted|ToBeDeletedByClusterAutoscaler|DeletionCandidateOfClusterAutoscaler",
 		"node_not_ready", true},
 	{"disk-pressure|memory-pressure|pid-pressure|out-of-disk", "node_pressure", true},
 	{"were unschedulable|node.kubernetes.io/unschedulable", "nodes_cordoned", true},

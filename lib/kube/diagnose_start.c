@@ -159,7 +159,7 @@ static const struct start {
 		"build the image for the node's architecture (kubectl get nodes -L kubernetes.io/arch)", false},
 	{"out_of_memory", "oom-killed|memory limit too low|cannot allocate memory", "the memory limit is too low to start", "resources",
 		false},
-	{"run_as_root", "image will run as root|run as root", "runAsNonRoot is set, and the image runs as root", "user", false},
+	{"run_as_root", "image will run as root|run as root|breaks non-root policy", "runAsNonRoot is set, and it would run as root", "user", false},
 	{"run_as_root", "non-numeric user",
 		"runAsNonRoot is set, and the image's user is a name, which can't be checked: it must be a number", "user", false},
 	{"user_unknown",

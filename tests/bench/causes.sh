@@ -75,7 +75,6 @@ fails() { # what real_causes.sh looks at is not looked at here
 		workers="$workers $!"
 	done
 }
-recovers() { :; }
 everyday() {
 	name=$2
 	[[ $name =~ $pattern ]] && [ "$3" = fails ] || return 0

@@ -63,7 +63,7 @@ policy() { # RESOURCES: of API group ""
 }
 
 # ---- the cases. Of those that fail: the cause in one word, words of the fix, what in the API shows it first, in how many seconds from there it is to be told,
-# what breaks it. Of those that come right: what looks bad, what is wrong, what happens meanwhile. `everyday` ones are played always.
+# what breaks it. Of those that the API server itself refuses: its words, what breaks it. Of those that come right: what looks bad, what is wrong, what happens meanwhile. `everyday` ones are played always.
 all_cases() {
 
 	# ---- images
@@ -136,11 +136,11 @@ all_cases() {
 	now_and_then canary runtime_class fails runtime_class runtimeclass 'RuntimeClass' 10 'pod "runtimeClassName: nosuch"'
 
 	# ---- strange ones
-	now_and_then canary node_port fails '' . . 10 'setting "expose: {type: NodePort, nodePort: 30999}"; kubectl create namespace "$namespace-x"; kubectl -n "$namespace-x" create service nodeport taken --tcp=80 --node-port=30999'
-	now_and_then canary policy_deployments fails '' validatingadmissionpolic . 10 'memory 65Mi; policy deployments'
-	now_and_then canary quota_deployments fails '' quota . 10 'memory 65Mi; in_ns create quota few --hard=count/deployments.apps=1'
+	now_and_then canary node_port refused 'provided port is already allocated' 'setting "expose: {type: NodePort, nodePort: 30999}"; kubectl create namespace "$namespace-x"; kubectl -n "$namespace-x" create service nodeport taken --tcp=80 --node-port=30999'
+	now_and_then canary policy_deployments refused 'a cost centre is missing' 'memory 65Mi; policy deployments'
+	now_and_then canary quota_deployments refused 'exceeded quota: few' 'memory 65Mi; in_ns create quota few --hard=count/deployments.apps=1'
 	now_and_then first node_name fails node_name nodeName 'Pending' 12 'pod "nodeName: nosuch"'
-	now_and_then first deadline fails '' . . 10 'pod "activeDeadlineSeconds: 5"'
+	now_and_then first deadline refused 'activeDeadlineSeconds in ReplicaSet is not Supported' 'pod "activeDeadlineSeconds: 5"'
 	now_and_then first init_stuck fails init_running logs 'fetch restarts=0 is running' 110 'pod "initContainers: [{name: fetch, image: $A, args: [stay]}]"'
 	now_and_then first resource_field fails container_start . 'CreateContainerConfigError' 10 'sidecar "args: [stay], env: [{name: X, valueFrom: {resourceFieldRef: {containerName: nosuch, resource: limits.cpu}}}]"'
 	now_and_then first csi_driver fails volume_driver csidrivers 'FailedMount' 10 'container "volumeMounts: [{name: m, mountPath: /m}]"; volumes "[{name: m, csi: {driver: nosuch.csi.example.com}}]"'

@@ -63,6 +63,24 @@ fails() {
 	[ "$(jq -r .evidence.cause_word evidence 2>/dev/null)" = "${said:-null}" ] || wrong="$wrong, the evidence says '$(jq -r .evidence.cause_word evidence 2>/dev/null)'"
 	if [ -n "$wrong" ]; then verdict "not ok: ${wrong#, }"; else verdict "ok: $said, $(since "$first" "$stop") s after it showed, exit $code"; fi
 }
+# One whose objects the API server does not take: found before anything is touched where a dry run shows it, and always without harm.
+refused() {
+	local wrong='' old=''
+	healthy "$home/projects/$name" >setup 2>&1 || { verdict "not ok: no project"; return; }
+	if [ "$mode" = canary ]; then
+		"$MLCTL" deploy --json >answer 2>events || { verdict "not ok: the healthy release"; return; }
+		old=$(json_field answer serving)
+	fi
+	eval "$2" >>setup 2>&1
+	deployed
+	case $code in 4 | 8 | 9 | 12) ;; *) wrong="$wrong, exit $code" ;; esac
+	cat answer events | grep -qE -- "$1" || wrong="$wrong, nobody says '$1'"
+	"$MLCTL" status --json >status 2>&1
+	if [ "$mode" = first ]; then within 15 eval '[ -z "$(left_over)" ]' || wrong="$wrong, left: $(left_over | xargs)"
+	elif [ "$(json_field status image)" != "$old" ] || [ "$(json_field status health)" != HEALTHY ]; then wrong="$wrong, the old version does not serve"; fi
+	kubectl delete namespace --wait=false --ignore-not-found "$namespace-x" >/dev/null 2>&1
+	if [ -n "$wrong" ]; then verdict "not ok: ${wrong#, }"; else verdict "ok: refused, exit $code after $(since "$began" "$EPOCHREALTIME") s"; fi
+}
 # One that comes right. DURING goes on beside the deploy; SHOWS: what looks bad meanwhile, so that the test is one.
 recovers() {
 	healthy "$home/projects/$name" >setup 2>&1 || { verdict "not ok: no project"; return; }
