@@ -1,5 +1,7 @@
 #include "kube/wire.h"
 
+#include <errno.h>
+
 #define FIELDS_SHOWN_MAX 6
 #define NOT_YET "1" /* no object has this resourceVersion: absent, it is made; there, it is a conflict */
 
@@ -77,7 +79,8 @@ static int owned_by_others(
 	err_set(err, ERR_CONFLICT, "%s %s/%s: %zu field%s set by somebody else: %s", target->kind,
 		target->namespace_ ? target->namespace_ : kube->config->namespace_, target->name, count, count == 1 ? " is" : "s are",
 		safe.ptr ? safe.ptr : "");
-	return err_fix(err, "mlctl deploy --force-conflicts   takes them over; or leave the fields to their owner");
+	err->sys = EPERM;
+	return err_fix(err, "mlctl deploy --force-conflicts   takes them over, as mlctl rollback --force-conflicts does; or leave the fields to their owner");
 }
 
 static int stale(struct kube *kube, const struct target *target, bool must_be_new, struct err *err) {
@@ -357,7 +360,8 @@ int kube_patch(struct kube *kube, const char *kind, const char *name, const char
 		out, err);
 }
 
-int kube_delete(struct kube *kube, const char *kind, const char *name, const char *uid, bool *was_there, struct err *err) {
+int kube_delete(struct kube *kube, const char *kind, const char *name, const char *uid, const char *resource_version, bool *was_there,
+	struct err *err) {
 	AUTO_BUF struct buf url = BUF(KUBE_URL_BYTES_MAX);
 	AUTO_DOCUMENT struct document *document = document_new("delete");
 	AUTO_FREE char *body = NULL;
@@ -365,8 +369,11 @@ int kube_delete(struct kube *kube, const char *kind, const char *name, const cha
 	value_add_text(document, root, "kind", "DeleteOptions");
 	value_add_text(document, root, "apiVersion", "v1");
 	value_add_text(document, root, "propagationPolicy", "Background");
+	struct value *preconditions = uid || resource_version ? value_add_object(document, root, "preconditions") : NULL;
 	if (uid)
-		value_add_text(document, value_add_object(document, root, "preconditions"), "uid", uid);
+		value_add_text(document, preconditions, "uid", uid);
+	if (resource_version)
+		value_add_text(document, preconditions, "resourceVersion", resource_version);
 	if (kube_url(kube, kind, NULL, name, NULL, &url, err) != 0 || json_write(root, JSON_COMPACT, &body, err) != 0)
 		return -1;
 	bool was_lost = false;
@@ -386,8 +393,7 @@ int kube_delete(struct kube *kube, const char *kind, const char *name, const cha
 	AUTO_DOCUMENT struct document *status = answer.status == 404 ? kube_status_of(&answer) : NULL;
 	bool is_gone = status && value_find(status->root, "details.name");
 	if (answer.status == 409)
-		rc = err_set(err, ERR_CONFLICT, "delete %s %s: another object has this name now (its uid is not %s)", kind, name,
-			uid ? uid : "ours");
+		rc = err_set(err, ERR_CONFLICT, "delete %s %s: another object has this name now, or it changed since it was read", kind, name);
 	else if (!kube_is_good(&answer) && !is_gone)
 		rc = kube_failure(kube, &doing, &answer, err);
 	if (rc == 0 && was_there)

@@ -83,8 +83,10 @@ int kube_replace(struct kube *kube, const struct value *object, struct document 
 /* JSON merge patch of one object, or of its subresource ("scale", NULL: none). */
 int kube_patch(struct kube *kube, const char *kind, const char *name, const char *subresource, const struct value *patch, struct document **out,
 	struct err *err);
-/* In the background; uid NULL: any. What is not there is fine (*was_there may be NULL); another uid is ERR_CONFLICT. */
-int kube_delete(struct kube *kube, const char *kind, const char *name, const char *uid, bool *was_there, struct err *err);
+/* In the background. What is not there is fine (*was_there may be NULL). ERR_CONFLICT: the object of that name has another uid or resourceVersion than
+ * these; NULL: any. */
+int kube_delete(struct kube *kube, const char *kind, const char *name, const char *uid, const char *resource_version, bool *was_there,
+	struct err *err);
 
 /* Several applies side by side, for what depends on nobody: a dry run of everything, a preview. outs[i] (outs may be NULL) or errs[i] as if asked
  * alone; fails only when interrupted. */

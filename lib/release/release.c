@@ -24,7 +24,8 @@ static bool is_changed(const struct run *run, const struct deploy_request *reque
 	if (!context->target->diff)
 		return true;
 	struct value *changes = value_root_array(document);
-	return context->target->diff(context->target_state, &request->revision, request->objects, document, changes, &err) != 0 || changes->count > 0;
+	return context->target->diff(context->target_state, &request->revision, request->objects, document, changes, &err) != 0 ||
+	       changes->count > 0;
 }
 
 static int look_for_drift(struct run *run, const struct deploy_request *request, char out[DRIFT_TEXT_MAX], struct err *err) {

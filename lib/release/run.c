@@ -120,6 +120,10 @@ bool run_is_locked_out(const struct err *err) {
 	return err->code == ERR_AUTH && err->sys == EKEYEXPIRED;
 }
 
+bool run_is_anothers(const struct err *err) {
+	return err->code == ERR_CONFLICT && err->sys == EPERM;
+}
+
 static bool is_worth_another(const struct remote *remote, const struct err *err) {
 	switch (err->code) {
 	case ERR_NETWORK:
@@ -131,6 +135,8 @@ static bool is_worth_another(const struct remote *remote, const struct err *err)
 			return true;
 		/* a token that expired was dropped on the way; the next try signs anew */
 		return remote->tries < AUTH_TRIES_MAX || is_stubborn(remote->run);
+	case ERR_CONFLICT:
+		return !run_is_anothers(err) && is_stubborn(remote->run);
 	case ERR_LOCKED:
 	case ERR_INVALID:
 	case ERR_NOT_FOUND:

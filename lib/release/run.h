@@ -90,5 +90,7 @@ struct remote remote_begin(struct run *run);
 bool remote_again(struct remote *remote, struct err *err);
 /* The target does not take our credential (any more): nothing can be done about it from here, neither forward nor back. */
 bool run_is_locked_out(const struct err *err);
+/* What is to be written belongs to somebody else, and was left to him. */
+bool run_is_anothers(const struct err *err);
 /* From here on only what an interrupt has time for. */
 void run_park(struct run *run);

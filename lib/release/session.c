@@ -39,14 +39,15 @@ int session_failed_early(struct run *run, struct release_result *result, struct 
 
 int session_objects_fit(struct run *run, const struct revision *revision, const struct value *objects, struct err *err) {
 	const struct release_context *context = run->context;
-	AUTO_DOCUMENT struct document *scratch = document_new("changes");
-	struct err asking = {0};
-	if (!context->target->diff ||
-		context->target->diff(context->target_state, revision, objects, scratch, value_root_array(scratch), &asking) == 0 ||
-		(asking.code != ERR_CONFLICT && asking.code != ERR_INVALID))
+	struct remote remote = remote_begin(run);
+	int rc = 0;
+	if (!context->target->diff)
 		return 0;
-	*err = asking;
-	return -1;
+	do {
+		AUTO_DOCUMENT struct document *scratch = document_new("changes");
+		rc = context->target->diff(context->target_state, revision, objects, scratch, value_root_array(scratch), err);
+	} while (rc != 0 && remote_again(&remote, err));
+	return rc;
 }
 
 /* Lets go of the lock; by hand nobody ever has to. */

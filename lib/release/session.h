@@ -15,9 +15,7 @@ void session_fill_result(struct run *run, struct release_result *result);
 int session_refused(struct run *run, const struct release_plan *plan, struct release_result *result);
 /* Before the first effect: a held lock and an interrupt are outcomes, everything else is the error it is. */
 int session_failed_early(struct run *run, struct release_result *result, struct err *err);
-/* Would the platform take these objects? Asked before anything is touched, where it can be: a field that somebody else has set
- * (ERR_CONFLICT) or an object that is refused (ERR_INVALID) is not to be found out half way through a roll. Whatever else goes wrong in
- * asking says nothing. */
+/* Would the target take these objects, and does somebody else own what they set? Asked before anything is touched, where it can be. */
 int session_objects_fit(struct run *run, const struct revision *revision, const struct value *objects, struct err *err);
 /* The same with the lock held: our candidate leaves the head again, unless it was touched. */
 int session_back_out(struct run *run, struct release_result *result, struct err *err);

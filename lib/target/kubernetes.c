@@ -210,8 +210,8 @@ int control_all(struct kubernetes *k, const struct value *const *pods, size_t co
 			.timeout_ms = CONTROL_TIMEOUT_MS};
 		if (control_key(k, &port, &proxy->key, &errs[i]) == 0)
 			of[asked++] = i;
-		else if (errs[i].code == ERR_NOT_FOUND)
-			errs[i].code = ERR_INVALID; /* the key is not there; the pod is */
+		else if (errs[i].code == ERR_NOT_FOUND || errs[i].code == ERR_INVALID)
+			errs[i].code = ERR_INVALID; /* the key is not there or is none; the pod is */
 		else
 			return *err = errs[i], -1;
 	}

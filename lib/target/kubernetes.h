@@ -65,7 +65,7 @@ struct kubernetes {
 /* What is there now of the service: trees lent from `asks`, or from `made`, which copies what the mirrors hold. */
 struct view {
 	const struct value *main, *canary; /* Deployments; NULL: not there */
-	const struct value *pods[PODS_MAX]; /* in order of name, those on their way out too */
+	const struct value *pods[PODS_MAX]; /* in order of name, and behind them those on their way out */
 	size_t pod_count;
 	const struct value *all; /* the pods as an array */
 	const struct value *scaler; /* NULL: none, or not asked */

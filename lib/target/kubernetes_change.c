@@ -19,7 +19,6 @@ struct change { /* one apply of a list */
 	char key[64];	       /* uid of the Secret with the key of its pods; "": they have none */
 	bool is_taking_scale;  /* no autoscaler is there any more: its field is ours again */
 	int64_t least;	       /* of a new one whose number is an autoscaler's */
-	const struct value *live; /* the Deployment that is there; NULL: none */
 };
 
 /* The container's variable, or none. */
@@ -135,7 +134,7 @@ static int apply_one(struct kubernetes *k, const struct value *object, struct ch
 			return not_ours(k, kind, name, live, err);
 		/* "": what was not there when the fence was looked at must not have come since, or it is another's. */
 		AUTO_FREE char *version = str_dup(object_text(live, "metadata.resourceVersion"));
-		struct kube_apply apply = {.object = object_dressed(document, object, change->live, change->fence, change->release, change->replicas, change->key,
+		struct kube_apply apply = {.object = object_dressed(document, object, live, change->fence, change->release, change->replicas, change->key,
 						    change->least),
 			.resource_version = version,
 			.taken_field = is_taking ? SCALE_FIELD : NULL};
@@ -149,8 +148,6 @@ static int apply_one(struct kubernetes *k, const struct value *object, struct ch
 			return -1;
 		err_clear(err);
 		live = again ? again->root : NULL;
-		if (strcmp(name, k->name) == 0 && strcmp(kind, "Deployment") == 0)
-			change->live = live;
 		if (check_fence(k, change->fence, err) != 0)
 			return -1;
 	}
@@ -190,9 +187,6 @@ static int apply_list(struct kubernetes *k, const struct value *list, struct cha
 	size_t i = 0;
 	if (objects_ask(k, list, &words, &asks, err) != 0)
 		return -1;
-	for (i = 0; i < list->count; i++)
-		if (asks[i].answer && strcmp(asks[i].selection.kind, "Deployment") == 0)
-			change->live = asks[i].answer->root;
 	int rc = check_fence(k, change->fence, err);
 	i = 0;
 	value_each(object, list) {
@@ -200,7 +194,6 @@ static int apply_list(struct kubernetes *k, const struct value *list, struct cha
 			rc = apply_one(k, object, change, asks[i].answer ? asks[i].answer->root : NULL, err);
 		i++;
 	}
-	change->live = NULL;
 	for (i = 0; i < list->count; i++)
 		document_free(asks[i].answer);
 	free(asks);
@@ -236,14 +229,17 @@ static int make_key(struct kubernetes *k, const struct value *objects, const str
 	value_add_str(document, value_add_object(document, root, "data"), "key", buf_view(&encoded));
 	AUTO_DOCUMENT struct document *made = NULL;
 	bool is_new = kube_create(k->kube, root, &made, err) == 0;
-	if (!is_new && err->code != ERR_CONFLICT)
+	if (!is_new && err->code != ERR_CONFLICT && err->code != ERR_UNCLEAR) /* with a lost answer it may be there: that is read below */
 		return err_wrap(err, "making the key of %s", revision->name);
 	if (is_new)
 		control_forget(k, name);
 	err_clear(err); /* else it has one: its pods know that one */
 	AUTO_FREE char *secret = str_dup(name);
-	if (!is_new && kube_get(k->kube, "Secret", secret, &made, err) != 0)
-		return -1;
+	if (!is_new && kube_get(k->kube, "Secret", secret, &made, err) != 0) {
+		if (err->code == ERR_NOT_FOUND)
+			err->code = ERR_UNCLEAR; /* gone since, or never made: the whole step again */
+		return err_wrap(err, "the key of %s", revision->name);
+	}
 	if (!object_is_ours(k, made->root))
 		return not_ours(k, "Secret", secret, made->root, err);
 	snprintf(uid, 64, "%.*s", STR_ARGS(object_text(made->root, "metadata.uid")));
@@ -377,6 +373,31 @@ int scale_is_ours(struct kubernetes *k, const struct value *objects, const struc
 	return 0;
 }
 
+/* An object as it was before the fence was looked at. One that changed since is looked at again, and so is the fence: whoever was paused in between must
+ * not take away what another deploy has put in its place. */
+static int delete_ours(struct kubernetes *k, int64_t fence, const char *kind, const struct value *object, struct err *err) {
+	AUTO_FREE char *name = str_dup(object_text(object, "metadata.name")), *uid = str_dup(object_text(object, "metadata.uid"));
+	AUTO_DOCUMENT struct document *again = NULL;
+	for (int tries = 1;; tries++) {
+		AUTO_FREE char *version = str_dup(object_text(object, "metadata.resourceVersion"));
+		if (!object_is_ours(k, object))
+			return 0;
+		if (kube_delete(k->kube, kind, name, uid, version, NULL, err) == 0)
+			return 0;
+		if (err->code != ERR_CONFLICT || tries == APPLY_TRIES)
+			return -1;
+		err_clear(err);
+		document_free(take(&again));
+		if (kube_get(k->kube, kind, name, &again, err) != 0)
+			return err->code == ERR_NOT_FOUND ? (err_clear(err), 0) : -1;
+		object = again->root;
+		if (!str_is(object_text(object, "metadata.uid"), uid) || value_find(object, "metadata.deletionTimestamp"))
+			return 0; /* not the one that was meant, or on its way out already */
+		if (check_fence(k, fence, err) != 0)
+			return -1;
+	}
+}
+
 /* An autoscaler that the new version has none of would fight for `replicas` from the first moment, so it goes first. */
 static int drop_autoscaler(struct kubernetes *k, const struct value *objects, const struct value *main, struct change *change, struct err *err) {
 	AUTO_DOCUMENT struct document *scaler = NULL;
@@ -384,8 +405,7 @@ static int drop_autoscaler(struct kubernetes *k, const struct value *objects, co
 		return -1;
 	if (!scaler)
 		return 0;
-	AUTO_FREE char *name = str_dup(object_text(scaler->root, "metadata.name")), *uid = str_dup(object_text(scaler->root, "metadata.uid"));
-	return kube_delete(k->kube, "HorizontalPodAutoscaler", name, uid, NULL, err);
+	return check_fence(k, change->fence, err) != 0 ? -1 : delete_ours(k, change->fence, "HorizontalPodAutoscaler", scaler->root, err);
 }
 
 /* `replicas` is the autoscaler's, so apply leaves it out; a Deployment that was scaled away would wait for it with too few. */
@@ -394,19 +414,7 @@ static int raise_to_least(struct kubernetes *k, const struct value *objects, int
 	return has_autoscaler(objects) && live >= 0 && live < least ? set_scale(k, least, err) : 0;
 }
 
-static int delete_ours(struct kubernetes *k, const char *kind, const struct value *object, struct err *err) {
-	AUTO_FREE char *name = str_dup(object_text(object, "metadata.name")), *uid = str_dup(object_text(object, "metadata.uid"));
-	if (!object_is_ours(k, object))
-		return 0;
-	if (kube_delete(k->kube, kind, name, uid, NULL, err) == 0)
-		return 0;
-	if (err->code != ERR_CONFLICT)
-		return -1;
-	err_clear(err); /* another object of that name now: not the one that was meant */
-	return 0;
-}
-
-static int remove_canary(struct kubernetes *k, const struct revision *revision, struct err *err) {
+static int remove_canary(struct kubernetes *k, int64_t fence, const struct revision *revision, struct err *err) {
 	struct kube_ask asks[] = {{.selection = {.kind = "Deployment"}, .name = k->canary}, {.selection = {.kind = "Service"}, .name = k->canary}};
 	if (kube_ask_all(k->kube, asks, 2, err) != 0)
 		return -1;
@@ -419,9 +427,9 @@ static int remove_canary(struct kubernetes *k, const struct revision *revision, 
 		}
 	if (deployment && !deployment_is(deployment->root, revision))
 		return 0;
-	if (deployment && delete_ours(k, "Deployment", deployment->root, err) != 0)
+	if (check_fence(k, fence, err) != 0 || (deployment && delete_ours(k, fence, "Deployment", deployment->root, err) != 0))
 		return -1;
-	return service ? delete_ours(k, "Service", service->root, err) : 0;
+	return service ? delete_ours(k, fence, "Service", service->root, err) : 0;
 }
 
 static int roll(struct kubernetes *k, int64_t fence, const struct revision *revision, const struct value *objects, const struct view *view,
@@ -460,7 +468,7 @@ int kubernetes_route(void *state, int64_t fence, const struct revision *stable, 
 	/* Once every pod of NAME is of this revision, the canary that led the way goes. */
 	if (!view.canary || !deployment_is(view.main, revision) || !deployment_is_complete(view.main))
 		return 0;
-	return check_fence(k, fence, err) != 0 ? -1 : remove_canary(k, revision, err);
+	return remove_canary(k, fence, revision, err);
 }
 
 /* ---- removing ---- */
@@ -497,7 +505,7 @@ static const char *const prunable[] = {"ConfigMap", "HorizontalPodAutoscaler", "
 	"ServiceAccount"};
 #define PRUNABLE (sizeof(prunable) / sizeof(prunable[0]))
 
-static int prune(struct kubernetes *k, const struct value *main, struct err *err) {
+static int prune(struct kubernetes *k, int64_t fence, const struct value *main, struct err *err) {
 	struct kube_ask asks[PRUNABLE];
 	AUTO_DOCUMENT struct document *kept = NULL;
 	bool is_whole;
@@ -507,6 +515,8 @@ static int prune(struct kubernetes *k, const struct value *main, struct err *err
 	for (size_t i = 0; i < PRUNABLE; i++)
 		asks[i] = (struct kube_ask) {.selection = {.kind = prunable[i], .labels = k->labels}};
 	int rc = kube_ask_all(k->kube, asks, PRUNABLE, err);
+	if (rc == 0)
+		rc = check_fence(k, fence, err);
 	for (size_t i = 0; i < PRUNABLE; i++) {
 		/* A kind that this cluster has not, or that we may not list, holds nothing of ours. */
 		value_each(object, rc == 0 && asks[i].answer ? value_get(asks[i].answer->root, "items") : NULL) {
@@ -515,28 +525,33 @@ static int prune(struct kubernetes *k, const struct value *main, struct err *err
 			bool stays = strcmp(prunable[i], "ConfigMap") == 0 ? !is_whole || is_kept_object(kept, prunable[i], object)
 				: objects_name(value_get(current, "stable"), prunable[i], object_text(object, "metadata.name"));
 			if (!stays && rc == 0)
-				rc = delete_ours(k, prunable[i], object, err);
+				rc = delete_ours(k, fence, prunable[i], object, err);
 		}
 		document_free(asks[i].answer);
 	}
 	return rc;
 }
 
-static int delete_key(struct kubernetes *k, const struct revision *revision, struct err *err) {
+static int delete_key(struct kubernetes *k, int64_t fence, const struct revision *revision, struct err *err) {
 	AUTO_FREE char *labels = mem_format("%s," LABEL_PART "=control," LABEL_REVISION "=%s", k->labels, revision->name);
 	AUTO_DOCUMENT struct document *secrets = NULL;
-	if (kube_list(k->kube, &(struct kube_selection) {.kind = "Secret", .labels = labels}, &secrets, err) != 0)
+	if (kube_list(k->kube, &(struct kube_selection) {.kind = "Secret", .labels = labels}, &secrets, err) != 0 || check_fence(k, fence, err) != 0)
 		return -1;
 	value_each(secret, value_get(secrets->root, "items")) {
-		if (delete_ours(k, "Secret", secret, err) != 0)
+		if (delete_ours(k, fence, "Secret", secret, err) != 0)
 			return -1;
 		control_forget(k, object_text(secret, "metadata.name"));
 	}
 	return 0;
 }
 
-/* Every object that carries our labels. is_all: those of mlctl's own state too, the head last. */
-static int delete_all(struct kubernetes *k, bool is_all, struct err *err) {
+/* What not every cluster has, so not every Role grants. */
+static bool is_optional(const char *kind) {
+	return strcmp(kind, "HTTPRoute") == 0 || strcmp(kind, "ServiceMonitor") == 0;
+}
+
+/* Every object that carries our labels, but the head. is_all: those of mlctl's own state too. */
+static int delete_all(struct kubernetes *k, int64_t fence, bool is_all, struct err *err) {
 	static const char *const kinds[] = {"Ingress", "HTTPRoute", "HorizontalPodAutoscaler", "Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy",
 		"ServiceMonitor", "ConfigMap", "ServiceAccount", "Secret"};
 	enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
@@ -544,15 +559,20 @@ static int delete_all(struct kubernetes *k, bool is_all, struct err *err) {
 	for (size_t i = 0; i < KINDS; i++)
 		asks[i] = (struct kube_ask) {.selection = {.kind = kinds[i], .labels = k->labels}};
 	int rc = kube_ask_all(k->kube, asks, KINDS, err);
+	for (size_t i = 0; rc == 0 && i < KINDS; i++) { /* what can't be seen would stay behind with nobody to know of it */
+		enum err_code code = asks[i].err.code;
+		if (asks[i].answer || code == ERR_NOT_FOUND || (code == ERR_AUTH && is_optional(kinds[i])))
+			continue;
+		*err = asks[i].err;
+		rc = -1;
+	}
+	if (rc == 0)
+		rc = check_fence(k, fence, err);
 	for (size_t i = 0; i < KINDS; i++) {
 		value_each(object, rc == 0 && asks[i].answer ? value_get(asks[i].answer->root, "items") : NULL) {
 			struct str part = object_label(object, LABEL_PART);
 			if (rc == 0 && !str_is(part, "head") && (is_all || !str_is(part, "keep")))
-				rc = delete_ours(k, kinds[i], object, err);
-		}
-		if (rc == 0 && !asks[i].answer && asks[i].err.code != ERR_NOT_FOUND && asks[i].err.code != ERR_AUTH) {
-			*err = asks[i].err;
-			rc = -1;
+				rc = delete_ours(k, fence, kinds[i], object, err);
 		}
 		document_free(asks[i].answer);
 	}
@@ -571,15 +591,18 @@ int kubernetes_retire(void *state, int64_t fence, const struct revision *revisio
 	if (k->applied[0] && strcmp(k->applied, revision->name) == 0)
 		k->applied[0] = '\0';
 	if (is_main || !view.main) /* the only one there was, or it was cut before NAME was made: nothing beside it is anybody's */
-		return delete_all(k, false, err);
-	if (remove_canary(k, revision, err) != 0 || delete_key(k, revision, err) != 0)
+		return delete_all(k, fence, false, err);
+	if (remove_canary(k, fence, revision, err) != 0 || delete_key(k, fence, revision, err) != 0)
 		return -1;
-	return prune(k, view.main, err);
+	return prune(k, fence, view.main, err);
 }
 
 int kubernetes_destroy(void *state, int64_t fence, struct err *err) {
 	struct kubernetes *k = state;
-	if (check_fence(k, fence, err) != 0 || delete_all(k, true, err) != 0)
+	AUTO_DOCUMENT struct document *head = NULL;
+	if (check_fence(k, fence, err) != 0 || delete_all(k, fence, true, err) != 0)
 		return -1;
-	return kube_delete(k->kube, "ConfigMap", k->head, NULL, NULL, err);
+	if (kube_get(k->kube, "ConfigMap", k->head, &head, err) != 0)
+		return err->code == ERR_NOT_FOUND ? (err_clear(err), 0) : -1;
+	return check_fence(k, fence, err) != 0 ? -1 : delete_ours(k, fence, "ConfigMap", head->root, err);
 }

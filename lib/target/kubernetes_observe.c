@@ -24,9 +24,10 @@ static const struct value *root_of(const struct document *document) {
 
 static void add_pods(struct view *view, const struct value *list) {
 	view->all = list;
-	value_each(pod, list)
-		if (view->pod_count < PODS_MAX)
-			view->pods[view->pod_count++] = pod;
+	for (int is_leaving = 0; is_leaving < 2; is_leaving++) /* hundreds that were evicted stay for a long time, and must not hide one that serves */
+		value_each(pod, list)
+			if (pod_is_leaving(pod) == is_leaving && view->pod_count < PODS_MAX)
+				view->pods[view->pod_count++] = pod;
 }
 
 /* Not there is an answer; everything else that went wrong is an error. */

@@ -146,7 +146,7 @@ int kubernetes_keep_put(void *state, int64_t release, const char *text, struct e
 	AUTO_DOCUMENT struct document *document = document_new("keep");
 	size_t len = 0;
 	if (!text)
-		return kube_delete(k->kube, "Secret", name, NULL, NULL, err);
+		return kube_delete(k->kube, "Secret", name, NULL, NULL, NULL, err);
 	if (gzip_of(str_of(text), &packed, &len, err) != 0)
 		return -1;
 	base64_encode((struct str) {packed, len}, &encoded);

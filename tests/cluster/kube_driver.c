@@ -155,7 +155,7 @@ static int run(struct driver *driver, int argc, char **argv, struct err *err) {
 			     ? -1
 			     : 0;
 	else if (strcmp(verb, "delete") == 0 && count >= 2)
-		rc = kube_delete(driver->kube, args[0], args[1], args[2], &yes, err) != 0 ? -1
+		rc = kube_delete(driver->kube, args[0], args[1], args[2], NULL, &yes, err) != 0 ? -1
 											  : puts(yes ? "was there" : "was not there") < 0;
 	else if (strcmp(verb, "may") == 0 && count == 3)
 		rc = kube_may(driver->kube, args[0], args[1], args[2], &yes, err) != 0 ? -1 : puts(yes ? "yes" : "no") < 0;

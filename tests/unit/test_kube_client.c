@@ -637,16 +637,16 @@ static void deletes(void **state) {
 	struct err err = {0};
 	bool was_there = false;
 	BEGIN(&s, turns);
-	assert_int_equal(kube_delete(s.kube, "Service", "s", NULL, &was_there, &err), 0);
+	assert_int_equal(kube_delete(s.kube, "Service", "s", NULL, NULL, &was_there, &err), 0);
 	assert_true(was_there);
-	assert_int_equal(kube_delete(s.kube, "Service", "s", "u-1", &was_there, &err), -1);
+	assert_int_equal(kube_delete(s.kube, "Service", "s", "u-1", NULL, &was_there, &err), -1);
 	assert_int_equal(err.code, ERR_CONFLICT);
 	err_clear(&err);
-	assert_int_equal(kube_delete(s.kube, "Service", "s", NULL, &was_there, &err), 0);
+	assert_int_equal(kube_delete(s.kube, "Service", "s", NULL, NULL, &was_there, &err), 0);
 	assert_false(was_there);
-	assert_int_equal(kube_delete(s.kube, "Service", "s", NULL, &was_there, &err), 0);
+	assert_int_equal(kube_delete(s.kube, "Service", "s", NULL, NULL, &was_there, &err), 0);
 	assert_true(was_there); /* a try of ours was lost, and then it was gone */
-	assert_int_equal(kube_delete(s.kube, "Service", "s", NULL, NULL, &err), -1);
+	assert_int_equal(kube_delete(s.kube, "Service", "s", NULL, NULL, NULL, &err), -1);
 	assert_int_equal(err.code, ERR_AUTH);
 	end(&s);
 }
