@@ -1,3 +1,4 @@
+#include "failure.h"
 #include "findings.h"
 #include "out.h"
 #include "session.h"
@@ -27,6 +28,7 @@ struct seen {
 	char config_text[600], fix[300];
 	struct texts drift;
 	bool is_previous_kept;
+	struct failure failure;
 };
 
 static void seen_clear(struct seen *seen) {
@@ -112,6 +114,7 @@ static int look(struct session *s, struct seen *seen, struct err *err) {
 		return -1;
 	seen->health = "NOT DEPLOYED";
 	seen->is_previous_kept = true;
+	failure_read(s, &seen->head, &seen->failure);
 	if (seen->head.exists && seen->head.good)
 		look_at_config(s, seen);
 	if (!seen->head.exists)
@@ -144,6 +147,7 @@ static void show(struct session *s, const struct seen *seen) {
 		out_line(cli, "%s   %s   %s   %s", s->service, s->environment, s->target->name, word);
 		if (seen->config_text[0])
 			out_fact(cli, "missing", "%s", seen->config_text);
+		failure_show(cli, &seen->failure);
 		if (seen->fix[0])
 			out_line(cli, "  fix: %s", seen->fix);
 		else
@@ -164,7 +168,10 @@ static void show(struct session *s, const struct seen *seen) {
 		const struct replica *r = &seen->live.replicas[i];
 		if (r->state != REPLICA_READY || r->restarts > 0)
 			out_fact(cli, "replica", "%s %s   %d restarts   %s", r->name, states[r->state], r->restarts, r->reason);
+		if (r->state != REPLICA_READY && r->fix[0])
+			out_fact(cli, "", "fix: %s", r->fix);
 	}
+	failure_show(cli, &seen->failure);
 	if (h->candidate)
 		out_fact(cli, "candidate", "r%lld   %s   weight %.3g %%%s%s", (long long) h->candidate, h->phase, h->weight,
 			h->lock_holder[0] ? "   held by " : "   nobody drives it: the next mlctl deploy or rollback ends it", h->lock_holder);
@@ -199,6 +206,8 @@ static int show_json(struct session *s, const struct seen *seen, struct err *err
 	value_add_int(document, root, "ready", (int64_t) seen->ready);
 	value_add_int(document, root, "desired", seen->live.desired);
 	value_add_text(document, root, "scaling", seen->live.note[0] ? seen->live.note : NULL);
+	failure_json_replicas(document, root, &seen->live);
+	failure_json(document, root, &seen->failure);
 	value_add_double(document, root, "requests", seen->requests);
 	value_add_double(document, root, "errors", seen->errors);
 	value_add_text(document, root, "address", seen->address[0] ? seen->address : NULL);
@@ -266,6 +275,11 @@ static const struct schema_field fields[] = {
 	{"ready", "integer", "replicas that are ready"},
 	{"desired", "integer", "replicas there should be"},
 	{"scaling", "string", "what decides about that: \"hpa 1..4 now 3\""},
+	{"trouble", "object[]", "replicas that are not ready, or were restarted: replica, state, restarts, reason, cause_word, fix"},
+	{"failed", "integer", "the last release, when its deploy failed; 0: it did not"},
+	{"failed_cause", "string", "why"},
+	{"failed_cause_word", "string", "the same in one word"},
+	{"failed_fix", "string", "what to do about it"},
 	{"requests", "number", "since the replicas started"},
 	{"errors", "number", "answers of 500 and above"},
 	{"address", "string", "where it answers"},

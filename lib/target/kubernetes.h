@@ -39,6 +39,7 @@ struct kubernetes {
 	char *name, *canary, *head, *labels; /* "fraud", "fraud-canary", "mlctl.fraud", the selector of all that is ours */
 	struct mirror *pods, *deployments; /* opened by the first poll() */
 	struct causes *causes;		   /* NULL: nothing has gone wrong yet */
+	int64_t held_ms;		   /* since when NAME has not been wholly of the revision that it is at; 0: it is */
 	struct polled {			   /* the last answer of poll(), which holds while nothing moves */
 		char revision[REVISION_NAME_MAX];
 		uint64_t generation;

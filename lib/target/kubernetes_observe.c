@@ -7,6 +7,7 @@
 
 #define FIRST_LIST_MS 10000
 #define STALE_MS_MAX 15000
+#define HELD_MS 8000
 #define SAME_MS 1000 /* a verdict may change with time alone */
 #define YOUNG_S 600 /* a pod that crashed before it was so old is watched for a while before it counts as ready */
 
@@ -255,6 +256,14 @@ static int fill_replicas(struct kubernetes *k, struct view *view, const struct r
 	return rc;
 }
 
+/* Every pod may be ready, and the Deployment still not be through: a moment of that belongs to each roll. */
+static bool is_held(struct kubernetes *k, bool is_complete) {
+	int64_t now_ms = clock_mono_ms(k->context.clock);
+	if (is_complete || !k->held_ms)
+		k->held_ms = is_complete ? 0 : now_ms;
+	return k->held_ms && now_ms - k->held_ms >= HELD_MS;
+}
+
 static struct replica *add_replica(const struct value *object, struct observed *out) {
 	struct replica *replica = &out->replicas[out->count++];
 	*replica = (struct replica) {0};
@@ -278,7 +287,7 @@ static const struct value *last_failed(const struct view *view, const struct rev
 
 /* A Deployment without the pods it should have, or with one that failed for good: its reason stands beside theirs. */
 static void explain_missing(struct kubernetes *k, struct view *view, const struct value *deployment, const struct revision *revision, const char *role,
-	struct observed *out) {
+	bool is_held, struct observed *out) {
 	struct diagnosis diagnosis = {0};
 	bool is_short = (int64_t) out->count < out->desired, is_told = false;
 	size_t ready = 0;
@@ -286,7 +295,7 @@ static void explain_missing(struct kubernetes *k, struct view *view, const struc
 		ready += out->replicas[i].state == REPLICA_READY;
 		is_told = is_told || out->replicas[i].state == REPLICA_STUCK || out->replicas[i].reason[0];
 	}
-	if (out->count == TARGET_REPLICAS_MAX || (out->desired > 0 && (int64_t) ready >= out->desired))
+	if (out->count == TARGET_REPLICAS_MAX || (!is_held && out->desired > 0 && (int64_t) ready >= out->desired))
 		return;
 	const struct value *failed = last_failed(view, revision, role);
 	if (failed)
@@ -347,7 +356,7 @@ static int look(struct kubernetes *k, struct view *view, const struct revision *
 		out->desired = deployment_replicas(main);
 		if (fill_replicas(k, view, revision, "stable", is_polling, out, err) != 0)
 			return -1;
-		explain_missing(k, view, main, revision, "stable", out);
+		explain_missing(k, view, main, revision, "stable", is_polling && is_held(k, is_complete), out);
 		out->weight = out->desired == 0 ? 0 : is_complete ? 100 : 50; /* a roll sends each version its share */
 		return 0;
 	}
@@ -356,7 +365,7 @@ static int look(struct kubernetes *k, struct view *view, const struct revision *
 		out->desired = deployment_replicas(canary);
 		if (fill_replicas(k, view, revision, "canary", is_polling, out, err) != 0)
 			return -1;
-		explain_missing(k, view, canary, revision, "canary", out);
+		explain_missing(k, view, canary, revision, "canary", false, out);
 		return is_polling ? 0 : split_weight(k, view, revision, &out->weight, err);
 	}
 	/* Old pods of a Deployment that has another template already. */
