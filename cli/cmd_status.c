@@ -63,7 +63,8 @@ static int look(struct session *s, struct seen *seen, struct err *err) {
 	if (release_head_read(&s->release, &seen->head, err) != 0)
 		return -1;
 	seen->health = "NOT DEPLOYED";
-	if (s->settings && seen->head.exists && seen->head.good)
+	const char *server = s->settings ? s->settings->payload.image : NULL; /* by a tag: what it names would have to be asked */
+	if (s->settings && seen->head.exists && seen->head.good && (!server || strchr(server, '@')))
 		seen->config = digest_equal(&seen->head.good_revision.settings, &s->settings->settings_digest) ? "in sync" : "mlctl.yaml differs: mlctl deploy applies it";
 	if (!seen->head.exists || !seen->head.live)
 		return 0;

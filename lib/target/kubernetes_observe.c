@@ -4,6 +4,7 @@
 #include "kube/diagnose.h"
 #include "target/prometheus.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #define FIRST_LIST_MS 10000
@@ -174,27 +175,48 @@ static void note_answered(struct kubernetes *k, struct str uid, int restarts) {
 	k->answered[k->answered_count++].restarts = restarts;
 }
 
-/* What the kubelet says it runs: "repository@sha256:...". Of another kind (an id without a repository) it says nothing here. */
+/* The digest in "repository@sha256:..."; {0}: it names none. */
+static struct str digest_in(struct str image) {
+	struct str digest;
+	str_cut_last(image, '@', &digest);
+	return digest.ptr && str_starts(digest, "sha256:") ? digest : (struct str) {0};
+}
+
+static struct str specified_image(const struct value *pod, struct str container) {
+	value_each(one, value_find(pod, "spec.containers"))
+		if (str_equal(object_text(one, "name"), container))
+			return object_text(one, "image");
+	return (struct str) {0};
+}
+
+/* What the kubelet says it runs, against what the pod is to run. Of another kind (an id without a repository) it says nothing here. */
 static bool runs_other_image(const struct value *pod, const struct revision *revision) {
 	value_each(status, value_find(pod, "status.containerStatuses")) {
-		struct str digest, id = object_text(status, "imageID");
-		str_cut(id, '@', &digest);
-		if (str_is(object_text(status, "name"), "runner") && digest.ptr && str_starts(digest, "sha256:"))
-			return !str_is(digest, revision->image.text);
+		struct str name = object_text(status, "name"), runs = digest_in(object_text(status, "imageID"));
+		struct str wanted = str_is(name, "runner") ? str_of(revision->image.text) : digest_in(specified_image(pod, name));
+		if (runs.ptr && wanted.ptr && !str_equal(runs, wanted))
+			return true;
 	}
 	return false;
 }
 
-/* A payload that is not ours can't be asked: what the pod is specified and reported to run is all there is. */
+/* A payload that is not ours can't be asked: what the pod is specified to run, by digest, and is reported to run is all there is. Which revision the pod is
+ * of stands in its template, beside that digest. */
 static void believe_platform(const struct value *pod, const struct revision *revision, struct replica *replica) {
-	value_each(status, value_find(pod, "status.containerStatuses")) {
-		struct str digest, id = object_text(status, "imageID");
-		str_cut(id, '@', &digest);
-		if (digest.ptr && str_is(digest, revision->image.text)) {
-			replica->serving = revision->image;
-			replica->state = REPLICA_READY;
-		}
+	const struct value *statuses = value_find(pod, "status.containerStatuses");
+	value_each(status, statuses) {
+		struct str wanted = digest_in(specified_image(pod, object_text(status, "name"))), runs = digest_in(object_text(status, "imageID"));
+		if (wanted.ptr && str_equal(wanted, runs))
+			continue;
+		replica->state = REPLICA_FAILING;
+		snprintf(replica->reason, sizeof(replica->reason), "ready, but runs %.*s where %.*s was asked for", STR_ARGS(object_text(status, "imageID")),
+			STR_ARGS(specified_image(pod, object_text(status, "name"))));
+		return;
 	}
+	if (!statuses || !statuses->count)
+		return;
+	replica->serving = revision->image;
+	replica->state = REPLICA_READY;
 }
 
 /* The runner's own word on which revision it is. */
@@ -286,11 +308,22 @@ static void explain_missing(struct kubernetes *k, struct view *view, const struc
 	say(replica, &diagnosis);
 }
 
+/* Where nothing hands on, the Service of both sends each pod its share. */
+static double ratio_weight(const struct view *view, const struct revision *revision) {
+	size_t own = 0, all = 0;
+	view_ratio(view, revision, &own, &all);
+	return all ? 100 * (double) own / (double) all : 0;
+}
+
 /* The share that the stable pods hand on to `revision`: the least of them. */
 static int split_weight(struct kubernetes *k, const struct view *view, const struct revision *revision, double *out, struct err *err) {
 	const struct value *stable[PODS_MAX];
 	size_t count = 0;
 	double weight = -1;
+	if (view_is_shared(view)) {
+		*out = ratio_weight(view, revision);
+		return 0;
+	}
 	for (size_t i = 0; i < view->pod_count; i++)
 		if (pod_is(view->pods[i], "stable", NULL) && !pod_is_leaving(view->pods[i]) && pod_is_ready(view->pods[i]))
 			stable[count++] = view->pods[i];
@@ -313,6 +346,30 @@ static int split_weight(struct kubernetes *k, const struct view *view, const str
 	}
 	*out = weight < 0 ? 0 : weight;
 	return rc;
+}
+
+/* Stable pods without a control listener: the Service in front of them was made for both. */
+bool view_is_shared(const struct view *view) {
+	bool has_any = false;
+	for (size_t i = 0; i < view->pod_count; i++) {
+		struct pod_port port;
+		if (!pod_is(view->pods[i], "stable", NULL) || pod_is_leaving(view->pods[i]))
+			continue;
+		pod_ports(view->pods[i], &port);
+		if (port.control)
+			return false;
+		has_any = true;
+	}
+	return has_any;
+}
+
+void view_ratio(const struct view *view, const struct revision *revision, size_t *own, size_t *all) {
+	for (size_t i = 0; i < view->pod_count; i++) {
+		if (pod_is_leaving(view->pods[i]) || !pod_is_ready(view->pods[i]))
+			continue;
+		*all += 1;
+		*own += pod_is(view->pods[i], NULL, revision->name);
+	}
 }
 
 static bool has_other_pods(const struct view *view, const struct revision *revision) {
@@ -407,6 +464,56 @@ static void add_sample(struct kubernetes *k, const struct value *pod, const stru
 	sample_clear(&sample);
 }
 
+static const double probe_edges_s[] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 2.5, 5, 10, INFINITY};
+#define PROBE_EDGES (sizeof(probe_edges_s) / sizeof(probe_edges_s[0]))
+_Static_assert(PROBE_EDGES <= BUCKETS_MAX, "they fit a sample");
+
+/* A pod that counts nothing for us: what was asked of it, as we saw it. Only golden examples come this way. */
+static struct probed *probed_of(struct kubernetes *k, const struct value *pod) {
+	struct str uid = object_text(pod, "metadata.uid");
+	struct probed *probed = NULL;
+	for (size_t i = 0; i < PROBED_MAX && !probed; i++)
+		if (str_is(uid, k->probed[i].uid))
+			probed = &k->probed[i];
+	if (!probed) {
+		probed = &k->probed[k->next_probed++ % PROBED_MAX];
+		sample_clear(&probed->sample);
+		*probed = (struct probed) {.sample = {.bucket_count = PROBE_EDGES}};
+		snprintf(probed->uid, sizeof(probed->uid), "%.*s", STR_ARGS(uid));
+		snprintf(probed->sample.replica, sizeof(probed->sample.replica), "%.*s", STR_ARGS(object_text(pod, "metadata.name")));
+		memcpy(probed->sample.bucket_le_s, probe_edges_s, sizeof(probe_edges_s));
+		AUTO_FREE char *since = str_dup(object_text(pod, "status.startTime"));
+		best_effort(clock_parse(since, &probed->sample.start_s)); /* then all of its life counts as one */
+	}
+	return probed;
+}
+
+void probe_note(struct kubernetes *k, const struct value *pod, int status, int64_t us) {
+	struct sample *sample = &probed_of(k, pod)->sample;
+	sample->requests++;
+	sample->errors_5xx += status >= 500;
+	sample->errors_4xx += status >= 400 && status < 500;
+	for (size_t i = 0; i < PROBE_EDGES; i++)
+		sample->bucket_total[i] += (double) us / 1e6 <= probe_edges_s[i];
+	if (status >= 500 && sample->errors.count < 10) {
+		AUTO_FREE char *text = mem_format("HTTP %d to a golden example", status);
+		texts_add(&sample->errors, text);
+	}
+}
+
+/* From the first look on, so that nothing is counted before it. */
+static void add_probed(struct kubernetes *k, const struct value *pod, struct sample *samples, size_t *count) {
+	if (*count == TARGET_REPLICAS_MAX)
+		return;
+	const struct sample *from = &probed_of(k, pod)->sample;
+	struct sample *out = &samples[(*count)++];
+	*out = *from;
+	out->errors = (struct texts) {0};
+	out->at_ms = clock_mono_ms(k->context.clock);
+	for (size_t e = 0; e < from->errors.count; e++)
+		texts_add(&out->errors, from->errors.items[e]);
+}
+
 int kubernetes_sample(void *state, const struct revision *revision, struct sample *samples, size_t *count, struct err *err) {
 	struct kubernetes *k = state;
 	AUTO_VIEW struct view view = {0};
@@ -419,8 +526,14 @@ int kubernetes_sample(void *state, const struct revision *revision, struct sampl
 	for (size_t i = 0; i < view.pod_count; i++) {
 		const struct value *pod = view.pods[i];
 		bool is_asked = pod_is(pod, NULL, revision->name) || (is_canary && pod_is(pod, "stable", NULL));
-		if (is_asked && !pod_is_leaving(pod) && str_is(object_text(pod, "status.phase"), "Running"))
+		struct pod_port port;
+		if (!is_asked || pod_is_leaving(pod) || !str_is(object_text(pod, "status.phase"), "Running"))
+			continue;
+		pod_ports(pod, &port);
+		if (port.control)
 			pods[n++] = pod;
+		else if (is_canary && pod_is(pod, "canary", revision->name))
+			add_probed(k, pod, samples, count);
 	}
 	AUTO_FREE struct http_answer *answers = mem_zero(PODS_MAX, sizeof(*answers));
 	AUTO_FREE struct err *errs = mem_zero(PODS_MAX, sizeof(*errs));
