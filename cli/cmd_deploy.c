@@ -70,6 +70,7 @@ const struct schema_field outcome_fields[] = {
 	{"undone", "integer", "the release that was rolled back; 0: none"},
 	{"serving", "string", "the image digest that every replica answered with"},
 	{"cause", "string", "why"},
+	{"cause_word", "string", "the same in one word where a replica was the reason: out_of_memory, image_not_found, unschedulable, ..."},
 	{"fix", "string", "what to do about it"},
 	{"address", "string", "where the service answers"},
 	{"elapsed_ms", "integer", "how long it took"},

@@ -4,13 +4,14 @@
 
 struct diff_opts {
 	const char *env, *image;
-	bool is_exit_code, is_untested;
+	bool is_exit_code, is_untested, is_taking_over;
 };
 
 static const struct opt options[] = {
 	OPT_ENV(struct diff_opts, env),
 	OPT_TEXT(0, "image", struct diff_opts, image, "REF@sha256:…", "of this image, built and pushed by another job"),
 	OPT_FLAG(0, "exit-code", struct diff_opts, is_exit_code, "exit 3 when there are differences"),
+	OPT_FLAG(0, "force-conflicts", struct diff_opts, is_taking_over, "as if fields that somebody else has set were taken over"),
 	OPT_FLAG(0, "no-test", struct diff_opts, is_untested, "skip the self-test"),
 	{0},
 };
@@ -18,7 +19,7 @@ static const struct opt options[] = {
 static int diff_run(struct cli *cli, const void *raw, const char *const *args, struct err *err) {
 	const struct diff_opts *opts = raw;
 	(void) args;
-	AUTO_SESSION struct session s = {0};
+	AUTO_SESSION struct session s = {.is_forcing = opts->is_taking_over};
 	AUTO_REQUEST struct request request = {0};
 	AUTO_DOCUMENT struct document *document = out_document(cli);
 	struct request_options making = {.image = opts->image, .is_untested = opts->is_untested};

@@ -5,7 +5,7 @@
 
 struct plan_opts {
 	const char *env, *image, *output;
-	bool is_exit_code, is_untested, is_forced, is_refused_allowed;
+	bool is_exit_code, is_untested, is_forced, is_refused_allowed, is_taking_over;
 };
 
 static const struct opt options[] = {
@@ -15,6 +15,7 @@ static const struct opt options[] = {
 	OPT_FLAG(0, "exit-code", struct plan_opts, is_exit_code, "exit 3 when a deploy would change something"),
 	OPT_FLAG(0, "allow-refused", struct plan_opts, is_refused_allowed, "as deploy does"),
 	OPT_FLAG(0, "force", struct plan_opts, is_forced, "as deploy does"),
+	OPT_FLAG(0, "force-conflicts", struct plan_opts, is_taking_over, "as deploy does"),
 	OPT_FLAG(0, "no-test", struct plan_opts, is_untested, "skip the self-test"),
 	{0},
 };
@@ -73,7 +74,7 @@ static int save(struct cli *cli, const char *path, const struct release_plan *pl
 static int plan_run(struct cli *cli, const void *raw, const char *const *args, struct err *err) {
 	const struct plan_opts *opts = raw;
 	(void) args;
-	AUTO_SESSION struct session s = {0};
+	AUTO_SESSION struct session s = {.is_forcing = opts->is_taking_over};
 	AUTO_REQUEST struct request request = {.deploy = {.is_refused_allowed = opts->is_refused_allowed, .is_forced = opts->is_forced}};
 	AUTO_DOCUMENT struct document *document = out_document(cli);
 	struct request_options making = {.image = opts->image, .is_untested = opts->is_untested};

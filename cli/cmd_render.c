@@ -216,6 +216,7 @@ static int render_run(struct cli *cli, const void *raw, const char *const *args,
 		return print_template(cli, opts->template, err);
 	if (session_open(&s, cli, &(struct where){.env = opts->env}, NEED_PROJECT, err) != 0)
 		return -1;
+	s.is_without_git = true;
 	int rc = opts->image ? take_image(&s, opts->image, &revision, err) : session_build(&s, false, &build, err);
 	if (rc == 0) {
 		if (build)

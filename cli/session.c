@@ -115,9 +115,21 @@ static void release_event_shown(void *self, const struct release_event *e) {
 			value_add_double(document, root, "p99_ms", e->p99_ms);
 			value_add_int(document, root, "health_failures", e->health_failures);
 		}
+		if (e->replica) {
+			value_add_text(document, root, "replica", e->replica);
+			value_add_text(document, root, "reason", e->reason);
+			value_add_text(document, root, "cause", e->cause);
+			value_add_text(document, root, "fix", e->fix);
+		}
 		out_event(s->cli, document);
 	} else if (strcmp(e->kind, "bake") == 0) {
 		bake_line(s, e, when);
+	} else if (strcmp(e->kind, "stop") == 0) {
+		step_folded(s, "STOP", "cannot recover", when);
+		out_step(s->cli, "", "%s", e->replica);
+		out_step(s->cli, "", "%s", e->reason);
+		if (e->fix)
+			out_step(s->cli, "", "fix: %s", e->fix);
 	} else if (strcmp(e->kind, "done") != 0 && strcmp(e->kind, "unchanged") != 0) { /* the answer itself says those */
 		step_folded(s, e->kind, e->text ? e->text : "", when);
 	}
@@ -126,6 +138,11 @@ static void release_event_shown(void *self, const struct release_event *e) {
 static void warned(void *self, const char *text) {
 	struct session *s = self;
 	out_warn(s->cli, "%s", text);
+}
+
+_Static_assert(TARGET_WHERE_MAX == SETTINGS_WHERE_MAX, "settings_where() writes what a target reads");
+static bool where(void *self, const char *path, char out[TARGET_WHERE_MAX]) {
+	return settings_where(self, path, out);
 }
 
 static int open_target(struct session *s, struct err *err) {
@@ -144,6 +161,8 @@ static int open_target(struct session *s, struct err *err) {
 		.settings = s->tree->root,
 		.project_folder = s->project ? s->project->folder : NULL,
 		.settings_file = s->settings ? s->settings->file : NULL,
+		.settings_where = s->settings ? where : NULL,
+		.where_self = s->settings,
 		.is_forcing = s->is_forcing,
 		.warn = warned,
 		.warn_self = s,
@@ -297,6 +316,7 @@ int session_build(struct session *s, bool is_untested, struct build **out, struc
 		.clock = s->cli->clock,
 		.log = &s->cli->log,
 		.is_untested = is_untested,
+		.is_without_git = s->is_without_git,
 		.is_interrupted = was_interrupted,
 		.progress = hashing,
 		.self = s,
@@ -424,6 +444,7 @@ int session_outcome(struct session *s, const struct release_result *r, struct er
 		value_add_int(document, root, "undone", r->undone);
 		value_add_text(document, root, "serving", r->serving[0] ? r->serving : NULL);
 		value_add_text(document, root, "cause", r->cause[0] ? r->cause : NULL);
+		value_add_text(document, root, "cause_word", r->cause_word[0] ? r->cause_word : NULL);
 		value_add_text(document, root, "fix", r->fix[0] ? r->fix : NULL);
 		value_add_text(document, root, "address", address[0] ? address : NULL);
 		value_add_int(document, root, "elapsed_ms", r->elapsed_ms);

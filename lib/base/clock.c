@@ -40,3 +40,23 @@ int clock_parse(const char *text, int64_t *wall_s) {
 	*wall_s = (int64_t) timegm(&parts);
 	return 0;
 }
+
+int clock_parse_http(struct str text, int64_t *wall_s) {
+	char copy[40], iso[CLOCK_TEXT_MAX];
+	static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+	if (text.len != 29)
+		return -1;
+	memcpy(copy, text.ptr, text.len);
+	copy[text.len] = '\0';
+	char month[4] = "", time[9] = "";
+	int day, year;
+	if (sscanf(copy + 4, " %2d %3s %4d %8s GMT", &day, month, &year, time) != 4)
+		return -1;
+	for (int i = 0; i < 12; i++) {
+		if (strcmp(month, months[i]) != 0)
+			continue;
+		snprintf(iso, sizeof(iso), "%04d-%02d-%02dT%sZ", year, i + 1, day, time);
+		return clock_parse(iso, wall_s);
+	}
+	return -1;
+}

@@ -133,6 +133,8 @@ static int hash_for_git(void *self, const char *file, enum git_hash kind, char o
 }
 
 static int ask_git(struct making *making, struct git_facts *facts, struct err *err) {
+	if (making->options->is_without_git)
+		return 0;
 	const struct context *context = &making->sources->context;
 	AUTO_FREE const char **files = mem_zero(context->count + 1, sizeof(*files));
 	for (size_t i = 0; i < context->count; i++)

@@ -17,6 +17,7 @@ struct build_options {
 	const char *platform; /* NULL: linux/amd64, this machine's */
 	struct str runner;    /* {0}: the one inside of this program */
 	bool is_untested;     /* no self-test (build --no-test): recorded */
+	bool is_without_git;  /* only the image's manifest is wanted, which git has no part in: it is not asked */
 	bool (*is_interrupted)(void *self); /* asked once a block, from every thread that hashes; NULL: never */
 	void (*progress)(void *self, const char *file, int64_t done_bytes, int64_t bytes); /* hashing; NULL: nobody watches */
 	void *self;

@@ -183,15 +183,17 @@ bool ignore_match(struct str pattern, struct str path, bool is_nocase) {
 }
 
 /* Our own patterns know no wildcard but "*", so their first and last character decide for almost every name. */
-static bool may_match(struct str pattern, struct str name) {
-	char first = pattern.ptr[0], last = pattern.ptr[pattern.len - 1];
-	return name.len && (first == '*' || ascii_lower(first) == ascii_lower(name.ptr[0])) &&
-	       (last == '*' || ascii_lower(last) == ascii_lower(name.ptr[name.len - 1]));
+static bool may_match(const char *pattern, char first, char last) {
+	if (pattern[0] != '*' && ascii_lower(pattern[0]) != first)
+		return false;
+	char end = pattern[strlen(pattern) - 1];
+	return end == '*' || ascii_lower(end) == last;
 }
 
 static bool any_matches(const char *const *names, size_t count, struct str name) {
+	char first = name.len ? ascii_lower(name.ptr[0]) : '\0', last = name.len ? ascii_lower(name.ptr[name.len - 1]) : '\0';
 	for (size_t i = 0; i < count; i++)
-		if (may_match(str_of(names[i]), name) && ignore_match(str_of(names[i]), name, true))
+		if (may_match(names[i], first, last) && ignore_match(str_of(names[i]), name, true))
 			return true;
 	return false;
 }

@@ -1,5 +1,7 @@
 #include "kube/wire.h"
 
+#include <errno.h>
+
 #define FIELDS_SHOWN_MAX 6
 #define NOT_YET "1" /* no object has this resourceVersion: absent, it is made; there, it is a conflict */
 
@@ -77,7 +79,8 @@ static int owned_by_others(
 	err_set(err, ERR_CONFLICT, "%s %s/%s: %zu field%s set by somebody else: %s", target->kind,
 		target->namespace_ ? target->namespace_ : kube->config->namespace_, target->name, count, count == 1 ? " is" : "s are",
 		safe.ptr ? safe.ptr : "");
-	return err_fix(err, "mlctl deploy --force-conflicts   takes them over; or leave the fields to their owner");
+	err->sys = EPERM;
+	return err_fix(err, "mlctl deploy --force-conflicts   takes them over, as mlctl rollback --force-conflicts does; or leave the fields to their owner");
 }
 
 static int stale(struct kube *kube, const struct target *target, bool must_be_new, struct err *err) {
@@ -91,16 +94,26 @@ static int unclear(struct kube *kube, const struct target *target, struct err *e
 		target->kind, target->namespace_ ? target->namespace_ : kube->config->namespace_, target->name);
 }
 
+/* Does another manager own a field; and is it only the one that is to be taken? */
+static bool has_owners(const struct value *causes, const char *taken_field, bool *is_taken_only) {
+	size_t owned = 0, taken = 0;
+	value_each(cause, causes && causes->kind == VALUE_ARRAY ? causes : NULL) {
+		const struct value *reason = value_get(cause, "reason"), *field = value_get(cause, "field");
+		if (!reason || reason->kind != VALUE_STRING || !str_is(reason->text, "FieldManagerConflict"))
+			continue;
+		owned++;
+		taken += taken_field && field && field->kind == VALUE_STRING && str_is(field->text, taken_field);
+	}
+	*is_taken_only = owned && owned == taken;
+	return owned > 0;
+}
+
 static int conflict(struct kube *kube, const struct target *target, struct kube_apply *apply, const struct http_answer *answer,
 	bool was_lost, struct err *err) {
 	AUTO_DOCUMENT struct document *status = kube_status_of(answer);
 	const struct value *causes = status ? value_find(status->root, "details.causes") : NULL;
-	bool has_owners = false;
-	value_each(cause, causes && causes->kind == VALUE_ARRAY ? causes : NULL) {
-		const struct value *reason = value_get(cause, "reason");
-		has_owners = has_owners || (reason && reason->kind == VALUE_STRING && str_is(reason->text, "FieldManagerConflict"));
-	}
-	if (has_owners)
+	apply->is_owned = has_owners(causes, apply->taken_field, &apply->is_to_be_taken);
+	if (apply->is_owned)
 		return owned_by_others(kube, target, apply->object, causes, err);
 	if (was_lost)
 		return unclear(kube, target, err);
@@ -155,7 +168,7 @@ static void applying_clear(struct applying *applying) {
 
 static int prepare(struct kube *kube, struct kube_apply *apply, struct applying *out, struct rest_call *call, struct err *err) {
 	AUTO_DOCUMENT struct document *document = document_new("apply");
-	apply->is_stale = apply->was_created = false;
+	apply->is_stale = apply->was_created = apply->is_owned = apply->is_to_be_taken = false;
 	out->url = BUF(KUBE_URL_BYTES_MAX);
 	if (target_of(apply->object, &out->target, err) != 0 ||
 		kube_url(kube, out->target.kind, out->target.namespace_, out->target.name, NULL, &out->url, err) != 0 ||
@@ -205,7 +218,7 @@ static int done(struct kube *kube, struct kube_apply *apply, const struct applyi
 	return rc;
 }
 
-int kube_apply(struct kube *kube, struct kube_apply *apply, struct document **out, struct err *err) {
+static int apply_once(struct kube *kube, struct kube_apply *apply, struct document **out, struct err *err) {
 	CLEANUP(applying_clear) struct applying applying = {0};
 	struct rest_call call;
 	struct http_answer answer = {0};
@@ -215,6 +228,17 @@ int kube_apply(struct kube *kube, struct kube_apply *apply, struct document **ou
 		return not_done(kube, apply, &applying, err);
 	int rc = done(kube, apply, &applying, &answer, out, err);
 	http_answer_clear(&answer);
+	return rc;
+}
+
+int kube_apply(struct kube *kube, struct kube_apply *apply, struct document **out, struct err *err) {
+	int rc = apply_once(kube, apply, out, err);
+	if (rc == 0 || !apply->is_to_be_taken || apply->is_forced)
+		return rc;
+	err_clear(err);
+	apply->is_forced = true;
+	rc = apply_once(kube, apply, out, err);
+	apply->is_forced = false;
 	return rc;
 }
 
@@ -336,7 +360,8 @@ int kube_patch(struct kube *kube, const char *kind, const char *name, const char
 		out, err);
 }
 
-int kube_delete(struct kube *kube, const char *kind, const char *name, const char *uid, bool *was_there, struct err *err) {
+int kube_delete(struct kube *kube, const char *kind, const char *name, const char *uid, const char *resource_version, bool *was_there,
+	struct err *err) {
 	AUTO_BUF struct buf url = BUF(KUBE_URL_BYTES_MAX);
 	AUTO_DOCUMENT struct document *document = document_new("delete");
 	AUTO_FREE char *body = NULL;
@@ -344,8 +369,11 @@ int kube_delete(struct kube *kube, const char *kind, const char *name, const cha
 	value_add_text(document, root, "kind", "DeleteOptions");
 	value_add_text(document, root, "apiVersion", "v1");
 	value_add_text(document, root, "propagationPolicy", "Background");
+	struct value *preconditions = uid || resource_version ? value_add_object(document, root, "preconditions") : NULL;
 	if (uid)
-		value_add_text(document, value_add_object(document, root, "preconditions"), "uid", uid);
+		value_add_text(document, preconditions, "uid", uid);
+	if (resource_version)
+		value_add_text(document, preconditions, "resourceVersion", resource_version);
 	if (kube_url(kube, kind, NULL, name, NULL, &url, err) != 0 || json_write(root, JSON_COMPACT, &body, err) != 0)
 		return -1;
 	bool was_lost = false;
@@ -365,8 +393,7 @@ int kube_delete(struct kube *kube, const char *kind, const char *name, const cha
 	AUTO_DOCUMENT struct document *status = answer.status == 404 ? kube_status_of(&answer) : NULL;
 	bool is_gone = status && value_find(status->root, "details.name");
 	if (answer.status == 409)
-		rc = err_set(err, ERR_CONFLICT, "delete %s %s: another object has this name now (its uid is not %s)", kind, name,
-			uid ? uid : "ours");
+		rc = err_set(err, ERR_CONFLICT, "delete %s %s: another object has this name now, or it changed since it was read", kind, name);
 	else if (!kube_is_good(&answer) && !is_gone)
 		rc = kube_failure(kube, &doing, &answer, err);
 	if (rc == 0 && was_there)

@@ -1,9 +1,13 @@
 #include "kube/wire.h"
 
+#include <errno.h>
+
 #define PAGE_OBJECTS 500
 #define PAGES_MAX 2000
 #define RESTARTS_MAX 3
 #define WARNINGS_MAX 200
+#define BRIEF(kind) "application/json;as=" kind ";g=meta.k8s.io;v=v1, application/json"
+#define CLOCK_STEP_MS 10000 /* more than an answer takes on its way */
 #define READ_BYTES_MAX ((size_t) 4 * 1024 * 1024)
 
 static struct kube *kube_of(struct auth *auth) {
@@ -20,8 +24,11 @@ static int sign(struct auth *auth, struct http *http, const char *method, const 
 	*count = 0;
 	if (!url_same_origin(config->server, url))
 		return 0;
-	if (kube_config_refresh(config, &kube->config_options, err) != 0)
+	if (kube_config_refresh(config, &kube->config_options, err) != 0) {
+		if (err->code == ERR_AUTH)
+			err->sys = EKEYEXPIRED;
 		return -1;
+	}
 	kube->tls.certificate = str_of(config->certificate);
 	kube->tls.key = (struct str){config->key.text, config->key.len};
 	if (config->token.text)
@@ -162,9 +169,24 @@ bool kube_is_final(const struct http_answer *answer) {
 	return (answer->status >= 300 && answer->status < 500) || is_unknown_field(answer);
 }
 
+/* Date is cut to whole seconds and late by the way here, so the greatest difference is the truest; one that is far from it means that a clock was set. */
+static void take_time(struct kube *kube, const struct http_answer *answer) {
+	int64_t wall_s, mono_ms = clock_mono_ms(kube->options.clock);
+	if (answer->failure.code || clock_parse_http(http_header_of(answer, "date"), &wall_s) != 0)
+		return;
+	int64_t ahead_ms = wall_s * 1000 - mono_ms, by_ms = ahead_ms - kube->ahead_ms;
+	if (!kube->ahead_ms || by_ms > 0 || by_ms < -CLOCK_STEP_MS)
+		kube->ahead_ms = ahead_ms;
+}
+
+int64_t kube_now_s(const struct kube *kube) {
+	return kube->ahead_ms ? (kube->ahead_ms + clock_mono_ms(kube->options.clock)) / 1000 : clock_wall_s(kube->options.clock);
+}
+
 /* RFC 7234 5.5: 299 - "text", several in a line or in lines of their own. */
 void kube_heed(struct kube *kube, const struct http_answer *answer) {
 	struct str rest = str_of(answer->headers);
+	take_time(kube, answer);
 	while (kube->options.warn && rest.len) {
 		struct str line = str_cut(rest, '\n', &rest), value;
 		if (!str_is(str_cut(line, ':', &value), "warning"))
@@ -304,6 +326,8 @@ static int read_page(struct kube *kube, const struct kube_selection *selection, 
 	const struct kube_doing doing = {
 		.verb = "list", .kind = selection->kind, .namespace_ = selection->namespace_, .http_method = "GET", .url = url.ptr};
 	struct rest_call call = get_call(url.ptr);
+	if (selection->is_brief)
+		call.accept = BRIEF("PartialObjectMetadataList");
 	if (kube_call(kube, &call, &answer, err) != 0)
 		return kube_explain(kube, &doing, err);
 	*is_expired = answer.status == 410 && from.len;
@@ -362,8 +386,10 @@ int kube_list(struct kube *kube, const struct kube_selection *selection, struct 
 }
 
 static int ask_url(struct kube *kube, const struct kube_ask *ask, struct buf *url, struct err *err) {
-	if (!ask->name)
-		return list_url(kube, &ask->selection, PAGE_OBJECTS, (struct str){"", 0}, url, err);
+	if (!ask->name) {
+		int limit = ask->selection.count_max > 0 ? ask->selection.count_max : PAGE_OBJECTS;
+		return list_url(kube, &ask->selection, limit, (struct str){"", 0}, url, err);
+	}
 	return kube_url(kube, ask->selection.kind, ask->selection.namespace_, ask->name, NULL, url, err);
 }
 
@@ -376,14 +402,15 @@ static int finish(struct kube *kube, struct kube_ask *ask, const char *url, stru
 		.http_method = "GET",
 		.url = url};
 	CLEANUP(document_at_exit) struct document *document = NULL;
-	if (err->code == ERR_LIMIT && !ask->name)
+	bool is_cut = ask->selection.count_max > 0;
+	if (err->code == ERR_LIMIT && !ask->name && !is_cut)
 		err_clear(err); /* the first page was too long: in smaller ones */
 	else if (err->code)
 		return kube_explain(kube, &doing, err);
 	else if (take_answer(kube, &doing, answer, &document, err) != 0)
 		return -1;
 	if (!ask->name && ((document && check_list(document, ask->selection.kind, err) != 0) ||
-				  list_rest(kube, &ask->selection, &document, err) != 0))
+				  (!is_cut && list_rest(kube, &ask->selection, &document, err) != 0)))
 		return -1;
 	ask->answer = take(&document);
 	return 0;
@@ -406,7 +433,10 @@ int kube_ask_all(struct kube *kube, struct kube_ask *asks, size_t count, struct 
 		if (ask_url(kube, &asks[i], &urls[i], &asks[i].err) != 0)
 			continue;
 		of[asked] = i;
-		calls[asked++] = get_call(urls[i].ptr);
+		calls[asked] = get_call(urls[i].ptr);
+		if (asks[i].selection.is_brief)
+			calls[asked].accept = asks[i].name ? BRIEF("PartialObjectMetadata") : BRIEF("PartialObjectMetadataList");
+		asked++;
 	}
 	rc = rest_call_all(&kube->rest, calls, asked, answers, errs, err);
 	for (size_t k = 0; k < asked; k++) {

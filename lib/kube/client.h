@@ -34,6 +34,8 @@ const char *kube_server(const struct kube *kube);  /* "https://10.0.0.1:6443", f
 const char *kube_context(const struct kube *kube); /* "" inside a cluster */
 /* Until when calls are tried again, however often; 0: rest.h's own five tries, a few seconds. For whoever has a deadline (an interrupt, an undo). */
 void kube_set_deadline(struct kube *kube, int64_t deadline_ms);
+/* The server's clock, by the Date of its answers and what passed since: what it writes into objects is compared with this. Ours before the first answer. */
+int64_t kube_now_s(const struct kube *kube);
 
 /* What a kind is called on the wire: {"apps/v1", "Deployment", "deployments", true}. NULL: not one that mlctl handles. */
 struct kube_kind {
@@ -49,6 +51,8 @@ int kube_get(struct kube *kube, const char *kind, const char *name, struct docum
  * namespace, and kinds in another, by namespace_ (NULL: ours). */
 struct kube_selection {
 	const char *kind, *namespace_, *labels, *fields; /* "a=b,c=d", "metadata.name=x" */
+	bool is_brief;  /* metadata alone comes (PartialObjectMetadata): whether a Secret is there, without what is in it */
+	int count_max;  /* of a list that is asked for: what is beyond is left out; 0: all */
 };
 int kube_list(struct kube *kube, const struct kube_selection *selection, struct document **out, struct err *err);
 /* Several gets or lists at once, side by side on the wire; each result as if it had been asked alone. */
@@ -67,8 +71,10 @@ struct kube_apply {
 	const struct value *object;
 	const char *resource_version; /* precondition; NULL: none; "": it must not exist yet */
 	const char *uid;              /* of the object that is meant; NULL: any. Without it a precondition on an object that was deleted makes it anew */
+	const char *taken_field;      /* ".spec.replicas": taken over without a word when nothing else is in conflict; NULL: none */
 	bool is_dry_run, is_forced;
 	bool is_stale, was_created;   /* out */
+	bool is_owned, is_to_be_taken; /* out: another manager owns a field; only taken_field (kube_apply_all leaves it) */
 };
 int kube_apply(struct kube *kube, struct kube_apply *apply, struct document **out, struct err *err);
 /* POST; ERR_CONFLICT when it is there already. PUT of a whole object that holds its resourceVersion; ERR_CONFLICT when that is not the object's. */
@@ -77,8 +83,10 @@ int kube_replace(struct kube *kube, const struct value *object, struct document 
 /* JSON merge patch of one object, or of its subresource ("scale", NULL: none). */
 int kube_patch(struct kube *kube, const char *kind, const char *name, const char *subresource, const struct value *patch, struct document **out,
 	struct err *err);
-/* In the background; uid NULL: any. What is not there is fine (*was_there may be NULL); another uid is ERR_CONFLICT. */
-int kube_delete(struct kube *kube, const char *kind, const char *name, const char *uid, bool *was_there, struct err *err);
+/* In the background. What is not there is fine (*was_there may be NULL). ERR_CONFLICT: the object of that name has another uid or resourceVersion than
+ * these; NULL: any. */
+int kube_delete(struct kube *kube, const char *kind, const char *name, const char *uid, const char *resource_version, bool *was_there,
+	struct err *err);
 
 /* Several applies side by side, for what depends on nobody: a dry run of everything, a preview. outs[i] (outs may be NULL) or errs[i] as if asked
  * alone; fails only when interrupted. */

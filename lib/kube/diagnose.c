@@ -176,10 +176,10 @@ static void look_at_end(struct diagnose_case *c) {
 			    STR_ARGS(message))) {
 			if (diagnose_has(message, "emptydir"))
 				diagnose_fix(c, "it writes more than the sizeLimit of that emptyDir: a higher one in "
-						".mlctl/templates/deployment.yaml");
+						".mlctl/templates/kubernetes/deployment.yaml");
 			else if (is_disk && diagnose_has(message, "limit"))
 				diagnose_fix(c, "it writes more than its ephemeral-storage limit: a higher one, or a volume, in "
-						".mlctl/templates/deployment.yaml");
+						".mlctl/templates/kubernetes/deployment.yaml");
 			else
 				diagnose_fix(c,
 					is_memory ? "%s: resources.memory: what it really uses, so that it is placed where there is room"
@@ -189,7 +189,7 @@ static void look_at_end(struct diagnose_case *c) {
 	} else if (str_is(reason, "DeadlineExceeded")) {
 		if (diagnose_say(c, DIAGNOSIS_STUCK, "deadline", "it was stopped by its activeDeadlineSeconds %lld: %.*s",
 			    (long long) diagnose_int(c->object, "spec.activeDeadlineSeconds", 0), STR_ARGS(message)))
-			diagnose_fix(c, "no activeDeadlineSeconds in a server's pod (.mlctl/templates/deployment.yaml)");
+			diagnose_fix(c, "no activeDeadlineSeconds in a server's pod (.mlctl/templates/kubernetes/deployment.yaml)");
 	} else if (str_is(reason, "SysctlForbidden") || str_is(reason, "AppArmor")) {
 		if (diagnose_say(c, DIAGNOSIS_STUCK, "security_profile", "node %.*s refuses it: %.*s", STR_ARGS(node), STR_ARGS(message)))
 			diagnose_fix(c, "drop it from securityContext, or allow it in the node's kubelet");
@@ -315,7 +315,7 @@ static void look_at_waits(struct diagnose_case *c) {
 	if (ready >= wanted && available < wanted && settle_s >= SETTLE_LONG_S &&
 		diagnose_say(c, DIAGNOSIS_WAITING, "min_ready_seconds",
 			"all %lld pods are ready; each counts only after minReadySeconds %lld", (long long) ready, (long long) settle_s))
-		diagnose_fix(c, "a lower minReadySeconds in .mlctl/templates/deployment.yaml");
+		diagnose_fix(c, "a lower minReadySeconds in .mlctl/templates/kubernetes/deployment.yaml");
 	if (!str_is(diagnose_str(c->object, "spec.strategy.type"), "Recreate") ||
 		diagnose_int(newest_set(c->world), "status.replicas", 1) > 0)
 		return;

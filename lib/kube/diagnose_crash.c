@@ -5,6 +5,8 @@
 
 #define LOG_LINES_MAX 400
 #define LINE_BYTES_MAX 220
+#define CERTAIN_S 10 /* so soon after its start a program has said no more than that it can't begin */
+#define CERTAIN_REPEATS 2
 
 /* The value of the first of some members that is a text: {"level":"error","msg":"..."}. */
 static bool json_line(struct str line, char *out, size_t size) {
@@ -128,6 +130,22 @@ static enum diagnosis_state by_repeats(int64_t failures) {
 	return failures >= DIAGNOSIS_REPEATS ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING;
 }
 
+/* What a program says when the image or its arguments are wrong, which no second start mends: the kubelet waits 10 s before the third, so that twice is
+ * enough where it can't be anything from outside. A server that isn't reached, a file that somebody may still bring, a lock: three times. */
+static bool is_certain(int64_t code, const char *line, int64_t lived_s) {
+	if (lived_s > CERTAIN_S)
+		return false;
+	if (code == 126 || code == 127 || code == 132)
+		return true;
+	if ((code == 2 || code == 4) && strncmp(line, "error: ", 7) == 0) /* mlctl's runner: usage, and a model that it can't load */
+		return true;
+	return diagnose_has(str_of(line), "modulenotfounderror|no module named|cannot import name|syntaxerror|indentationerror|nameerror: |unrecognized "
+					  "arguments|unknown flag|no such flag|unknown option|unrecognized option|invalid option|unknown "
+					  "command|flag provided but not defined|error while loading shared libraries|cannot open shared "
+					  "object|symbol lookup error|undefined symbol|version `glibc|classnotfoundexception|noclassdeffounderror|could "
+					  "not find or load main class|cannot find module");
+}
+
 static void mebibytes(int64_t bytes, char *out, size_t size) {
 	snprintf(out, size, "%lldMi", (long long) (bytes / (1024 * 1024) + (bytes % (1024 * 1024) != 0)));
 }
@@ -161,8 +179,11 @@ static void out_of_memory(
 		snprintf(needed, sizeof(needed), ", the model needs about %s (measured by build)", size);
 	}
 	enough_memory(c, limit, enough, sizeof(enough));
+	/* Less than it is known to need: chance has no part in it. */
+	int64_t allowed = 0;
+	bool is_too_little = num_bytes(limit, &allowed) == 0 && allowed > 0 && allowed < c->world->memory_needed_bytes && failures >= CERTAIN_REPEATS;
 	struct str shown = limit.len ? limit : STR("none (the node itself was short of memory)");
-	if (diagnose_say(c, by_repeats(failures), "out_of_memory", "container %.*s: %s %s; limit %.*s%s", STR_ARGS(container), what,
+	if (diagnose_say(c, is_too_little ? DIAGNOSIS_STUCK : by_repeats(failures), "out_of_memory", "container %.*s: %s %s; limit %.*s%s", STR_ARGS(container), what,
 		    repeats, STR_ARGS(shown), needed))
 		diagnose_fix(c, "%s: resources.memory: %s", diagnose_settings(c), enough);
 }
@@ -180,10 +201,10 @@ static const struct told {
 	{"port_in_use", "address already in use|eaddrinuse", "two containers of the pod listen on one port: serve.port", false},
 	{"port_privileged", "bind: permission denied|bind to port|binding to port", "serve.port: 8080", false},
 	{"permission_denied", "permission denied|eacces|errno 13|operation not permitted",
-		"runAsUser and fsGroup in .mlctl/templates/deployment.yaml: those that own what it opens; or an emptyDir where it writes",
+		"runAsUser and fsGroup in .mlctl/templates/kubernetes/deployment.yaml: those that own what it opens; or an emptyDir where it writes",
 		false},
 	{"read_only_file_system", "read-only file system|erofs|errno 30",
-		"write below an emptyDir (volumeMounts in .mlctl/templates/deployment.yaml), as /tmp", false},
+		"write below an emptyDir (volumeMounts in .mlctl/templates/kubernetes/deployment.yaml), as /tmp", false},
 };
 
 static const struct told *find_told(struct str line) {
@@ -239,7 +260,9 @@ static void crashed(
 		known && strcmp(known->cause, "wrong_architecture") == 0 ? diagnose_quote(diagnose_architecture(c), 20) : STR("");
 	if (architecture.len)
 		snprintf(on, sizeof(on), "; the node is %.*s", STR_ARGS(architecture));
-	bool is_said = diagnose_say(c, known && known->is_hopeless ? DIAGNOSIS_STUCK : by_repeats(failures), cause,
+	int64_t lived_s = diagnose_time(ended, "finishedAt") - diagnose_time(ended, "startedAt");
+	bool is_hopeless = (known && known->is_hopeless) || (failures >= CERTAIN_REPEATS && is_certain(code, line, lived_s));
+	bool is_said = diagnose_say(c, is_hopeless ? DIAGNOSIS_STUCK : by_repeats(failures), cause,
 		"container %.*s: exit %lld%s%s%s, %s%s%s%s%s", STR_ARGS(container), (long long) code, words ? " (" : "", words ? words : "",
 		words ? ")" : "", repeats, line[0] ? "; it says: \"" : "", line, line[0] ? "\"" : "", on);
 	if (!is_said)

@@ -240,7 +240,7 @@ void diagnose_image(struct diagnose_case *c, const struct value *spec, const str
 		if (diagnose_say(c, DIAGNOSIS_STUCK, "image_never_pulled",
 			    "container %.*s: image %.*s is not on node %.*s, and imagePullPolicy: Never forbids to pull it",
 			    STR_ARGS(container), STR_ARGS(image), STR_ARGS(node)))
-			diagnose_fix(c, "imagePullPolicy: IfNotPresent in .mlctl/templates/deployment.yaml, or load the image on node %.*s",
+			diagnose_fix(c, "imagePullPolicy: IfNotPresent in .mlctl/templates/kubernetes/deployment.yaml, or load the image on node %.*s",
 				STR_ARGS(node));
 		return;
 	}

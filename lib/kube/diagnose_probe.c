@@ -134,14 +134,14 @@ static void fix(struct diagnose_case *c, const struct failing *f, const struct v
 		diagnose_fix(c, "%s: probes.startup: 5m if it only needs longer to load; else serve.port: the port in its log", settings);
 	else if (f->answer == ANSWER_WRONG && value_get(f->probe, "httpGet"))
 		diagnose_fix(
-			c, "correct the %sProbe's path in .mlctl/templates/deployment.yaml, or serve %s", kind_names[f->kind], f->asks);
+			c, "correct the %sProbe's path in .mlctl/templates/kubernetes/deployment.yaml, or serve %s", kind_names[f->kind], f->asks);
 	else if (f->answer == ANSWER_REFUSED)
 		diagnose_fix(c, "%s: serve.port: the port that it listens on (its log tells: kubectl -n %.*s logs %.*s)", settings,
 			STR_ARGS(c->space), STR_ARGS(c->name));
 	else if (f->answer == ANSWER_TLS)
-		diagnose_fix(c, "httpGet.scheme of the %sProbe in .mlctl/templates/deployment.yaml", kind_names[f->kind]);
+		diagnose_fix(c, "httpGet.scheme of the %sProbe in .mlctl/templates/kubernetes/deployment.yaml", kind_names[f->kind]);
 	else if (f->answer == ANSWER_COMMAND || f->answer == ANSWER_WRONG)
-		diagnose_fix(c, "correct the %sProbe's command in .mlctl/templates/deployment.yaml", kind_names[f->kind]);
+		diagnose_fix(c, "correct the %sProbe's command in .mlctl/templates/kubernetes/deployment.yaml", kind_names[f->kind]);
 	else if (f->kind == PROBE_STARTUP)
 		diagnose_fix(c, "%s: probes.startup: 5m   (if it only needs longer to load)", settings);
 	else if (f->answer == ANSWER_SILENT)
@@ -263,7 +263,7 @@ void diagnose_probe(struct diagnose_case *c, const struct value *spec, const str
 		diagnose_say(c, DIAGNOSIS_WAITING, "probe_delay",
 			"container %.*s: runs for %lld s; its %s probe begins after initialDelaySeconds %lld", STR_ARGS(container),
 			(long long) running_s, kind_names[kind], (long long) delay_s))
-		diagnose_fix(c, "a lower initialDelaySeconds of the %sProbe in .mlctl/templates/deployment.yaml", kind_names[kind]);
+		diagnose_fix(c, "a lower initialDelaySeconds of the %sProbe in .mlctl/templates/kubernetes/deployment.yaml", kind_names[kind]);
 	if (running_s >= SLOW_START_S && value_get(spec, spec_names[kind]))
 		diagnose_say(c, DIAGNOSIS_WAITING, "not_ready",
 			"container %.*s: runs for %lld s and is not ready; its %s probe has not said why", STR_ARGS(container),

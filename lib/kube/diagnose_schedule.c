@@ -251,9 +251,17 @@ static void fix(struct diagnose_case *c, const struct reason *reason) {
 }
 
 static bool is_someone_leaving(const struct diagnose_case *c) {
-	value_each(pod,
-		c->world->pods) if (value_find(pod, "metadata.deletionTimestamp") && diagnose_str(pod, "spec.nodeName").len) return true;
+	value_each(pod, c->world->pods) {
+		bool has_place = !value_get(pod, "spec") || diagnose_str(pod, "spec.nodeName").len;
+		if (has_place && value_find(pod, "metadata.deletionTimestamp"))
+			return true;
+	}
 	return false;
+}
+
+static struct str label_of(const struct value *object, const char *name) {
+	value_each(label, value_find(object, "metadata.labels")) if (str_is(label->key, name) && label->kind == VALUE_STRING) return label->text;
+	return STR("");
 }
 
 /* What holds the place is a pod of the same Deployment that waits for this one to be ready: neither moves. Only pods that are known count.
@@ -265,6 +273,9 @@ static bool is_blocked_by_its_own(const struct diagnose_case *c) {
 	value_each(pod, c->world->pods) {
 		if (!diagnose_str(pod, "spec.nodeName").len || str_equal(diagnose_str(pod, "metadata.uid"), c->uid))
 			continue;
+		struct str service = label_of(c->object, "mlctl.dev/service");
+		if (service.len && str_equal(service, label_of(pod, "mlctl.dev/service")))
+			return true; /* the stable version, which stays for as long as its canary is not ready */
 		bool is_kin = labels && labels->count > 0;
 		value_each(label, labels) {
 			bool is_same = str_is(label->key, "pod-template-hash");

@@ -189,7 +189,7 @@ static void fix_start(struct diagnose_case *c, const struct start *start, const 
 		diagnose_fix(c, "%s: resources.memory: 256Mi", settings);
 	else if (strcmp(start->fix, "user") == 0)
 		diagnose_fix(
-			c, "USER 65534:65534 in the Dockerfile, or securityContext.runAsUser: 65534 in .mlctl/templates/deployment.yaml");
+			c, "USER 65534:65534 in the Dockerfile, or securityContext.runAsUser: 65534 in .mlctl/templates/kubernetes/deployment.yaml");
 	else if (strcmp(start->fix, "command") == 0 || strcmp(start->fix, "mode") == 0) {
 		const struct value *first = value_at(value_get(spec, "command"), 0);
 		struct str command = first && first->kind == VALUE_STRING ? diagnose_quote(first->text, 80) : STR("");

@@ -4,9 +4,8 @@
 #include "kube/schema_check.h"
 #include "kube/wire.h"
 
-#include <assert.h>
-
 #define PATH_BYTES_MAX ((size_t) 1024)
+#define DEPTH_MAX 64 /* what lies deeper is not looked at: no object that we make does */
 
 struct pair { /* two containers of one kind, and how far the first one's children are compared */
 	const struct value *made, *live, *next;
@@ -68,7 +67,7 @@ static void add(const struct value *made, const struct value *live, bool is_hidd
 }
 
 void kube_drift(const struct value *made, const struct value *live, struct texts *out) {
-	struct pair pairs[VALUE_DEPTH_MAX];
+	struct pair pairs[DEPTH_MAX];
 	AUTO_BUF struct buf path = BUF(PATH_BYTES_MAX);
 	size_t depth = 1, most = out->count + KUBE_DRIFTS_MAX;
 	const struct value *kind = value_get(made, "kind");
@@ -90,8 +89,8 @@ void kube_drift(const struct value *made, const struct value *live, struct texts
 		if (says_nothing(child) && (!there || says_nothing(there)))
 			continue;
 		if (there && is_container(child) && there->kind == child->kind) {
-			assert(depth < VALUE_DEPTH_MAX);
-			pairs[depth++] = (struct pair) {.made = child, .live = there, .next = child->first, .path_len = path.len};
+			if (depth < DEPTH_MAX)
+				pairs[depth++] = (struct pair) {.made = child, .live = there, .next = child->first, .path_len = path.len};
 		} else if (!there || is_container(child) || is_container(there) || !is_same_scalar(child, there)) {
 			add(child, there, is_secret, &path, out);
 		}

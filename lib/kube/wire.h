@@ -16,6 +16,7 @@ struct kube {
 	struct http_tls tls;
 	struct texts warned;
 	struct mirror *mirrors; /* open ones, linked */
+	int64_t ahead_ms;	/* of the server's clock, before our monotonic one; 0: not known yet */
 };
 
 /* What is being done, for messages. */

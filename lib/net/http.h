@@ -103,6 +103,7 @@ struct http {
 	bool has_news, owes_news; /* owes_news: it came while nobody listened */
 	struct http_waiting *waiting; /* requests with a `done`, and ticks */
 	size_t waiting_count;
+	int64_t deadline_ms; /* on the clock: no call of rest.h lasts longer, whatever it is told; 0: none. For whoever must be gone soon */
 	int *interrupted; /* NULL, or where the first signal is noted for good: a caller that ignores a failed call still hears of it */
 };
 /* Everything of the request but the callbacks, body and read_self is copied, what tls points to as well. */

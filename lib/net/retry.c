@@ -16,27 +16,6 @@ static bool status_is_passing(int status) {
 	return status == 408 || status == 429 || (status >= 500 && status != 501 && status != 505);
 }
 
-/* RFC 9110 5.6.7, the one form that senders must use: "Sun, 06 Nov 1994 08:49:37 GMT". */
-static int parse_date(struct str text, int64_t *wall_s) {
-	char copy[40], iso[CLOCK_TEXT_MAX];
-	static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-	if (text.len != 29)
-		return -1;
-	memcpy(copy, text.ptr, text.len);
-	copy[text.len] = '\0';
-	char month[4] = "", time[9] = "";
-	int day, year;
-	if (sscanf(copy + 4, " %2d %3s %4d %8s GMT", &day, month, &year, time) != 4)
-		return -1;
-	for (int i = 0; i < 12; i++) {
-		if (strcmp(month, months[i]) != 0)
-			continue;
-		snprintf(iso, sizeof(iso), "%04d-%02d-%02dT%sZ", year, i + 1, day, time);
-		return clock_parse(iso, wall_s);
-	}
-	return -1;
-}
-
 /* RFC 9110 10.2.3. A date is compared with the server's own Date, so that nobody's clock has to be right. -1: not said. */
 static int64_t retry_after_ms(const struct http_answer *answer) {
 	struct str text = http_header_of(answer, "retry-after");
@@ -45,7 +24,7 @@ static int64_t retry_after_ms(const struct http_answer *answer) {
 		return -1;
 	if (num_int(text, 0, RETRY_AFTER_MS_MAX / 1000, &seconds) == 0)
 		return seconds * 1000;
-	if (parse_date(text, &until_s) == 0 && parse_date(http_header_of(answer, "date"), &now_s) == 0) {
+	if (clock_parse_http(text, &until_s) == 0 && clock_parse_http(http_header_of(answer, "date"), &now_s) == 0) {
 		int64_t wait_ms = (until_s - now_s) * 1000;
 		return wait_ms < 0 ? 0 : wait_ms > RETRY_AFTER_MS_MAX ? RETRY_AFTER_MS_MAX : wait_ms;
 	}

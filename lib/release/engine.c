@@ -65,6 +65,13 @@ enum event engine_event_of(struct run *run, const struct err *err) {
 		return EVENT_LOST;
 	if (err->code == ERR_INTERRUPTED || (run_signal(run) && !run->is_undoing))
 		return EVENT_INTERRUPTED;
+	/* An undo needs the credential too. It stays where it is, as if somebody had interrupted it. */
+	if (run_is_locked_out(err) && !run->is_undoing && run->was_touched) {
+		run->failure = *err;
+		err_wrap(&run->failure, "r%" PRId64 " stopped in %s, its share ends by itself within %d s, the next deploy goes on", run->subject.entry.n,
+			phase_name(run->head.candidate.phase), WEIGHT_TTL_S);
+		return EVENT_INTERRUPTED;
+	}
 	return EVENT_BAD;
 }
 
@@ -95,7 +102,7 @@ void engine_run(struct run *run, enum event entry) {
 			return;
 		}
 		if (row->next != PHASE_END && !journal(run, row, &event)) {
-			if (run->failure.code)
+			if (run->failure.code && event != EVENT_INTERRUPTED)
 				return;
 			if (row->next == PHASE_ROLLBACK && event != EVENT_LOST) {
 				run->outcome = OUTCOME_ROLLBACK_FAILED;
@@ -178,18 +185,33 @@ static int64_t cadence_ms(int64_t elapsed_ms) {
 	return elapsed_ms < 3000 ? 50 : elapsed_ms < 20000 ? 200 : 1000;
 }
 
-static bool is_ready(const struct observed *seen, const struct revision *revision) {
-	struct observed all = *seen;
-	all.weight = 100;
-	return plan_is_serving(&all, revision);
+/* The first failure is the one that counts. */
+static void keep_word(struct run *run, const struct replica *replica) {
+	if (!run->cause[0])
+		memcpy(run->cause_word, replica->cause, sizeof(run->cause_word));
 }
 
-static int stuck(const struct observed *seen, const struct revision *revision, struct err *err) {
+static void tell_replica(struct run *run, const char *kind, const char *verb, const struct observed *seen, const struct replica *replica) {
+	size_t ready = 0;
+	for (size_t i = 0; i < seen->count; i++)
+		ready += seen->replicas[i].state == REPLICA_READY;
+	AUTO_FREE char *text = mem_format("%zu/%" PRId64 " ready; %s%s%s", ready, seen->desired, replica->name, verb, replica->reason);
+	run_emit(run, &(struct release_event){.kind = kind,
+			      .text = text,
+			      .replica = replica->name,
+			      .reason = replica->reason,
+			      .cause = replica->cause[0] ? replica->cause : NULL,
+			      .fix = replica->fix[0] ? replica->fix : NULL});
+}
+
+int engine_stuck(struct run *run, const struct observed *seen, const char *what, struct err *err) {
 	for (size_t i = 0; i < seen->count; i++) {
 		const struct replica *replica = &seen->replicas[i];
 		if (replica->state != REPLICA_STUCK)
 			continue;
-		err_set(err, ERR_FAILED, "%s cannot recover: replica %s: %s", revision->name, replica->name, replica->reason);
+		keep_word(run, replica);
+		tell_replica(run, "stop", " cannot recover: ", seen, replica);
+		err_set(err, ERR_FAILED, "%s cannot recover: replica %s: %s", what, replica->name, replica->reason);
 		return replica->fix[0] ? err_fix(err, "%s", replica->fix) : -1;
 	}
 	return 0;
@@ -206,12 +228,14 @@ static size_t right_count(const struct observed *seen, const struct revision *re
 	return right;
 }
 
-static int too_late(const struct observed *seen, const struct wait_wish *wish, bool is_rolling, struct err *err) {
+static int too_late(struct run *run, const struct observed *seen, const struct wait_wish *wish, bool is_rolling, struct err *err) {
 	size_t ready = right_count(seen, wish->revision);
 	const struct replica *worst = NULL;
 	for (size_t i = 0; i < seen->count; i++)
 		if (!is_right(&seen->replicas[i], wish->revision))
 			worst = &seen->replicas[i];
+	if (worst)
+		keep_word(run, worst);
 	char human[NUM_HUMAN_MAX];
 	int64_t wanted = seen->desired > (int64_t) seen->count ? seen->desired : (int64_t) seen->count;
 	const char *why = !worst			  ? (ready ? "its share of the traffic is not 100 %" : "no replica exists")
@@ -229,21 +253,23 @@ struct waiting { /* what was said last while waiting */
 	int64_t at_ms;
 };
 
-/* What holds it up, when somebody knows: as it changes, but not more often than one can read. */
+/* What holds it up, when somebody knows, the worst of it: as it changes, but not more often than one can read. */
 static void tell_waiting(struct run *run, const struct observed *seen, struct waiting *said) {
 	char text[sizeof(said->text)] = "";
-	size_t ready = 0;
+	const struct replica *worst = NULL;
 	for (size_t i = 0; i < seen->count; i++) {
 		const struct replica *replica = &seen->replicas[i];
-		ready += replica->state == REPLICA_READY;
-		if (!text[0] && replica->state != REPLICA_READY && replica->reason[0])
-			snprintf(text, sizeof(text), "%s: %s", replica->name, replica->reason);
+		bool is_worse = !worst || (worst->state == REPLICA_STARTING && replica->state == REPLICA_FAILING);
+		if (replica->state != REPLICA_READY && replica->reason[0] && is_worse)
+			worst = replica;
 	}
+	if (worst)
+		snprintf(text, sizeof(text), "%s: %s", worst->name, worst->reason);
 	if (!text[0] || strcmp(text, said->text) == 0 || (said->text[0] && run_now(run) - said->at_ms < WAITING_TOLD_MS))
 		return;
 	memcpy(said->text, text, sizeof(text));
 	said->at_ms = run_now(run);
-	run_tell(run, "waiting", "%zu/%" PRId64 " ready; %s", ready, seen->desired, text);
+	tell_replica(run, "waiting", ": ", seen, worst);
 }
 
 int engine_await(struct run *run, const struct wait_wish *wish, struct observed *out, struct err *err) {
@@ -260,9 +286,9 @@ int engine_await(struct run *run, const struct wait_wish *wish, struct observed 
 		do {
 			rc = context->target->poll(context->target_state, wish->revision, out, err);
 		} while (rc != 0 && remote_again(&remote, err));
-		if (rc != 0 || stuck(out, wish->revision, err) != 0)
+		if (rc != 0 || engine_stuck(run, out, wish->revision->name, err) != 0)
 			return -1;
-		if (wish->is_routing ? plan_is_serving(out, wish->revision) : is_ready(out, wish->revision))
+		if (wish->is_routing ? plan_is_serving(out, wish->revision) : plan_is_whole(out, wish->revision))
 			return 0;
 		tell_waiting(run, out, &said);
 		size_t right = right_count(out, wish->revision);
@@ -274,7 +300,7 @@ int engine_await(struct run *run, const struct wait_wish *wish, struct observed 
 					right, out->desired, wish->revision->release);
 		}
 		if (run_now(run) - moved_ms >= wish->timeout_ms)
-			return too_late(out, wish, is_rolling, err);
+			return too_late(run, out, wish, is_rolling, err);
 		if (run_wait(run, cadence_ms(run_now(run) - began_ms), err) != 0)
 			return -1;
 		if (run_signal(run) && !run->is_undoing)

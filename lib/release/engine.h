@@ -54,6 +54,8 @@ int engine_route(struct run *run, const struct revision *stable, const struct re
 	double weight, struct err *err);
 int engine_retire(struct run *run, const struct revision *revision, bool is_kept, struct err *err);
 int engine_observe(struct run *run, const struct revision *revision, struct observed *out, struct err *err);
+/* -1, the reason told, when one of the replicas can't recover; `what` is the subject of the sentence. */
+int engine_stuck(struct run *run, const struct observed *seen, const char *what, struct err *err);
 /* Until every replica is ready and answers with the digest. is_routing: also routes everything to it and waits for that (`stable` may be
  * NULL: none). timeout_ms is for all of them, or where they come one after the other (TARGET_ROLLING) for each. ERR_TIMEOUT, ERR_FAILED
  * when it can't recover; ERR_INTERRUPTED. */

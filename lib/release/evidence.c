@@ -79,6 +79,12 @@ static int write_evidence(struct run *run, char **out, struct err *err) {
 	AUTO_TEXTS struct texts cause = {0};
 	texts_add(&cause, run->cause);
 	add_texts(run, document, root, "cause", &cause, sizeof(run->cause) + 8);
+	if (run->cause_word[0])
+		value_add_text(document, root, "cause_word", run->cause_word);
+	AUTO_TEXTS struct texts fix = {0};
+	texts_add(&fix, run->fix);
+	if (run->fix[0])
+		add_texts(run, document, root, "fix", &fix, sizeof(run->fix) + 8);
 	/* Logs and events are asked for once each: evidence may be poorer, the undo may not be later. */
 	best_effort(
 		context->target->logs(context->target_state, &run->subject.revision, LOG_LINES, &lines, (char[64]){""}, &(struct err){0}));

@@ -47,6 +47,15 @@ int release_record_read(const struct release_context *context, int64_t n, struct
 	return record_fetch(context, n, &kept, err) != 0 ? -1 : read_text("record", kept.record, out, err);
 }
 
+int release_drift(const struct release_context *context, int64_t n, struct texts *out, struct err *err) {
+	AUTO_DOCUMENT struct document *record = NULL;
+	if (!context->target->drift)
+		return 0;
+	if (release_record_read(context, n, &record, err) != 0)
+		return -1;
+	return context->target->drift(context->target_state, value_get(record->root, "objects"), out, err);
+}
+
 int release_evidence_read(const struct release_context *context, int64_t n, struct document **out, struct err *err) {
 	struct kept kept __attribute__((cleanup(kept_clear))) = {0};
 	if (record_fetch(context, n, &kept, err) != 0)

@@ -4,7 +4,11 @@
 #include <stdarg.h>
 
 bool plan_is_serving(const struct observed *observed, const struct revision *revision) {
-	if (!observed->exists || observed->weight < 100 || observed->count == 0 || (int64_t) observed->count < observed->desired)
+	return observed->weight >= 100 && plan_is_whole(observed, revision);
+}
+
+bool plan_is_whole(const struct observed *observed, const struct revision *revision) {
+	if (!observed->exists || observed->count == 0 || (int64_t) observed->count < observed->desired)
 		return false;
 	for (size_t i = 0; i < observed->count; i++)
 		if (observed->replicas[i].state != REPLICA_READY || !digest_equal(&observed->replicas[i].serving, &revision->image))
@@ -21,11 +25,13 @@ __attribute__((format(printf, 3, 4))) static void refuse(struct release_plan *ou
 	out->kind = PLAN_REFUSED;
 }
 
-void plan_deploy(const struct head *head, const struct observed *live, const struct deploy_request *request, struct release_plan *out) {
+void plan_deploy(const struct head *head, const struct observed *live, const char *drift, const struct deploy_request *request,
+	struct release_plan *out) {
 	const struct head_candidate *candidate = &head->candidate;
 	bool is_good = head_entry_is(&head->good, &request->revision);
 	*out = (struct release_plan){.n = head->next, .from = head->good.n, .generation = head->generation};
-	if (is_good && !candidate->is.n && !head->debt_count && !request->is_forced && plan_is_serving(live, &request->revision)) {
+	if (is_good && !candidate->is.n && !head->debt_count && !request->is_forced && !drift[0] &&
+		plan_is_serving(live, &request->revision)) {
 		out->kind = PLAN_UNCHANGED;
 		out->n = head->good.n;
 		snprintf(out->text, sizeof(out->text), "unchanged: model, settings and live digest equal r%" PRId64 ", %zu/%zu ready",
@@ -58,7 +64,9 @@ void plan_deploy(const struct head *head, const struct observed *live, const str
 		[PLAN_DIRECT] = "all at once, without a canary",
 		[PLAN_CANARY] = "behind a canary",
 	};
-	snprintf(out->text, sizeof(out->text), "r%" PRId64 ": %s", out->n, how[out->kind]);
+	bool has_drifted = out->kind == PLAN_REPAIR && drift[0];
+	snprintf(out->text, sizeof(out->text), "r%" PRId64 ": %s%.300s", out->n,
+		has_drifted ? "the same revision again: somebody changed " : how[out->kind], has_drifted ? drift : "");
 }
 
 void plan_rollback(const struct head *head, const struct rollback_request *request, struct release_plan *out) {

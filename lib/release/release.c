@@ -9,24 +9,48 @@
 
 #include <inttypes.h>
 
-static int64_t first_number(const struct release_context *context) {
-	AUTO_TEXTS struct texts tags = {0};
-	int64_t highest = 0;
-	/* Numbers of a service that was destroyed are not given again while its tags are there. */
-	if (!context->store || store_tags(context->store, &tags, &(struct err){0}) != 0)
-		return 1;
-	for (size_t i = 0; i < tags.count; i++) {
-		int64_t n = record_tag_number(tags.items[i], context->env);
-		highest = n > highest ? n : highest;
-	}
-	return highest + 1;
+#define DRIFT_TEXT_MAX 320
+
+struct live { /* what is there of the revision that is asked for */
+	struct observed seen;
+	char drift[DRIFT_TEXT_MAX];
+};
+
+/* What only looks changed, the server itself calls no change: it writes some values in another form. */
+static bool is_changed(const struct run *run, const struct deploy_request *request) {
+	const struct release_context *context = run->context;
+	AUTO_DOCUMENT struct document *document = document_new("changes");
+	struct err err = {0};
+	if (!context->target->diff)
+		return true;
+	struct value *changes = value_root_array(document);
+	return context->target->diff(context->target_state, &request->revision, request->objects, document, changes, &err) != 0 ||
+	       changes->count > 0;
 }
 
-static int look_live(struct run *run, const struct deploy_request *request, struct observed *live, struct err *err) {
+static int look_for_drift(struct run *run, const struct deploy_request *request, char out[DRIFT_TEXT_MAX], struct err *err) {
+	AUTO_TEXTS struct texts changed = {0};
+	out[0] = '\0';
+	if (!run->context->target->drift || !head_entry_is(&run->head.good, &request->revision))
+		return 0;
+	struct remote remote = remote_begin(run);
+	int rc;
+	do {
+		texts_clear(&changed);
+		rc = run->context->target->drift(run->context->target_state, request->objects, &changed, err);
+	} while (rc != 0 && remote_again(&remote, err));
+	if (rc == 0 && changed.count && is_changed(run, request))
+		snprintf(out, DRIFT_TEXT_MAX, changed.count > 1 ? "%.260s and %zu more" : "%.260s", changed.items[0], changed.count - 1);
+	return rc;
+}
+
+static int look_live(struct run *run, const struct deploy_request *request, struct live *live, struct err *err) {
 	struct revision revision = request->revision;
 	revision_name(&revision.image, &revision.settings, revision.name);
-	*live = (struct observed){0};
-	return run->head.good.n ? engine_observe(run, &revision, live, err) : 0;
+	*live = (struct live){0};
+	if (!run->head.good.n)
+		return 0;
+	return engine_observe(run, &revision, &live->seen, err) != 0 ? -1 : look_for_drift(run, request, live->drift, err);
 }
 
 static int preflight(struct run *run, const struct deploy_request *request, struct err *err) {
@@ -47,7 +71,7 @@ static int preflight(struct run *run, const struct deploy_request *request, stru
 	do {
 		rc = context->target->check(context->target_state, context->store, &facts, err);
 	} while (rc != 0 && remote_again(&remote, err));
-	if (rc != 0)
+	if (rc != 0 || session_objects_fit(run, &request->revision, request->objects, err) != 0)
 		return err_wrap(err, "preflight");
 	AUTO_BUF struct buf text = BUF(512);
 	for (size_t i = 0; i < facts.count; i++)
@@ -71,8 +95,8 @@ static int begin_deploy(struct run *run, const struct deploy_request *request, c
 		.image = request->revision.image,
 		.settings = request->revision.settings,
 		.since_s = clock_wall_s(context->clock)};
-	if (entry->n == 1)
-		entry->n = first_number(context);
+	if (plan->kind != PLAN_RESUME)
+		entry->n = session_free_number(run, entry->n);
 	session_copy_commit(request->facts, entry->commit);
 	head_text(entry->actor, sizeof(entry->actor), context->actor);
 	head_entry_revision(entry, &subject->revision);
@@ -127,12 +151,12 @@ static int check_planned(const struct release_plan *plan, const struct deploy_re
 /* Under the lock. */
 static int deploy_locked(struct run *run, const struct deploy_request *request, struct release_result *result, struct err *err) {
 	struct release_plan plan;
-	struct observed live;
+	struct live live;
 	session_push_owed(run);
 	for (int tries = 0;; tries++) {
 		if (look_live(run, request, &live, err) != 0)
 			return session_back_out(run, result, err);
-		plan_deploy(&run->head, &live, request, &plan);
+		plan_deploy(&run->head, &live.seen, live.drift, request, &plan);
 		if (tries == 0 && check_planned(&plan, request, 1, err) != 0)
 			return session_back_out(run, result, err);
 		if (!run->head.candidate.is.n || plan.kind == PLAN_RESUME || tries > 0)
@@ -176,13 +200,13 @@ static int deploy_once(const struct release_context *context, const struct deplo
 	struct release_result *result, bool *is_again, struct err *err) {
 	struct run run __attribute__((cleanup(run_clear)));
 	struct release_plan plan;
-	struct observed live;
+	struct live live;
 	*result = (struct release_result){0};
 	run_init(&run, context, table);
 	set_up(&run, request);
 	if (head_load(&run, err) != 0 || look_live(&run, request, &live, err) != 0)
 		return session_failed_early(&run, result, err);
-	plan_deploy(&run.head, &live, request, &plan);
+	plan_deploy(&run.head, &live.seen, live.drift, request, &plan);
 	if (check_planned(&plan, request, 0, err) != 0)
 		return -1;
 	if (plan.kind == PLAN_UNCHANGED) {
@@ -224,10 +248,10 @@ int release_deploy(
 
 int release_plan(const struct release_context *context, const struct deploy_request *request, struct release_plan *out, struct err *err) {
 	struct run run __attribute__((cleanup(run_clear)));
-	struct observed live;
+	struct live live;
 	run_init(&run, context, engine_table);
 	if (head_load(&run, err) != 0 || look_live(&run, request, &live, err) != 0)
 		return -1;
-	plan_deploy(&run.head, &live, request, out);
+	plan_deploy(&run.head, &live.seen, live.drift, request, out);
 	return 0;
 }

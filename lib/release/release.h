@@ -35,6 +35,7 @@ struct release_event {
 	/* bake */
 	double weight, requests, errors, error_rate, low, high, p99_ms, stable_error_rate, stable_p99_ms, progress;
 	int64_t health_failures;
+	const char *replica, *reason, *cause, *fix; /* "stop", "waiting": who, why, the same in one word, and what to do; NULL: not said */
 };
 
 struct release_context {
@@ -75,7 +76,8 @@ struct release_result {
 	int64_t release; /* the one that serves now */
 	int64_t undone;	 /* the one that was rolled back; 0: none */
 	int64_t elapsed_ms;
-	char cause[512]; /* why it failed */
+	char cause[512];     /* why it failed */
+	char cause_word[40]; /* the same in one word for programs, where a replica was the reason: "out_of_memory" */
 	char fix[512];
 	char serving[DIGEST_TEXT_MAX];
 };
@@ -133,6 +135,9 @@ int release_head_read(const struct release_context *context, struct release_head
 
 /* The record of release N: from what the target keeps, else from the registry. Tree owned by the document. */
 int release_record_read(const struct release_context *context, int64_t n, struct document **out, struct err *err);
+/* What somebody has changed of release N's objects, one text each ("Deployment fraud spec.replicas: 2, there 5"); N is the one that serves.
+ * Reads only. */
+int release_drift(const struct release_context *context, int64_t n, struct texts *out, struct err *err);
 /* Newest first. Numbers known to the target and, when `store` is there, to the registry. */
 struct release_list {
 	size_t count;

@@ -134,13 +134,8 @@ static int bake_round(struct run *run, struct bake *bake, struct err *err) {
 		bake->canary_seen.count = 0; /* nobody may speak this round */
 	} else {
 		look_at_health(run, bake);
-		for (size_t i = 0; i < bake->canary_seen.count; i++) {
-			const struct replica *replica = &bake->canary_seen.replicas[i];
-			if (replica->state == REPLICA_STUCK) {
-				err_set(err, ERR_FAILED, "the canary cannot recover: replica %s: %s", replica->name, replica->reason);
-				return replica->fix[0] ? err_fix(err, "%s", replica->fix) : -1;
-			}
-		}
+		if (engine_stuck(run, &bake->canary_seen, "the canary", err) != 0)
+			return -1;
 	}
 	best_effort(
 		context->target->poll(context->target_state, bake->stable, &bake->stable_seen, &(struct err){0})); /* compared with only */

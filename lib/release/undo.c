@@ -26,6 +26,21 @@ static int restore(struct run *run, const struct revision *good, struct observed
 	return engine_take_over(run, wish, seen, err);
 }
 
+/* The roll was stopped by fields that somebody else owns, before or after it got anywhere. Where every replica is of the good version all the same, it
+ * is back; his fields stay his. */
+static bool is_back_but_for_others(struct run *run, const struct revision *good, struct observed *seen, struct err *err) {
+	struct err first = *err;
+	if (!run_is_anothers(err))
+		return false;
+	err_clear(err);
+	if (engine_observe(run, good, seen, err) != 0 || !plan_is_serving(seen, good)) {
+		*err = first;
+		return false;
+	}
+	run_tell(run, "rollback", "left to its owner: %s", first.message);
+	return true;
+}
+
 /* Traffic back on the good version, verified. */
 static int go_back(struct run *run, const struct revision *good, struct err *err) {
 	struct observed seen, candidate;
@@ -41,7 +56,7 @@ static int go_back(struct run *run, const struct revision *good, struct err *err
 	}
 	/* Pods of the good version alone do not show that a roll which was begun left all else as it was. */
 	bool is_back = plan_is_serving(&seen, good) && !run->head.candidate.has_rolled;
-	if (!is_back && restore(run, good, &seen, err) != 0)
+	if (!is_back && restore(run, good, &seen, err) != 0 && !is_back_but_for_others(run, good, &seen, err))
 		return -1;
 	run->serving = good->image;
 	run_tell(run, "rollback", "r%" PRId64 " verified serving %.19s... on %zu/%zu", good->release, good->image.text, seen.count,

@@ -39,8 +39,7 @@ static void kubernetes_close(void *state) {
 	struct kubernetes *k = state;
 	mirror_close(k->pods);
 	mirror_close(k->deployments);
-	mirror_close(k->replica_sets);
-	mirror_close(k->events);
+	causes_close(k->causes);
 	kube_close(k->kube);
 	for (size_t i = 0; i < k->key_count; i++)
 		secret_clear(&k->keys[i].key);
@@ -191,27 +190,41 @@ void control_forget(struct kubernetes *k, struct str secret) {
 int control_all(struct kubernetes *k, const struct value *const *pods, size_t count, const char *method, const char *path, const char *body,
 	struct http_answer *answers, struct err *errs, struct err *err) {
 	AUTO_FREE struct kube_proxy *proxies = mem_zero(count ? count : 1, sizeof(*proxies));
+	AUTO_FREE struct http_answer *got = mem_zero(count ? count : 1, sizeof(*got));
+	AUTO_FREE struct err *failed = mem_zero(count ? count : 1, sizeof(*failed));
+	AUTO_FREE size_t *of = mem_zero(count ? count : 1, sizeof(*of)); /* which pod a request is for: one whose key is gone can't be asked */
 	AUTO_TEXTS struct texts names = {0};
+	size_t asked = 0;
+	for (size_t i = 0; i < count; i++) {
+		AUTO_FREE char *name = str_dup(object_text(pods[i], "metadata.name"));
+		texts_add(&names, name);
+	}
 	for (size_t i = 0; i < count; i++) {
 		struct pod_port port;
 		pod_ports(pods[i], &port);
-		AUTO_FREE char *name = str_dup(object_text(pods[i], "metadata.name"));
-		texts_add(&names, name);
-		proxies[i] = (struct kube_proxy) {.kind = "Pod",
+		struct kube_proxy *proxy = &proxies[asked];
+		*proxy = (struct kube_proxy) {.kind = "Pod",
 			.name = names.items[i],
 			.port = port.control,
 			.method = method,
 			.path = path,
 			.body = body,
 			.timeout_ms = CONTROL_TIMEOUT_MS};
-		if (control_key(k, &port, &proxies[i].key, err) != 0)
-			return -1;
+		if (control_key(k, &port, &proxy->key, &errs[i]) == 0)
+			of[asked++] = i;
+		else if (errs[i].code == ERR_NOT_FOUND || errs[i].code == ERR_INVALID)
+			errs[i].code = ERR_INVALID; /* the key is not there or is none; the pod is */
+		else
+			return *err = errs[i], -1;
 	}
-	int rc = count ? kube_proxy_all(k->kube, proxies, count, answers, errs, err) : 0;
-	for (size_t i = 0; rc == 0 && i < count; i++) {
+	int rc = asked ? kube_proxy_all(k->kube, proxies, asked, got, failed, err) : 0;
+	for (size_t n = 0; n < asked; n++) {
+		size_t i = of[n];
 		struct pod_port port;
 		pod_ports(pods[i], &port);
-		if (!errs[i].code && answers[i].status == 401) /* somebody made a new one: it is read again the next time */
+		answers[i] = got[n];
+		errs[i] = failed[n];
+		if (rc == 0 && !errs[i].code && answers[i].status == 401) /* somebody made a new one: it is read again the next time */
 			control_forget(k, port.key_secret);
 	}
 	return rc;
@@ -410,6 +423,7 @@ const struct target target_kubernetes = {
 	.check = kubernetes_check,
 	.render = kubernetes_render,
 	.diff = kubernetes_diff,
+	.drift = kubernetes_drift,
 	.inspect = kubernetes_inspect,
 	.observe = kubernetes_observe,
 	.stage = kubernetes_stage,

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "kube/mirror.h"
+#include "target/kubernetes_cause.h"
 #include "target/kubernetes_objects.h"
 
 #define LABEL_SERVICE OBJECTS_LABEL_SERVICE
@@ -20,6 +21,7 @@
 #define ANNOTATION_FENCE "mlctl.dev/fence"
 #define ANNOTATION_RELEASE "mlctl.dev/release"
 #define ANNOTATION_CLUSTER "mlctl.dev/cluster"
+#define ANNOTATION_KEY "mlctl.dev/key" /* of pods: the uid of the Secret that their control listener's key came from */
 
 #define PODS_MAX TARGET_REPLICAS_MAX
 #define CONTROL_TIMEOUT_MS 5000
@@ -41,7 +43,16 @@ struct kubernetes {
 	struct target_context context;
 	struct kube *kube;
 	char *name, *canary, *head, *labels; /* "fraud", "fraud-canary", "mlctl.fraud", the selector of all that is ours */
-	struct mirror *pods, *deployments, *replica_sets, *events; /* opened by the first poll(); the last two when something is wrong */
+	struct mirror *pods, *deployments; /* opened by the first poll() */
+	struct causes *causes;		   /* NULL: nothing has gone wrong yet */
+	struct polled {			   /* the last answer of poll(), which holds while nothing moves */
+		char revision[REVISION_NAME_MAX];
+		uint64_t generation;
+		int64_t at_ms;
+		size_t asked;	 /* pods, for it */
+		bool is_settled; /* none was */
+		struct observed observed;
+	} polled;
 	struct answered answered[PODS_MAX];
 	size_t answered_count;
 	struct {
@@ -61,12 +72,12 @@ struct kubernetes {
 /* What is there now of the service: trees lent from `asks`, or from `made`, which copies what the mirrors hold. */
 struct view {
 	const struct value *main, *canary; /* Deployments; NULL: not there */
-	const struct value *pods[PODS_MAX]; /* in order of name, those on their way out too */
+	const struct value *pods[PODS_MAX]; /* in order of name, and behind them those on their way out */
 	size_t pod_count;
-	const struct value *events, *replica_sets, *nodes, *quotas; /* NULL: not looked at */
+	const struct value *all; /* the pods as an array */
 	const struct value *scaler; /* NULL: none, or not asked */
 	struct document *made;
-	struct kube_ask asks[7];
+	struct kube_ask asks[4];
 };
 void view_clear(struct view *view);
 #define AUTO_VIEW __attribute__((cleanup(view_clear)))
@@ -119,11 +130,16 @@ int kubernetes_sample(void *state, const struct revision *revision, struct sampl
 /* Asks for each object of a list, side by side: asks[i] as list[i], free() and document_free() are the caller's; words holds what they name. One that is
  * not there has no answer. */
 int objects_ask(struct kubernetes *k, const struct value *list, struct texts *words, struct kube_ask **out, struct err *err);
+/* May `replicas` be written though a machine has set it: the new version has no autoscaler, and no other than ours minds NAME? *scaler: ours that is still
+ * there, a copy, or left alone. */
+#define SCALE_FIELD ".spec.replicas"
+int scale_is_ours(struct kubernetes *k, const struct value *objects, const struct value *main, struct document **scaler, bool *out, struct err *err);
 bool objects_name(const struct value *list, const char *kind, struct str name);
 /* The object as it is sent: with who wrote it, and with what only this moment knows. live: the Deployment that is there, NULL: none; release -1: as
- * the live one says; replicas -1: as the object says; least: of a new Deployment whose number is an autoscaler's. */
+ * the live one says; replicas -1: as the object says; key: uid of its pods' Secret, NULL: as the live one says; least: of a new Deployment whose number
+ * is an autoscaler's. */
 struct value *object_dressed(struct document *document, const struct value *object, const struct value *live, int64_t fence, int64_t release,
-	int64_t replicas, int64_t least);
+	int64_t replicas, const char *key, int64_t least);
 int kubernetes_stage(void *state, int64_t fence, const struct revision *revision, const struct value *objects, int64_t replicas, struct store *store,
 	struct err *err);
 int kubernetes_route(void *state, int64_t fence, const struct revision *stable, const struct revision *revision, const struct value *objects, double weight,
@@ -142,12 +158,15 @@ int check_fence(struct kubernetes *k, int64_t fence, struct err *err);
 int cluster_identity(struct kubernetes *k, struct err *err);
 /* The labels that make an object ours, and its part. */
 void add_own_labels(const struct kubernetes *k, struct document *document, struct value *metadata, const char *part);
-/* Every kept release's objects that name this ConfigMap or Secret. */
-int kept_objects(struct kubernetes *k, struct document **out, struct err *err);
+/* The objects of every kept release, as an array. is_whole false: one could not be read, so what is in none of them may yet be needed. */
+int kept_objects(struct kubernetes *k, struct document **out, bool *is_whole, struct err *err);
 
 /* kubernetes_inspect.c */
 int kubernetes_check(void *state, const struct store *store, struct texts *facts, struct err *err);
 int kubernetes_inspect(void *state, enum inspection what, struct document *document, struct value *findings, struct err *err);
+
+/* kubernetes_drift.c */
+int kubernetes_drift(void *state, const struct value *objects, struct texts *out, struct err *err);
 
 /* kubernetes_diff.c */
 int kubernetes_diff(void *state, const struct revision *revision, const struct value *objects, struct document *document, struct value *changes,

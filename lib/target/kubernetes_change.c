@@ -16,9 +16,9 @@
 struct change { /* one apply of a list */
 	int64_t fence, release;
 	int64_t replicas;      /* of the Deployment; -1: as its object says */
+	char key[64];	       /* uid of the Secret with the key of its pods; "": they have none */
+	bool is_taking_scale;  /* no autoscaler is there any more: its field is ours again */
 	int64_t least;	       /* of a new one whose number is an autoscaler's */
-	bool is_same;	       /* NAME is of this revision already: what somebody has changed of it since was so before, and stays theirs */
-	const struct value *live; /* the Deployment that is there; NULL: none */
 };
 
 /* The container's variable, or none. */
@@ -54,15 +54,20 @@ static struct value *member(struct document *document, struct value *object, con
 	return found ? found : value_add_object(document, object, key);
 }
 
-/* Does spec.replicas belong to a writer of this name? By apply, or by the scale subresource: an autoscaler's way, and set_scale()'s. */
-static bool has_replicas_of(const struct value *live, const char *manager, bool is_by_scale) {
-	value_each(entry, value_find(live, "metadata.managedFields")) {
-		bool is_scale = str_is(object_text(entry, "subresource"), "scale");
-		if (str_is(object_text(entry, "manager"), manager) && is_scale == is_by_scale &&
-			(is_scale || str_is(object_text(entry, "operation"), "Apply")) &&
+/* Pods learn their key when they start, so another Secret of that name makes other pods. */
+static void add_key(struct document *document, struct value *template, const struct value *live, const char *key) {
+	struct str old = object_annotation(value_find(live, "spec.template"), ANNOTATION_KEY);
+	struct str now = key ? str_of(key) : old;
+	if (template && now.len)
+		value_add_str(document, member(document, member(document, template, "metadata"), "annotations"), ANNOTATION_KEY, now);
+}
+
+/* Is spec.replicas ours by apply? */
+static bool has_replicas(const struct value *live) {
+	value_each(entry, value_find(live, "metadata.managedFields"))
+		if (str_is(object_text(entry, "manager"), KUBE_FIELD_MANAGER) && str_is(object_text(entry, "operation"), "Apply") &&
 			value_get(value_get(value_get(entry, "fieldsV1"), "f:spec"), "f:replicas"))
 			return true;
-	}
 	return false;
 }
 
@@ -71,12 +76,12 @@ static bool has_replicas_of(const struct value *live, const char *manager, bool 
 static void keep_replicas(struct document *document, struct value *spec, const struct value *live, int64_t least) {
 	if (!live && least > 0)
 		value_add_int(document, spec, "replicas", least);
-	else if (live && has_replicas_of(live, KUBE_FIELD_MANAGER, false))
+	else if (live && has_replicas(live))
 		value_add_int(document, spec, "replicas", deployment_replicas(live));
 }
 
 struct value *object_dressed(struct document *document, const struct value *object, const struct value *live, int64_t fence, int64_t release,
-	int64_t replicas, int64_t least) {
+	int64_t replicas, const char *key, int64_t least) {
 	struct value *copy = value_add_copy(document, value_root_array(document), NULL, object);
 	struct value *annotations = member(document, member(document, copy, "metadata"), "annotations");
 	AUTO_FREE char *fence_text = mem_format("%" PRId64, fence), *release_text = mem_format("%" PRId64, release);
@@ -92,6 +97,7 @@ struct value *object_dressed(struct document *document, const struct value *obje
 		wanted->text = str_of(arena_text_n(&document->memory, number, strlen(number)));
 	}
 	add_release_env(document, (struct value *) value_find(copy, "spec.template.spec.containers"), object, live, release);
+	add_key(document, (struct value *) value_find(copy, "spec.template"), live, key);
 	return copy;
 }
 
@@ -102,26 +108,38 @@ static int not_ours(struct kubernetes *k, const char *kind, const char *name, co
 	return err_fix(err, "another name: or namespace: in mlctl.yaml, or kubectl -n %s delete %s %s", kube_namespace(k->kube), kind, name);
 }
 
+/* Fields of others are taken over only when that was asked for, and then named. */
+static int apply_taking(struct kubernetes *k, struct kube_apply *apply, struct err *err) {
+	if (kube_apply(k->kube, apply, NULL, err) == 0)
+		return 0;
+	if (!apply->is_owned || !k->context.is_forcing)
+		return -1;
+	if (k->context.warn) {
+		AUTO_FREE char *text = mem_format("taken over: %s", err->message);
+		k->context.warn(k->context.warn_self, text);
+	}
+	err_clear(err);
+	apply->is_forced = true;
+	return kube_apply(k->kube, apply, NULL, err);
+}
+
 /* One object, by the version that was read before the fence was. Its own controller may have written in between: then once more. */
 static int apply_one(struct kubernetes *k, const struct value *object, struct change *change, const struct value *live, struct err *err) {
 	AUTO_FREE char *kind = str_dup(object_text(object, "kind")), *name = str_dup(object_text(object, "metadata.name"));
 	AUTO_DOCUMENT struct document *again = NULL;
+	bool is_taking = change->is_taking_scale && strcmp(kind, "Deployment") == 0;
 	for (int tries = 1;; tries++) {
 		AUTO_DOCUMENT struct document *document = document_new("object");
 		if (live && !object_is_ours(k, live))
 			return not_ours(k, kind, name, live, err);
+		/* "": what was not there when the fence was looked at must not have come since, or it is another's. */
 		AUTO_FREE char *version = str_dup(object_text(live, "metadata.resourceVersion"));
-		struct kube_apply apply = {.object = object_dressed(document, object, change->live, change->fence, change->release, change->replicas,
+		struct kube_apply apply = {.object = object_dressed(document, object, live, change->fence, change->release, change->replicas, change->key,
 						    change->least),
-			.resource_version = live ? version : NULL, .is_forced = k->context.is_forcing};
-		if (kube_apply(k->kube, &apply, NULL, err) == 0)
+			.resource_version = version,
+			.taken_field = is_taking ? SCALE_FIELD : NULL};
+		if (apply_taking(k, &apply, err) == 0)
 			return 0;
-		if (change->is_same && err->code == ERR_CONFLICT && !apply.is_stale) {
-			if (k->context.warn)
-				k->context.warn(k->context.warn_self, err->message);
-			err_clear(err);
-			return 0;
-		}
 		if (!apply.is_stale || tries == APPLY_TRIES)
 			return err_wrap(err, "applying %s %s", kind, name);
 		err_clear(err);
@@ -130,8 +148,6 @@ static int apply_one(struct kubernetes *k, const struct value *object, struct ch
 			return -1;
 		err_clear(err);
 		live = again ? again->root : NULL;
-		if (strcmp(name, k->name) == 0 && strcmp(kind, "Deployment") == 0)
-			change->live = live;
 		if (check_fence(k, change->fence, err) != 0)
 			return -1;
 	}
@@ -171,9 +187,6 @@ static int apply_list(struct kubernetes *k, const struct value *list, struct cha
 	size_t i = 0;
 	if (objects_ask(k, list, &words, &asks, err) != 0)
 		return -1;
-	for (i = 0; i < list->count; i++)
-		if (asks[i].answer && strcmp(asks[i].selection.kind, "Deployment") == 0)
-			change->live = asks[i].answer->root;
 	int rc = check_fence(k, change->fence, err);
 	i = 0;
 	value_each(object, list) {
@@ -181,7 +194,6 @@ static int apply_list(struct kubernetes *k, const struct value *list, struct cha
 			rc = apply_one(k, object, change, asks[i].answer ? asks[i].answer->root : NULL, err);
 		i++;
 	}
-	change->live = NULL;
 	for (i = 0; i < list->count; i++)
 		document_free(asks[i].answer);
 	free(asks);
@@ -190,7 +202,8 @@ static int apply_list(struct kubernetes *k, const struct value *list, struct cha
 
 /* ---- the key of a revision's control listener ---- */
 
-static int make_key(struct kubernetes *k, const struct value *objects, const struct revision *revision, struct err *err) {
+/* uid: of the Secret, made now or there already; "" for a payload without a control listener. */
+static int make_key(struct kubernetes *k, const struct value *objects, const struct revision *revision, char uid[64], struct err *err) {
 	struct str name = object_text(objects, "control_secret");
 	unsigned char bytes[KEY_BYTES];
 	AUTO_BUF struct buf key = BUF(256), encoded = BUF(512);
@@ -214,13 +227,22 @@ static int make_key(struct kubernetes *k, const struct value *objects, const str
 	value_add_text(document, (struct value *) value_get(metadata, "labels"), LABEL_REVISION, revision->name);
 	value_add_text(document, root, "type", "Opaque");
 	value_add_str(document, value_add_object(document, root, "data"), "key", buf_view(&encoded));
-	if (kube_create(k->kube, root, NULL, err) != 0) {
-		if (err->code != ERR_CONFLICT)
-			return err_wrap(err, "making the key of %s", revision->name);
-		err_clear(err); /* it has one: its pods know that one */
-		return 0;
+	AUTO_DOCUMENT struct document *made = NULL;
+	bool is_new = kube_create(k->kube, root, &made, err) == 0;
+	if (!is_new && err->code != ERR_CONFLICT && err->code != ERR_UNCLEAR) /* with a lost answer it may be there: that is read below */
+		return err_wrap(err, "making the key of %s", revision->name);
+	if (is_new)
+		control_forget(k, name);
+	err_clear(err); /* else it has one: its pods know that one */
+	AUTO_FREE char *secret = str_dup(name);
+	if (!is_new && kube_get(k->kube, "Secret", secret, &made, err) != 0) {
+		if (err->code == ERR_NOT_FOUND)
+			err->code = ERR_UNCLEAR; /* gone since, or never made: the whole step again */
+		return err_wrap(err, "the key of %s", revision->name);
 	}
-	control_forget(k, name);
+	if (!object_is_ours(k, made->root))
+		return not_ours(k, "Secret", secret, made->root, err);
+	snprintf(uid, 64, "%.*s", STR_ARGS(object_text(made->root, "metadata.uid")));
 	return 0;
 }
 
@@ -234,7 +256,7 @@ int kubernetes_stage(void *state, int64_t fence, const struct revision *revision
 	struct change change = {.fence = fence, .release = revision->release, .replicas = replicas > 0 ? replicas : -1};
 	(void) store; /* the nodes pull the image themselves */
 	note_memory(k, objects);
-	if (check_fence(k, fence, err) != 0 || make_key(k, objects, revision, err) != 0)
+	if (check_fence(k, fence, err) != 0 || make_key(k, objects, revision, change.key, err) != 0)
 		return -1;
 	return apply_list(k, value_get(objects, "canary"), &change, err);
 }
@@ -329,41 +351,76 @@ static int scale_away(struct kubernetes *k, int64_t fence, const struct revision
 
 /* ---- all of the traffic ---- */
 
-/* An autoscaler of somebody else's that scales NAME? Then the number is that one's. */
-static bool is_scaled_by_others(const struct kubernetes *k, const struct value *scalers) {
-	value_each(scaler, scalers)
-		if (!object_is_ours(k, scaler) && str_is(object_text(scaler, "spec.scaleTargetRef.name"), k->name))
-			return true;
-	return false;
+/* Whoever set `replicas` is no person: the autoscaler's controller, or mlctl by way of the scale. */
+static bool is_scaled_by_machine(const struct value *deployment) {
+	bool has_machine = false;
+	value_each(entry, value_find(deployment, "metadata.managedFields")) {
+		struct str manager = object_text(entry, "manager");
+		const struct value *spec = value_get(value_get(entry, "fieldsV1"), "f:spec");
+		if (!value_get(spec, "f:replicas") || str_is(object_text(entry, "operation"), "Apply"))
+			continue;
+		if (!str_is(manager, "kube-controller-manager") && !str_is(manager, KUBE_FIELD_MANAGER))
+			return false;
+		has_machine = true;
+	}
+	return has_machine;
 }
 
-/* An autoscaler that the new version has none of would fight for `replicas` from the first moment, so it goes first. What it wrote belongs to nobody then:
- * the new number is written the same way, which its successor by apply agrees with. Anybody else's number is a conflict, and is told. */
-static int drop_autoscaler(struct kubernetes *k, const struct value *objects, struct err *err) {
+int scale_is_ours(struct kubernetes *k, const struct value *objects, const struct value *main, struct document **scaler, bool *out, struct err *err) {
+	AUTO_DOCUMENT struct document *list = NULL;
+	*out = false;
 	if (has_autoscaler(objects))
 		return 0;
-	struct kube_ask asks[] = {{.selection = {.kind = "HorizontalPodAutoscaler"}}, {.selection = {.kind = "Deployment"}, .name = k->name}};
-	if (kube_ask_all(k->kube, asks, 2, err) != 0)
+	if (kube_list(k->kube, &(struct kube_selection) {.kind = "HorizontalPodAutoscaler"}, &list, err) != 0)
 		return -1;
-	AUTO_DOCUMENT struct document *scalers = asks[0].answer;
-	AUTO_DOCUMENT struct document *main = asks[1].answer;
-	for (int i = 0; i < 2; i++)
-		if (!asks[i].answer && asks[i].err.code != ERR_NOT_FOUND) {
-			*err = asks[i].err;
-			return -1;
-		}
-	const struct value *items = scalers ? value_get(scalers->root, "items") : NULL;
-	value_each(scaler, items) {
-		if (!object_is_ours(k, scaler) || !str_is(object_text(scaler, "metadata.name"), k->name))
+	bool has_other = false;
+	value_each(item, value_get(list->root, "items")) {
+		if (!str_is(object_text(item, "spec.scaleTargetRef.name"), k->name) || !str_is(object_text(item, "spec.scaleTargetRef.kind"), "Deployment"))
 			continue;
-		AUTO_FREE char *uid = str_dup(object_text(scaler, "metadata.uid"));
-		if (kube_delete(k->kube, "HorizontalPodAutoscaler", k->name, uid, NULL, err) != 0)
+		if (!object_is_ours(k, item)) {
+			has_other = true;
+		} else if (!*scaler) {
+			*scaler = document_new("autoscaler");
+			(*scaler)->root = value_add_copy(*scaler, value_root_array(*scaler), NULL, item);
+		}
+	}
+	*out = !has_other && (*scaler || is_scaled_by_machine(main));
+	return 0;
+}
+
+/* An object as it was before the fence was looked at. One that changed since is looked at again, and so is the fence: whoever was paused in between must
+ * not take away what another deploy has put in its place. */
+static int delete_ours(struct kubernetes *k, int64_t fence, const char *kind, const struct value *object, struct err *err) {
+	AUTO_FREE char *name = str_dup(object_text(object, "metadata.name")), *uid = str_dup(object_text(object, "metadata.uid"));
+	AUTO_DOCUMENT struct document *again = NULL;
+	for (int tries = 1;; tries++) {
+		AUTO_FREE char *version = str_dup(object_text(object, "metadata.resourceVersion"));
+		if (!object_is_ours(k, object))
+			return 0;
+		if (kube_delete(k->kube, kind, name, uid, version, NULL, err) == 0)
+			return 0;
+		if (err->code != ERR_CONFLICT || tries == APPLY_TRIES)
+			return -1;
+		err_clear(err);
+		document_free(take(&again));
+		if (kube_get(k->kube, kind, name, &again, err) != 0)
+			return err->code == ERR_NOT_FOUND ? (err_clear(err), 0) : -1;
+		object = again->root;
+		if (!str_is(object_text(object, "metadata.uid"), uid) || value_find(object, "metadata.deletionTimestamp"))
+			return 0; /* not the one that was meant, or on its way out already */
+		if (check_fence(k, fence, err) != 0)
 			return -1;
 	}
-	int64_t replicas = object_int(objects, "replicas", 1);
-	bool is_free = main && object_is_ours(k, main->root) && !is_scaled_by_others(k, items) && deployment_replicas(main->root) != replicas &&
-		(has_replicas_of(main->root, AUTOSCALER, true) || has_replicas_of(main->root, KUBE_FIELD_MANAGER, true));
-	return is_free ? set_scale(k, replicas, err) : 0;
+}
+
+/* An autoscaler that the new version has none of would fight for `replicas` from the first moment, so it goes first. */
+static int drop_autoscaler(struct kubernetes *k, const struct value *objects, const struct value *main, struct change *change, struct err *err) {
+	AUTO_DOCUMENT struct document *scaler = NULL;
+	if (scale_is_ours(k, objects, main, &scaler, &change->is_taking_scale, err) != 0)
+		return -1;
+	if (!scaler)
+		return 0;
+	return check_fence(k, change->fence, err) != 0 ? -1 : delete_ours(k, change->fence, "HorizontalPodAutoscaler", scaler->root, err);
 }
 
 /* `replicas` is the autoscaler's, so apply leaves it out; a Deployment that was scaled away would wait for it with too few. */
@@ -372,19 +429,7 @@ static int raise_to_least(struct kubernetes *k, const struct value *objects, int
 	return has_autoscaler(objects) && live >= 0 && live < least ? set_scale(k, least, err) : 0;
 }
 
-static int delete_ours(struct kubernetes *k, const char *kind, const struct value *object, struct err *err) {
-	AUTO_FREE char *name = str_dup(object_text(object, "metadata.name")), *uid = str_dup(object_text(object, "metadata.uid"));
-	if (!object_is_ours(k, object))
-		return 0;
-	if (kube_delete(k->kube, kind, name, uid, NULL, err) == 0)
-		return 0;
-	if (err->code != ERR_CONFLICT)
-		return -1;
-	err_clear(err); /* another object of that name now: not the one that was meant */
-	return 0;
-}
-
-static int remove_canary(struct kubernetes *k, const struct revision *revision, struct err *err) {
+static int remove_canary(struct kubernetes *k, int64_t fence, const struct revision *revision, struct err *err) {
 	struct kube_ask asks[] = {{.selection = {.kind = "Deployment"}, .name = k->canary}, {.selection = {.kind = "Service"}, .name = k->canary}};
 	if (kube_ask_all(k->kube, asks, 2, err) != 0)
 		return -1;
@@ -397,15 +442,14 @@ static int remove_canary(struct kubernetes *k, const struct revision *revision, 
 		}
 	if (deployment && !deployment_is(deployment->root, revision))
 		return 0;
-	if (deployment && delete_ours(k, "Deployment", deployment->root, err) != 0)
+	if (check_fence(k, fence, err) != 0 || (deployment && delete_ours(k, fence, "Deployment", deployment->root, err) != 0))
 		return -1;
-	return service ? delete_ours(k, "Service", service->root, err) : 0;
+	return service ? delete_ours(k, fence, "Service", service->root, err) : 0;
 }
 
 static int roll(struct kubernetes *k, int64_t fence, const struct revision *revision, const struct value *objects, const struct view *view,
 	struct err *err) {
-	struct change change = {.fence = fence, .release = revision->release, .replicas = -1, .least = object_int(objects, "replicas", 1),
-		.is_same = deployment_is(view->main, revision)};
+	struct change change = {.fence = fence, .release = revision->release, .replicas = -1, .least = object_int(objects, "replicas", 1)};
 	struct err split = {0};
 	if (!objects)
 		return err_set(err, ERR_INVALID, "no objects to roll out %s from", revision->name);
@@ -416,7 +460,7 @@ static int roll(struct kubernetes *k, int64_t fence, const struct revision *revi
 	k->applied[0] = '\0'; /* cut in the middle, NAME is nobody's for sure: then the one before is applied again, too */
 	if (view->canary)
 		best_effort(put_split(k, view, revision, 0, 1, &split)); /* a pod that fails just now hands nothing on either */
-	if (make_key(k, objects, revision, err) != 0 || drop_autoscaler(k, objects, err) != 0 ||
+	if (make_key(k, objects, revision, change.key, err) != 0 || drop_autoscaler(k, objects, view->main, &change, err) != 0 ||
 		apply_list(k, value_get(objects, "stable"), &change, err) != 0 || raise_to_least(k, objects, live, err) != 0)
 		return -1;
 	snprintf(k->applied, sizeof(k->applied), "%s", revision->name);
@@ -441,7 +485,7 @@ int kubernetes_route(void *state, int64_t fence, const struct revision *stable, 
 	/* Once every pod of NAME is of this revision, the canary that led the way goes. */
 	if (!view.canary || !deployment_is(view.main, revision) || !deployment_is_complete(view.main))
 		return 0;
-	return check_fence(k, fence, err) != 0 ? -1 : remove_canary(k, revision, err);
+	return remove_canary(k, fence, revision, err);
 }
 
 /* ---- removing ---- */
@@ -478,45 +522,53 @@ static const char *const prunable[] = {"ConfigMap", "HorizontalPodAutoscaler", "
 	"ServiceAccount"};
 #define PRUNABLE (sizeof(prunable) / sizeof(prunable[0]))
 
-static int prune(struct kubernetes *k, const struct value *main, struct err *err) {
+static int prune(struct kubernetes *k, int64_t fence, const struct value *main, struct err *err) {
 	struct kube_ask asks[PRUNABLE];
 	AUTO_DOCUMENT struct document *kept = NULL;
-	if (kept_objects(k, &kept, err) != 0)
+	bool is_whole;
+	if (kept_objects(k, &kept, &is_whole, err) != 0)
 		return -1;
 	const struct value *current = objects_of_main(kept, main);
 	for (size_t i = 0; i < PRUNABLE; i++)
 		asks[i] = (struct kube_ask) {.selection = {.kind = prunable[i], .labels = k->labels}};
 	int rc = kube_ask_all(k->kube, asks, PRUNABLE, err);
+	if (rc == 0)
+		rc = check_fence(k, fence, err);
 	for (size_t i = 0; i < PRUNABLE; i++) {
 		/* A kind that this cluster has not, or that we may not list, holds nothing of ours. */
 		value_each(object, rc == 0 && asks[i].answer ? value_get(asks[i].answer->root, "items") : NULL) {
 			if (object_label(object, LABEL_PART).len || !current)
 				continue;
-			bool stays = strcmp(prunable[i], "ConfigMap") == 0 ? is_kept_object(kept, prunable[i], object)
+			bool stays = strcmp(prunable[i], "ConfigMap") == 0 ? !is_whole || is_kept_object(kept, prunable[i], object)
 				: objects_name(value_get(current, "stable"), prunable[i], object_text(object, "metadata.name"));
 			if (!stays && rc == 0)
-				rc = delete_ours(k, prunable[i], object, err);
+				rc = delete_ours(k, fence, prunable[i], object, err);
 		}
 		document_free(asks[i].answer);
 	}
 	return rc;
 }
 
-static int delete_key(struct kubernetes *k, const struct revision *revision, struct err *err) {
+static int delete_key(struct kubernetes *k, int64_t fence, const struct revision *revision, struct err *err) {
 	AUTO_FREE char *labels = mem_format("%s," LABEL_PART "=control," LABEL_REVISION "=%s", k->labels, revision->name);
 	AUTO_DOCUMENT struct document *secrets = NULL;
-	if (kube_list(k->kube, &(struct kube_selection) {.kind = "Secret", .labels = labels}, &secrets, err) != 0)
+	if (kube_list(k->kube, &(struct kube_selection) {.kind = "Secret", .labels = labels}, &secrets, err) != 0 || check_fence(k, fence, err) != 0)
 		return -1;
 	value_each(secret, value_get(secrets->root, "items")) {
-		if (delete_ours(k, "Secret", secret, err) != 0)
+		if (delete_ours(k, fence, "Secret", secret, err) != 0)
 			return -1;
 		control_forget(k, object_text(secret, "metadata.name"));
 	}
 	return 0;
 }
 
-/* Every object that carries our labels. is_all: those of mlctl's own state too, the head last. */
-static int delete_all(struct kubernetes *k, bool is_all, struct err *err) {
+/* What not every cluster has, so not every Role grants. */
+static bool is_optional(const char *kind) {
+	return strcmp(kind, "HTTPRoute") == 0 || strcmp(kind, "ServiceMonitor") == 0;
+}
+
+/* Every object that carries our labels, but the head. is_all: those of mlctl's own state too. */
+static int delete_all(struct kubernetes *k, int64_t fence, bool is_all, struct err *err) {
 	static const char *const kinds[] = {"Ingress", "HTTPRoute", "HorizontalPodAutoscaler", "Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy",
 		"ServiceMonitor", "ConfigMap", "ServiceAccount", "Secret"};
 	enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
@@ -524,15 +576,20 @@ static int delete_all(struct kubernetes *k, bool is_all, struct err *err) {
 	for (size_t i = 0; i < KINDS; i++)
 		asks[i] = (struct kube_ask) {.selection = {.kind = kinds[i], .labels = k->labels}};
 	int rc = kube_ask_all(k->kube, asks, KINDS, err);
+	for (size_t i = 0; rc == 0 && i < KINDS; i++) { /* what can't be seen would stay behind with nobody to know of it */
+		enum err_code code = asks[i].err.code;
+		if (asks[i].answer || code == ERR_NOT_FOUND || (code == ERR_AUTH && is_optional(kinds[i])))
+			continue;
+		*err = asks[i].err;
+		rc = -1;
+	}
+	if (rc == 0)
+		rc = check_fence(k, fence, err);
 	for (size_t i = 0; i < KINDS; i++) {
 		value_each(object, rc == 0 && asks[i].answer ? value_get(asks[i].answer->root, "items") : NULL) {
 			struct str part = object_label(object, LABEL_PART);
 			if (rc == 0 && !str_is(part, "head") && (is_all || !str_is(part, "keep")))
-				rc = delete_ours(k, kinds[i], object, err);
-		}
-		if (rc == 0 && !asks[i].answer && asks[i].err.code != ERR_NOT_FOUND && asks[i].err.code != ERR_AUTH) {
-			*err = asks[i].err;
-			rc = -1;
+				rc = delete_ours(k, fence, kinds[i], object, err);
 		}
 		document_free(asks[i].answer);
 	}
@@ -551,15 +608,18 @@ int kubernetes_retire(void *state, int64_t fence, const struct revision *revisio
 	if (k->applied[0] && strcmp(k->applied, revision->name) == 0)
 		k->applied[0] = '\0';
 	if (is_main || !view.main) /* the only one there was, or it was cut before NAME was made: nothing beside it is anybody's */
-		return delete_all(k, false, err);
-	if (remove_canary(k, revision, err) != 0 || delete_key(k, revision, err) != 0)
+		return delete_all(k, fence, false, err);
+	if (remove_canary(k, fence, revision, err) != 0 || delete_key(k, fence, revision, err) != 0)
 		return -1;
-	return prune(k, view.main, err);
+	return prune(k, fence, view.main, err);
 }
 
 int kubernetes_destroy(void *state, int64_t fence, struct err *err) {
 	struct kubernetes *k = state;
-	if (check_fence(k, fence, err) != 0 || delete_all(k, true, err) != 0)
+	AUTO_DOCUMENT struct document *head = NULL;
+	if (check_fence(k, fence, err) != 0 || delete_all(k, fence, true, err) != 0)
 		return -1;
-	return kube_delete(k->kube, "ConfigMap", k->head, NULL, NULL, err);
+	if (kube_get(k->kube, "ConfigMap", k->head, &head, err) != 0)
+		return err->code == ERR_NOT_FOUND ? (err_clear(err), 0) : -1;
+	return check_fence(k, fence, err) != 0 ? -1 : delete_ours(k, fence, "ConfigMap", head->root, err);
 }

@@ -29,8 +29,8 @@ static void add_change(struct document *document, struct value *changes, const c
 	}
 }
 
-static int diff_one(struct kubernetes *k, const struct value *object, const struct value *live, struct document *document, struct value *changes,
-	struct err *err) {
+static int diff_one(struct kubernetes *k, const struct value *object, const struct value *live, bool is_taking_scale, struct document *document,
+	struct value *changes, struct err *err) {
 	AUTO_DOCUMENT struct document *after = NULL;
 	AUTO_DOCUMENT struct document *differences = document_new("differences");
 	AUTO_DOCUMENT struct document *dressed = document_new("object");
@@ -43,8 +43,9 @@ static int diff_one(struct kubernetes *k, const struct value *object, const stru
 		err_set(err, ERR_CONFLICT, "%s in namespace %s is not of %s %s", what, kube_namespace(k->kube), k->context.service, k->context.env);
 		return err_fix(err, "another name: or namespace: in mlctl.yaml");
 	}
-	struct value *as_applied = object_dressed(dressed, object, live, 0, -1, -1, -1);
+	struct value *as_applied = object_dressed(dressed, object, live, 0, -1, -1, NULL, -1);
 	struct kube_apply apply = {.object = as_applied, .is_dry_run = true, .is_forced = k->context.is_forcing};
+	apply.taken_field = is_taking_scale ? SCALE_FIELD : NULL;
 	if (kube_apply(k->kube, &apply, &after, err) != 0)
 		return err_wrap(err, "%s", what);
 	value_diff(differences, value_root_array(differences), live, after->root);
@@ -77,10 +78,17 @@ int kubernetes_diff(void *state, const struct revision *revision, const struct v
 	AUTO_TEXTS struct texts words = {0};
 	if (objects_ask(k, list, &words, &asks, err) != 0)
 		return -1;
-	int rc = 0;
+	bool is_taking_scale = false;
+	AUTO_DOCUMENT struct document *scaler = NULL;
+	const struct value *main = NULL;
+	for (size_t n = 0; n < list->count; n++)
+		if (asks[n].answer && strcmp(asks[n].selection.kind, "Deployment") == 0)
+			main = asks[n].answer->root;
+	int rc = scale_is_ours(k, objects, main, &scaler, &is_taking_scale, err);
 	value_each(object, list) {
+		const struct value *live = asks[i].answer ? asks[i].answer->root : NULL;
 		if (rc == 0)
-			rc = diff_one(k, object, asks[i].answer ? asks[i].answer->root : NULL, document, changes, err);
+			rc = diff_one(k, object, live, is_taking_scale && live && live == main, document, changes, err);
 		document_free(asks[i++].answer);
 	}
 	free(asks);

@@ -13,10 +13,10 @@ static const struct {
 	{"", "secrets", "get list create patch delete", false},
 	{"", "services", "get list create patch delete", false},
 	{"", "serviceaccounts", "get list create patch delete", false},
-	{"", "pods", "get list watch", false},
+	{"", "pods", "list watch", false},
 	{"", "pods/log", "get", false},
 	{"", "pods/proxy", "get create update", false},
-	{"", "services/proxy", "get create", false},
+	{"", "services/proxy", "create", false},
 	{"", "events", "list watch", false},
 	{"apps", "deployments", "get list watch create patch delete", false},
 	{"apps", "deployments/scale", "patch", false},
@@ -27,6 +27,7 @@ static const struct {
 	{"networking.k8s.io", "ingresses", "get list create patch delete", false},
 	{"gateway.networking.k8s.io", "httproutes", "get list create patch delete", true},
 	{"monitoring.coreos.com", "servicemonitors", "get list create patch delete", true},
+	{"monitoring.coreos.com", "prometheusrules", "list", true},
 	{"", "nodes", "list", true},
 };
 #define PERMISSIONS (sizeof(permissions) / sizeof(permissions[0]))
@@ -272,6 +273,36 @@ static void inspect_nodes(struct kubernetes *k, struct document *document, struc
 		: "whether the nodes can pull shows with the first deploy (%zu pods run)", running);
 }
 
+/* Lists of a namespace that is not there are empty, as if it were. Who may not look at namespaces hears of it from the first write. */
+static bool is_namespace_missing(struct kubernetes *k) {
+	AUTO_DOCUMENT struct document *there = NULL;
+	struct err err = {0};
+	bool may = false;
+	if (kube_may(k->kube, "get", "", "namespaces", &may, &err) != 0 || !may)
+		return false;
+	return kube_get(k->kube, "Namespace", kube_namespace(k->kube), &there, &err) != 0 && err.code == ERR_NOT_FOUND;
+}
+
+/* Where somebody deleted the head alone, what it told of is still there. */
+static void inspect_no_head(struct kubernetes *k, struct document *document, struct value *findings) {
+	AUTO_DOCUMENT struct document *list = NULL;
+	AUTO_FREE char *fix = mem_format("mlctl deploy --env %s   (takes over what is there; what was good before is forgotten)", k->context.env);
+	struct err err = {0};
+	if (kube_list(k->kube, &(struct kube_selection) {.kind = "Deployment", .labels = k->labels}, &list, &err) != 0) {
+		found(document, findings, "head", "unknown", err.fix, "no head, and whether anything is deployed can't be seen: %s", err.message);
+		return;
+	}
+	const struct value *first = value_at(value_get(list->root, "items"), 0);
+	AUTO_FREE char *create = mem_format("kubectl create namespace %s", kube_namespace(k->kube));
+	if (!first && is_namespace_missing(k))
+		found(document, findings, "head", "bad", create, "namespace %s is not there", kube_namespace(k->kube));
+	else if (first)
+		found(document, findings, "head", "bad", fix, "there is no head (ConfigMap %s is gone), yet Deployment %.*s of revision %.*s is there", k->head,
+			STR_ARGS(object_text(first, "metadata.name")), STR_ARGS(object_label(first, LABEL_REVISION)));
+	else
+		found(document, findings, "head", "ok", NULL, "none yet: nothing is deployed");
+}
+
 static void inspect_head(struct kubernetes *k, struct document *document, struct value *findings) {
 	char bytes[TARGET_HEAD_BYTES_MAX], version[64];
 	size_t len = 0;
@@ -281,7 +312,7 @@ static void inspect_head(struct kubernetes *k, struct document *document, struct
 	if (kubernetes_head_get(k, bytes, &len, version, &err) != 0)
 		found(document, findings, "head", "bad", err.fix[0] ? err.fix : fix, "%s", err.message);
 	else if (!len)
-		found(document, findings, "head", "ok", NULL, "none yet: nothing is deployed");
+		inspect_no_head(k, document, findings);
 	else if (json_read("head", (struct str) {bytes, len}, VALUE_LIMITS_CONFIG, &head, &err) != 0)
 		found(document, findings, "head", "bad", fix, "ConfigMap %s can't be read: %s", k->head, err.message);
 	else
@@ -410,6 +441,10 @@ int kubernetes_inspect(void *state, enum inspection what, struct document *docum
 	struct kubernetes *k = state;
 	if (what == INSPECT_CHECKLIST)
 		return checklist(k, document, findings, err);
+	if (what == INSPECT_HEAD) {
+		inspect_head(k, document, findings);
+		return 0;
+	}
 	if (!inspect_server(k, document, findings))
 		return 0;
 	inspect_permissions(k, document, findings);

@@ -1,7 +1,6 @@
 /* What is true in the cluster: observe() asks now, poll() reads mirrors, both say why what is not ready is not. */
 #include "target/kubernetes.h"
 
-#include "kube/diagnose.h"
 #include "target/prometheus.h"
 
 #include <math.h>
@@ -9,7 +8,8 @@
 
 #define FIRST_LIST_MS 10000
 #define STALE_MS_MAX 15000
-#define LOG_LINES 20
+#define SAME_MS 1000 /* a verdict may change with time alone */
+#define YOUNG_S 600 /* a pod that crashed before it was so old is watched for a while before it counts as ready */
 
 void view_clear(struct view *view) {
 	for (size_t i = 0; i < sizeof(view->asks) / sizeof(view->asks[0]); i++)
@@ -23,9 +23,11 @@ static const struct value *root_of(const struct document *document) {
 }
 
 static void add_pods(struct view *view, const struct value *list) {
-	value_each(pod, list)
-		if (view->pod_count < PODS_MAX)
-			view->pods[view->pod_count++] = pod;
+	view->all = list;
+	for (int is_leaving = 0; is_leaving < 2; is_leaving++) /* hundreds that were evicted stay for a long time, and must not hide one that serves */
+		value_each(pod, list)
+			if (pod_is_leaving(pod) == is_leaving && view->pod_count < PODS_MAX)
+				view->pods[view->pod_count++] = pod;
 }
 
 /* Not there is an answer; everything else that went wrong is an error. */
@@ -83,46 +85,6 @@ int view_mirrored(struct kubernetes *k, struct view *view, struct err *err) {
 	return 0;
 }
 
-/* Events, ReplicaSets, nodes and quotas: what tells why. Whoever may not see them is told less. */
-static void look_closer(struct kubernetes *k, struct view *view, bool is_polling) {
-	struct err none = {0};
-	size_t at = 4;
-	if (view->events)
-		return;
-	if (is_polling) {
-		if (!k->events)
-			k->events = mirror_open(k->kube, &(struct kube_selection) {.kind = "Event"});
-		if (!k->replica_sets)
-			k->replica_sets = mirror_open(k->kube, &(struct kube_selection) {.kind = "ReplicaSet", .labels = k->labels});
-		best_effort(mirror_await(k->events, FIRST_LIST_MS, 0, &none));
-		err_clear(&none);
-		best_effort(mirror_await(k->replica_sets, FIRST_LIST_MS, 0, &none));
-		err_clear(&none);
-		view->events = array_of(view, "events", k->events);
-		view->replica_sets = array_of(view, "replicaSets", k->replica_sets);
-		view->asks[at] = (struct kube_ask) {.selection = {.kind = "Node"}};
-		best_effort(kube_ask_all(k->kube, view->asks + at, 1, &none));
-		view->nodes = value_get(root_of(view->asks[at].answer), "items");
-		return;
-	}
-	view->asks[at] = (struct kube_ask) {.selection = {.kind = "Event"}};
-	view->asks[at + 1] = (struct kube_ask) {.selection = {.kind = "ReplicaSet", .labels = k->labels}};
-	view->asks[at + 2] = (struct kube_ask) {.selection = {.kind = "Node"}};
-	best_effort(kube_ask_all(k->kube, view->asks + at, 3, &none));
-	view->events = value_get(root_of(view->asks[at].answer), "items");
-	view->replica_sets = value_get(root_of(view->asks[at + 1].answer), "items");
-	view->nodes = value_get(root_of(view->asks[at + 2].answer), "items");
-}
-
-static struct diagnose_world world_of(const struct kubernetes *k, const struct view *view) {
-	return (struct diagnose_world) {.now_s = clock_wall_s(k->context.clock),
-		.events = view->events,
-		.nodes = view->nodes,
-		.replica_sets = view->replica_sets,
-		.memory_needed_bytes = k->memory_needed_bytes,
-		.settings_file = k->context.settings_file};
-}
-
 static enum replica_state state_of(enum diagnosis_state state) {
 	return state == DIAGNOSIS_STUCK ? REPLICA_STUCK : state == DIAGNOSIS_FAILING ? REPLICA_FAILING : REPLICA_STARTING;
 }
@@ -131,34 +93,54 @@ static void say(struct replica *replica, const struct diagnosis *diagnosis) {
 	replica->state = state_of(diagnosis->state);
 	snprintf(replica->reason, sizeof(replica->reason), "%s", diagnosis->text);
 	snprintf(replica->fix, sizeof(replica->fix), "%s", diagnosis->fix);
+	snprintf(replica->cause, sizeof(replica->cause), "%s", diagnosis->cause);
 }
 
-static void explain_pod(struct kubernetes *k, struct view *view, const struct value *pod, bool is_polling, struct replica *replica) {
-	struct diagnosis diagnosis = {0};
-	look_closer(k, view, is_polling);
-	struct diagnose_world world = world_of(k, view);
-	diagnose_pod(&world, pod, &diagnosis);
-	if (diagnosis.wants_log && (diagnosis.state == DIAGNOSIS_STUCK || !is_polling)) {
-		AUTO_FREE char *log = NULL;
-		struct err none = {0};
-		const struct kube_logs logs = {.pod = replica->name,
-			.container = diagnosis.container[0] ? diagnosis.container : NULL,
-			.lines = LOG_LINES,
-			.is_previous = diagnosis.is_previous,
-			.bytes_max = 64 * 1024};
-		if (kube_logs(k->kube, &logs, &log, &none) == 0) {
-			world.log = log;
-			diagnose_pod(&world, pod, &diagnosis);
-		}
-	}
+static struct causes *causes_of(struct kubernetes *k) {
+	const struct cause_options options = {.kube = k->kube,
+		.clock = k->context.clock,
+		.labels = k->labels,
+		.settings_file = k->context.settings_file,
+		.settings_where = k->context.settings_where,
+		.where_self = k->context.where_self};
+	if (!k->causes)
+		k->causes = causes_new(&options);
+	return k->causes;
+}
+
+static void explain_pod(struct kubernetes *k, struct view *view, const struct value *pod, struct replica *replica) {
+	struct diagnosis diagnosis;
+	cause_of_pod(causes_of(k), view->all, k->memory_needed_bytes, pod, &diagnosis);
 	say(replica, &diagnosis);
 }
 
 static int restarts_of(const struct value *pod) {
+	static const char *const lists[] = {"status.containerStatuses", "status.initContainerStatuses"}; /* some of these stay beside the others */
 	int64_t restarts = 0;
-	value_each(container, value_find(pod, "status.containerStatuses"))
-		restarts += object_int(container, "restartCount", 0);
+	for (size_t i = 0; i < 2; i++)
+		value_each(container, value_find(pod, lists[i]))
+			restarts += object_int(container, "restartCount", 0);
 	return (int) (restarts > 1000000 ? 1000000 : restarts);
+}
+
+/* It is ready, but crashed a moment ago, and may again: in a rollout that is not the end yet. True when it was explained. */
+static bool is_on_trial(struct kubernetes *k, struct view *view, const struct value *pod, bool is_polling, struct replica *replica) {
+	if (!replica->restarts)
+		return false;
+	if (is_polling && replica->since_s > 0 && kube_now_s(k->kube) - replica->since_s < YOUNG_S) {
+		struct diagnosis diagnosis;
+		cause_of_pod(causes_of(k), view->all, k->memory_needed_bytes, pod, &diagnosis);
+		if (diagnosis.state != DIAGNOSIS_FINE) {
+			say(replica, &diagnosis);
+			return true;
+		}
+	} else if (!is_polling) { /* somebody looks at what has been running: how it ended before */
+		struct diagnosis before;
+		cause_of_restarts(causes_of(k), pod, &before);
+		say(replica, &before);
+		replica->state = REPLICA_STARTING;
+	}
+	return false;
 }
 
 static bool has_answered(const struct kubernetes *k, struct str uid, int restarts) {
@@ -270,7 +252,9 @@ static int fill_replicas(struct kubernetes *k, struct view *view, const struct r
 		best_effort(clock_parse(since, &replica->since_s)); /* a pod that has not begun has no time */
 		pod_ports(pod, &port);
 		if (!pod_is_ready(pod)) {
-			explain_pod(k, view, pod, is_polling, replica);
+			explain_pod(k, view, pod, replica);
+		} else if (is_on_trial(k, view, pod, is_polling, replica)) {
+			continue;
 		} else if (!port.control) {
 			believe_platform(pod, revision, replica);
 		} else if (is_polling && has_answered(k, object_text(pod, "metadata.uid"), replica->restarts)) {
@@ -283,6 +267,7 @@ static int fill_replicas(struct kubernetes *k, struct view *view, const struct r
 	}
 	AUTO_FREE struct http_answer *answers = mem_zero(PODS_MAX, sizeof(*answers));
 	AUTO_FREE struct err *errs = mem_zero(PODS_MAX, sizeof(*errs));
+	k->polled.asked += asked_count;
 	int rc = control_all(k, asked, asked_count, "GET", "/admin/info", NULL, answers, errs, err);
 	for (size_t i = 0; i < asked_count; i++) {
 		if (rc == 0)
@@ -292,20 +277,51 @@ static int fill_replicas(struct kubernetes *k, struct view *view, const struct r
 	return rc;
 }
 
-/* A Deployment without the pods it should have: its own reason stands in for theirs. */
-static void explain_missing(struct kubernetes *k, struct view *view, const struct value *deployment, bool is_polling, struct observed *out) {
-	struct diagnosis diagnosis = {0};
-	if ((int64_t) out->count >= out->desired || out->count == TARGET_REPLICAS_MAX)
-		return;
-	look_closer(k, view, is_polling);
-	struct diagnose_world world = world_of(k, view);
-	diagnose_deployment(&world, deployment, &diagnosis);
-	if (diagnosis.state == DIAGNOSIS_FINE)
-		return;
+static struct replica *add_replica(const struct value *object, struct observed *out) {
 	struct replica *replica = &out->replicas[out->count++];
 	*replica = (struct replica) {0};
-	snprintf(replica->name, sizeof(replica->name), "%.*s", STR_ARGS(object_text(deployment, "metadata.name")));
-	say(replica, &diagnosis);
+	snprintf(replica->name, sizeof(replica->name), "%.*s", STR_ARGS(object_text(object, "metadata.name")));
+	return replica;
+}
+
+/* What the platform itself took down (evicted, refused by its node) is no replica any more, and tells why its successor may go the same way. */
+static const struct value *last_failed(const struct view *view, const struct revision *revision, const char *role) {
+	const struct value *last = NULL;
+	for (size_t i = 0; i < view->pod_count; i++) {
+		const struct value *pod = view->pods[i];
+		struct str created = object_text(pod, "metadata.creationTimestamp"), before = object_text(last, "metadata.creationTimestamp");
+		bool is_later = !last || (created.len == before.len && memcmp(created.ptr, before.ptr, created.len) > 0);
+		if (is_later && pod_is(pod, role, revision->name) && str_is(object_text(pod, "status.phase"), "Failed") &&
+			!value_find(pod, "metadata.deletionTimestamp"))
+			last = pod;
+	}
+	return last;
+}
+
+/* A Deployment without the pods it should have, or with one that failed for good: its reason stands beside theirs. */
+static void explain_missing(struct kubernetes *k, struct view *view, const struct value *deployment, const struct revision *revision, const char *role,
+	struct observed *out) {
+	struct diagnosis diagnosis = {0};
+	bool is_short = (int64_t) out->count < out->desired, is_told = false;
+	size_t ready = 0;
+	for (size_t i = 0; i < out->count; i++) {
+		ready += out->replicas[i].state == REPLICA_READY;
+		is_told = is_told || out->replicas[i].state == REPLICA_STUCK || out->replicas[i].reason[0];
+	}
+	if (out->count == TARGET_REPLICAS_MAX || (out->desired > 0 && (int64_t) ready >= out->desired))
+		return;
+	const struct value *failed = last_failed(view, revision, role);
+	if (failed)
+		cause_of_pod(causes_of(k), view->all, k->memory_needed_bytes, failed, &diagnosis);
+	if (diagnosis.state == DIAGNOSIS_STUCK || (diagnosis.state != DIAGNOSIS_FINE && !is_told)) {
+		say(add_replica(failed, out), &diagnosis);
+		return;
+	}
+	cause_of_deployment(causes_of(k), view->all, k->memory_needed_bytes, deployment, &diagnosis);
+	/* That it is late is known when its pods say why. */
+	bool is_own = diagnosis.state == DIAGNOSIS_STUCK && strcmp(diagnosis.cause, "progress_deadline") != 0;
+	if (diagnosis.state != DIAGNOSIS_FINE && (is_short || is_own || !is_told))
+		say(add_replica(deployment, out), &diagnosis);
 }
 
 /* Where nothing hands on, the Service of both sends each pod its share. */
@@ -388,7 +404,7 @@ static int look(struct kubernetes *k, struct view *view, const struct revision *
 		out->desired = deployment_replicas(main);
 		if (fill_replicas(k, view, revision, "stable", is_polling, out, err) != 0)
 			return -1;
-		explain_missing(k, view, main, is_polling, out);
+		explain_missing(k, view, main, revision, "stable", out);
 		out->weight = out->desired == 0 ? 0 : is_complete ? 100 : 50; /* a roll sends each version its share */
 		return 0;
 	}
@@ -397,7 +413,7 @@ static int look(struct kubernetes *k, struct view *view, const struct revision *
 		out->desired = deployment_replicas(canary);
 		if (fill_replicas(k, view, revision, "canary", is_polling, out, err) != 0)
 			return -1;
-		explain_missing(k, view, canary, is_polling, out);
+		explain_missing(k, view, canary, revision, "canary", out);
 		return is_polling ? 0 : split_weight(k, view, revision, &out->weight, err);
 	}
 	/* Old pods of a Deployment that has another template already. */
@@ -430,10 +446,30 @@ int kubernetes_observe(void *state, const struct revision *revision, struct obse
 	return 0;
 }
 
+/* While no mirror moves, the answer of a moment ago is the answer; but for pods that were asked, and what time alone changes. */
 int kubernetes_poll(void *state, const struct revision *revision, struct observed *out, struct err *err) {
 	struct kubernetes *k = state;
+	struct polled *polled = &k->polled;
 	AUTO_VIEW struct view view = {0};
-	return view_mirrored(k, &view, err) != 0 ? -1 : look(k, &view, revision, true, out, err);
+	if (open_mirrors(k, err) != 0)
+		return -1;
+	int64_t now_ms = clock_mono_ms(k->context.clock);
+	uint64_t generation = mirror_generation(k->pods) + mirror_generation(k->deployments);
+	if (polled->is_settled && strcmp(polled->revision, revision->name) == 0 && now_ms - polled->at_ms < SAME_MS &&
+		polled->generation == generation + (k->causes ? causes_generation(k->causes) : 0)) {
+		*out = polled->observed;
+		return 0;
+	}
+	polled->is_settled = false;
+	polled->asked = 0;
+	if (view_mirrored(k, &view, err) != 0 || look(k, &view, revision, true, out, err) != 0)
+		return -1;
+	polled->is_settled = !polled->asked;
+	polled->generation = generation + (k->causes ? causes_generation(k->causes) : 0);
+	polled->at_ms = now_ms;
+	snprintf(polled->revision, sizeof(polled->revision), "%s", revision->name);
+	polled->observed = *out;
+	return 0;
 }
 
 /* ---- numbers ---- */

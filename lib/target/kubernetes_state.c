@@ -20,24 +20,21 @@ void add_own_labels(const struct kubernetes *k, struct document *document, struc
 
 /* The cluster's identity is kube-system's uid; who may not see that gets by with the own namespace's. */
 int cluster_identity(struct kubernetes *k, struct err *err) {
+	AUTO_DOCUMENT struct document *found = NULL;
 	if (k->cluster[0])
 		return 0;
-	struct kube_ask asks[] = {{.selection = {.kind = "Namespace"}, .name = "kube-system"},
-		{.selection = {.kind = "Namespace"}, .name = kube_namespace(k->kube)}};
-	if (kube_ask_all(k->kube, asks, 2, err) != 0)
-		return -1;
-	AUTO_DOCUMENT struct document *whole = asks[0].answer;
-	AUTO_DOCUMENT struct document *own = asks[1].answer;
-	if (whole) {
-		snprintf(k->cluster, sizeof(k->cluster), "cluster %.*s", STR_ARGS(object_text(whole->root, "metadata.uid")));
-	} else if (own) {
-		snprintf(k->cluster, sizeof(k->cluster), "namespace %.*s", STR_ARGS(object_text(own->root, "metadata.uid")));
-	} else {
-		*err = asks[1].err;
-		if (err->code == ERR_NOT_FOUND)
-			err_fix(err, "kubectl create namespace %s", kube_namespace(k->kube));
+	bool is_whole = kube_get(k->kube, "Namespace", "kube-system", &found, err) == 0;
+	if (!is_whole && err->code != ERR_AUTH && err->code != ERR_NOT_FOUND)
 		return err_wrap(err, "asking which cluster this is");
+	if (!is_whole) {
+		err_clear(err);
+		if (kube_get(k->kube, "Namespace", kube_namespace(k->kube), &found, err) != 0) {
+			if (err->code == ERR_NOT_FOUND)
+				err_fix(err, "kubectl create namespace %s", kube_namespace(k->kube));
+			return err_wrap(err, "asking which cluster this is");
+		}
 	}
+	snprintf(k->cluster, sizeof(k->cluster), "%s %.*s", is_whole ? "cluster" : "namespace", STR_ARGS(object_text(found->root, "metadata.uid")));
 	return 0;
 }
 
@@ -149,7 +146,7 @@ int kubernetes_keep_put(void *state, int64_t release, const char *text, struct e
 	AUTO_DOCUMENT struct document *document = document_new("keep");
 	size_t len = 0;
 	if (!text)
-		return kube_delete(k->kube, "Secret", name, NULL, NULL, err);
+		return kube_delete(k->kube, "Secret", name, NULL, NULL, NULL, err);
 	if (gzip_of(str_of(text), &packed, &len, err) != 0)
 		return -1;
 	base64_encode((struct str) {packed, len}, &encoded);
@@ -194,24 +191,34 @@ int kubernetes_keep_get(void *state, int64_t release, char **text, struct err *e
 	return unpack(secret->root, text, err) != 0 ? err_wrap(err, "Secret %s", name) : 0;
 }
 
-int kept_objects(struct kubernetes *k, struct document **out, struct err *err) {
+static int objects_of(const struct value *secret, struct document *all, struct err *err) {
+	AUTO_FREE char *text = NULL;
+	AUTO_DOCUMENT struct document *kept = NULL;
+	AUTO_DOCUMENT struct document *record = NULL;
+	struct str inner;
+	if (unpack(secret, &text, err) != 0 || json_read("kept", str_of(text), VALUE_LIMITS_WIRE, &kept, err) != 0 ||
+		value_need_str(kept->root, "record", &inner, err) != 0 || json_read("record", inner, VALUE_LIMITS_WIRE, &record, err) != 0)
+		return -1;
+	const struct value *objects = value_get(record->root, "objects");
+	if (objects)
+		value_add_copy(all, all->root, NULL, objects);
+	return 0;
+}
+
+int kept_objects(struct kubernetes *k, struct document **out, bool *is_whole, struct err *err) {
 	AUTO_FREE char *labels = mem_format("%s," LABEL_PART "=keep", k->labels);
 	AUTO_DOCUMENT struct document *secrets = NULL;
 	AUTO_DOCUMENT struct document *all = document_new("kept objects");
 	if (kube_list(k->kube, &(struct kube_selection) {.kind = "Secret", .labels = labels}, &secrets, err) != 0)
 		return -1;
-	struct value *list = value_root_array(all);
+	value_root_array(all);
+	*is_whole = true;
 	value_each(secret, value_get(secrets->root, "items")) {
-		AUTO_FREE char *text = NULL;
-		AUTO_DOCUMENT struct document *kept = NULL;
-		AUTO_DOCUMENT struct document *record = NULL;
-		struct str inner;
-		if (unpack(secret, &text, err) != 0 || json_read("kept", str_of(text), VALUE_LIMITS_WIRE, &kept, err) != 0 ||
-			value_need_str(kept->root, "record", &inner, err) != 0 || json_read("record", inner, VALUE_LIMITS_WIRE, &record, err) != 0)
-			return err_wrap(err, "Secret %.*s", STR_ARGS(object_text(secret, "metadata.name")));
-		const struct value *objects = value_get(record->root, "objects");
-		if (objects)
-			value_add_copy(all, list, NULL, objects);
+		struct err unread = {0};
+		if (objects_of(secret, all, &unread) == 0)
+			continue;
+		log_debug(k->context.log, "Secret %.*s: %s", STR_ARGS(object_text(secret, "metadata.name")), unread.message);
+		*is_whole = false;
 	}
 	*out = take(&all);
 	return 0;

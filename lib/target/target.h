@@ -10,6 +10,7 @@
 
 #define TARGET_REPLICAS_MAX 256
 #define TARGET_HEAD_BYTES_MAX 8192
+#define TARGET_WHERE_MAX 300
 #define REVISION_NAME_MAX 24 /* "v-" and 12 hex digits of sha256(image digest, settings digest) */
 #define BUCKETS_MAX 24
 
@@ -34,6 +35,7 @@ struct replica {
 	struct digest serving;  /* the image digest that the replica itself answered with; empty: has not answered */
 	char reason[400];       /* FAILING, STUCK: the cause in the platform's and our words: "exits with 4: model.onnx: ..." */
 	char fix[200];
+	char cause[40];         /* the cause in one word for programs: "out_of_memory"; empty: none */
 	int restarts;
 	int64_t since_s;        /* wall */
 };
@@ -78,6 +80,9 @@ struct target_context { /* handed in by cli; lent for the target's life */
 	const struct value *settings;  /* merged settings tree (data/value.h) of the environment; NULL when only the head is needed */
 	const char *project_folder;    /* where .mlctl/templates/ overrides what is rendered; NULL: none */
 	const char *settings_file;     /* "mlctl.yaml", for messages; NULL: none */
+	/* Which line of it set a value: "mlctl.yaml:21" for "resources.memory". False: not known. NULL: nobody knows. */
+	bool (*settings_where)(void *self, const char *path, char out[TARGET_WHERE_MAX]);
+	void *where_self;
 	bool is_forcing;               /* takes over fields that another manager owns, and lists them; never without being told to */
 	void (*warn)(void *self, const char *text); /* what the platform warns of, as it comes; NULL: nobody listens */
 	void *warn_self;
@@ -89,7 +94,7 @@ struct target_context { /* handed in by cli; lent for the target's life */
 	const char *program;           /* absolute path of the running mlctl (the supervisor is this program) */
 };
 
-enum inspection { INSPECT_DOCTOR, INSPECT_CHECKLIST };
+enum inspection { INSPECT_DOCTOR, INSPECT_CHECKLIST, INSPECT_HEAD };
 
 /* A target that rolls (TARGET_ROLLING) has one place, NAME, whose replicas go over from one revision to the next by themselves, whether anybody looks or
  * not; only a canary stands beside it. What release/ relies on there:
@@ -121,8 +126,12 @@ struct target {
 	 * {"object": "Deployment/fraud", "change": "create" | "change" | "delete", "path": "spec.replicas", "from": .., "to": ..}. NULL: not built. */
 	int (*diff)(void *state, const struct revision *revision, const struct value *objects, struct document *document, struct value *changes,
 		struct err *err);
+	/* What of `objects`, of the revision that serves, is otherwise than they say: "Deployment fraud spec.replicas: 2, there 5", each a text. Reads only.
+	 * NULL: nobody can change them behind our back. */
+	int (*drift)(void *state, const struct value *objects, struct texts *out, struct err *err);
 	/* Adds findings to an array: {"check": "permission", "state": "ok" | "warning" | "bad" | "unknown", "text": .., "fix": ..}. INSPECT_DOCTOR: can this
-	 * target be worked with at all? INSPECT_CHECKLIST: is what runs set up as a service in production should be? NULL: not built. */
+	 * target be worked with at all? INSPECT_CHECKLIST: is what runs set up as a service in production should be? INSPECT_HEAD: is the head there that belongs to what is
+	 * there (a finding "head")? NULL: not built. */
 	int (*inspect)(void *state, enum inspection what, struct document *document, struct value *findings, struct err *err);
 
 	int (*observe)(void *state, const struct revision *revision, struct observed *out, struct err *err);

@@ -395,8 +395,8 @@ static char *prefix_in(git_repository *repository, const char *folder) {
 
 /* Debian's libgit2 parses the system's bundle of CA certificates whenever it is initialised: 4 ms, a third of a push of what has not
  * changed, and nothing here speaks to a server through libgit2. This definition is found before libmbedx509's own: no certificate is read,
- * so none is trusted. A libgit2 with another TLS library does not call it. */
-int mbedtls_x509_crt_parse_file(void *chain, const char *path);
+ * so none is trusted. A libgit2 with another TLS library does not call it; weak, so that a static libmbedx509 is no second definition. */
+__attribute__((weak)) int mbedtls_x509_crt_parse_file(void *chain, const char *path);
 int mbedtls_x509_crt_parse_file(void *chain, const char *path) {
 	(void) chain;
 	(void) path;

@@ -143,8 +143,8 @@ forbidden() {
 }
 for method in GET HEAD POST PUT; do equals "$method to a pod passes" "$(forbidden $method pods/target:8081/proxy/admin/split)" no; done
 for method in PATCH DELETE; do equals "$method to a pod does not" "$(forbidden $method pods/target:8081/proxy/admin/split)" yes; done
-for method in GET POST; do equals "$method to a service passes" "$(forbidden $method services/target:8080/proxy/predict)" no; done
-for method in PUT PATCH DELETE; do equals "$method to a service does not" "$(forbidden $method services/target:8080/proxy/predict)" yes; done
+equals "POST to a service passes" "$(forbidden POST services/target:8080/proxy/predict)" no
+for method in GET PUT PATCH DELETE; do equals "$method to a service does not" "$(forbidden $method services/target:8080/proxy/predict)" yes; done
 equals "a pod's log can be asked for" "$(forbidden GET pods/target/log)" no
 equals "a shell in it can not" "$(forbidden POST 'pods/target/exec?command=sh&stdout=true')" yes
 equals "nor a token of its account" "$(forbidden POST serviceaccounts/default/token)" yes

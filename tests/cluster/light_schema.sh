@@ -106,19 +106,44 @@ if [ -n "$is_judged" ] && [ -z "${unknown:-}" ] && is_own_cluster; then
 	sed 's/^/# /' "$out"
 else skip "objects changed at random" "no cluster of our own, or no PyYAML"; fi
 
-# What we render ourselves.
+# What we render ourselves: every payload, and every object that there is a setting for.
 project breast-cancer || exit 1
-sed -i '/^environments:/,$d; /^image:/d' mlctl.yaml
-printf 'image: registry.example.com/team/breast-cancer\nenvironments:\n  prod: {target: kubernetes}\n  big: {target: kubernetes, scale: {min: 2, max: 5}, resources: {cpu: 500m, memory: 512Mi}}\n' >>mlctl.yaml
-exits "validate: what both environments render" 0 "$MLCTL" validate --restricted
-says "objects were looked at" "$out" '2 environments, [0-9]+ Kubernetes objects'
-for env in prod big; do
-	exits "render $env" 0 "$MLCTL" render --env $env --output "$home/$env"
-	exits "$env: ours accepts its files" 0 "$MLCTL" validate --restricted "$home/$env"/*.yaml
-	exits "$env: so does the server, where PodSecurity is restricted" 0 in_ns apply --server-side --dry-run=server --validate=strict -f "$home/$env"
-	silent "$env: without a warning" "$err" '^Warning'
-	[ -n "$is_judged" ] || continue
-	judged "$home/$env"/*.yaml >"$home/judge"
-	silent "$env: so does kubernetes-validate" "$home/judge" '^no'
+cat >mlctl.yaml <<-END
+	name: breast-cancer
+	model: {path: model.onnx}
+	image: registry.example.com/team/breast-cancer
+	environments:
+	  native: {target: kubernetes}
+	  full:
+	    target: kubernetes
+	    scale: {min: 2, max: 5}
+	    resources: {cpu: 500m, memory: 512Mi}
+	    env: {MODE: "1"}
+	    labels: {team: risk}
+	    expose: {unauthenticated: true, ingress: {host: a.example.com, className: nginx, tlsSecret: a-tls}}
+	    scheduling: {nodeSelector: {pool: ml}, tolerations: [{key: dedicated, operator: Exists, effect: NoSchedule}], spread: zone}
+	  custom:
+	    target: kubernetes
+	    expose: {unauthenticated: true, route: {gateway: public, gatewayNamespace: gateways, host: b.example.com}}
+	    monitoring: {serviceMonitor: true, labels: {release: prometheus}}
+END
+for kind in triton tfserving fastapi flask http; do
+	echo "  $kind: {target: kubernetes, payload: {kind: $kind, image: 'registry.example.com/team/x:1'}}" >>mlctl.yaml
+done
+exits "validate: what all environments render" 0 "$MLCTL" validate --restricted
+says "objects were looked at" "$out" '8 environments, [0-9]+ Kubernetes objects$'
+image=registry.example.com/team/breast-cancer@sha256:$(printf '%064d' 7)
+for env in native full $([ -n "${unknown:-}" ] || echo custom) triton tfserving fastapi flask http; do
+	for role in '' --canary; do
+		rm -rf "$home/objects"
+		# shellcheck disable=SC2086
+		"$MLCTL" render --env $env --image "$image" $role --output "$home/objects" >"$out" 2>"$err" || flunk "render $env $role" "$err"
+		exits "$env $role: ours accepts its files" 0 "$MLCTL" validate --restricted "$home/objects"/*.yaml
+		exits "$env $role: so does the server, where PodSecurity is restricted" 0 in_ns apply --server-side --dry-run=server --validate=strict -f "$home/objects"
+		silent "$env $role: without a warning" "$err" '^Warning'
+		[ -n "$is_judged" ] || continue
+		judged "$home/objects"/*.yaml >"$home/judge"
+		silent "$env $role: so does kubernetes-validate" "$home/judge" '^no'
+	done
 done
 finish

@@ -13,6 +13,7 @@ address=$(address_of breast-cancer) || { flunk "the Service can be reached from 
 wrk -t1 -c4 -d900s --timeout 10s -s "$home/traffic.lua" "http://$address" -- "$PWD/traffic.jsonl" >"$home/load" 2>&1 &
 load=$! children="$children $load"
 now=v1 goal=v2
+status_of() { "$MLCTL" status --json >"$home/status" 2>&1; json_field "$home/status" "$1"; }
 # signalled SIGNAL EVENT COMMAND...: its exit code in $code, what it took to end in $took (ms)
 signalled() {
 	local signal=$1 at=$2 pid start; shift 2

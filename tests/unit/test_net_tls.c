@@ -14,6 +14,8 @@
 
 #define OK "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
+#define KEPT_MAX 8
+
 /* A TLS server on 127.0.0.1 with a certificate of its own for `name`; answers every request and closes. */
 struct tls_server {
 	int listener, port, handshakes, resumed;
@@ -21,6 +23,8 @@ struct tls_server {
 	pthread_t thread;
 	char folder[32];
 	char *ca_file;
+	pthread_t kept[KEPT_MAX];
+	size_t kept_count;
 	bool is_keeping;		     /* a connection serves more than one request */
 	char name[64], client[64], host[64]; /* of the last request: SNI, the client certificate's subject, the Host header */
 	EVP_PKEY *key;
@@ -38,27 +42,46 @@ static void note(struct tls_server *server, SSL *tls, const char *head) {
 	X509_free(client);
 }
 
+struct tls_connection {
+	struct tls_server *server;
+	int fd;
+};
+
+static void *serve_one(void *self) {
+	struct tls_connection *connection = self;
+	struct tls_server *server = connection->server;
+	SSL *tls = SSL_new(server->context);
+	SSL_set_fd(tls, connection->fd);
+	char head[4096] = "";
+	bool is_open = SSL_accept(tls) == 1 && SSL_read(tls, head, sizeof(head) - 1) > 0;
+	server->handshakes += is_open;
+	server->resumed += is_open && SSL_session_reused(tls);
+	while (is_open) {
+		note(server, tls, head);
+		SSL_write(tls, OK, sizeof(OK) - 1);
+		memset(head, 0, sizeof(head));
+		is_open = server->is_keeping && SSL_read(tls, head, sizeof(head) - 1) > 0;
+	}
+	SSL_shutdown(tls);
+	SSL_free(tls);
+	close(connection->fd);
+	free(connection);
+	return NULL;
+}
+
+/* A connection that is kept has a thread of its own; the others come one after the other. */
 static void *serve(void *self) {
 	struct tls_server *server = self;
 	for (;;) {
 		int fd = accept(server->listener, NULL, NULL);
 		if (fd < 0)
 			return NULL;
-		SSL *tls = SSL_new(server->context);
-		SSL_set_fd(tls, fd);
-		char head[4096] = "";
-		bool is_open = SSL_accept(tls) == 1 && SSL_read(tls, head, sizeof(head) - 1) > 0;
-		server->handshakes += is_open;
-		server->resumed += is_open && SSL_session_reused(tls);
-		while (is_open) {
-			note(server, tls, head);
-			SSL_write(tls, OK, sizeof(OK) - 1);
-			memset(head, 0, sizeof(head));
-			is_open = server->is_keeping && SSL_read(tls, head, sizeof(head) - 1) > 0;
-		}
-		SSL_shutdown(tls);
-		SSL_free(tls);
-		close(fd);
+		struct tls_connection *connection = NEW(struct tls_connection);
+		*connection = (struct tls_connection){server, fd};
+		if (!server->is_keeping)
+			serve_one(connection);
+		else if (server->kept_count < KEPT_MAX)
+			assert_int_equal(pthread_create(&server->kept[server->kept_count++], NULL, serve_one, connection), 0);
 	}
 }
 
@@ -108,6 +131,8 @@ static void stop(struct tls_server *server) {
 	struct err err = {0};
 	shutdown(server->listener, SHUT_RDWR);
 	pthread_join(server->thread, NULL);
+	for (size_t i = 0; i < server->kept_count; i++)
+		pthread_join(server->kept[i], NULL);
 	close(server->listener);
 	SSL_CTX_free(server->context);
 	X509_free(server->made);
@@ -315,12 +340,14 @@ static void a_client_certificate(void **state) {
 		http_answer_clear(&answer);
 	}
 	assert_int_equal(server.handshakes, 1);
-	server.is_keeping = false;
 	tls.certificate = tls.key = (struct str){0};
 	ask_with(http, &server, &tls, &answer);
 	assert_int_equal(answer.status, 200);
 	assert_string_equal(server.client, "");
+	assert_int_equal(server.handshakes, 2);
 	http_answer_clear(&answer);
+	http_close(http);
+	http = new_http(); /* who has shown a certificate once is asked for its key no more, so: without a connection that is kept */
 	tls = (struct http_tls){.ca = str_of(ca), .certificate = str_of(certificate), .key = str_of(wrong)};
 	ask_with(http, &server, &tls, &answer);
 	assert_int_equal(answer.failure.code, ERR_CONFIG);

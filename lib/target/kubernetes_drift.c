@@ -1,0 +1,47 @@
+/* What somebody has changed behind our back: each object of a release as it was recorded, against what is there. Reads only. */
+#include "target/kubernetes.h"
+
+#include "kube/drift.h"
+
+static void say(const struct value *object, const char *what, struct texts *out) {
+	AUTO_FREE char *text = mem_format("%.*s %.*s %s", STR_ARGS(object_text(object, "kind")), STR_ARGS(object_text(object, "metadata.name")), what);
+	texts_add(out, text);
+}
+
+/* Without the Secret that holds their key nobody can ask the pods any more. */
+static int look_for_key(struct kubernetes *k, const struct value *objects, struct texts *out, struct err *err) {
+	AUTO_FREE char *name = str_dup(object_text(objects, "control_secret"));
+	AUTO_DOCUMENT struct document *secret = NULL;
+	if (!name[0] || kube_get(k->kube, "Secret", name, &secret, err) == 0)
+		return 0;
+	if (err->code != ERR_NOT_FOUND)
+		return -1;
+	err_clear(err);
+	AUTO_FREE char *text = mem_format("Secret %s is gone", name);
+	texts_add(out, text);
+	return 0;
+}
+
+int kubernetes_drift(void *state, const struct value *objects, struct texts *out, struct err *err) {
+	struct kubernetes *k = state;
+	struct kube_ask *asks = NULL;
+	AUTO_TEXTS struct texts words = {0};
+	const struct value *list = value_get(objects, "stable");
+	if (objects_ask(k, list, &words, &asks, err) != 0)
+		return -1;
+	size_t i = 0;
+	value_each(object, list) {
+		AUTO_TEXTS struct texts fields = {0};
+		if (!asks[i].answer)
+			say(object, "is gone", out);
+		else if (!object_is_ours(k, asks[i].answer->root))
+			say(object, "is another's now: its labels " LABEL_SERVICE " and " LABEL_ENV " are not ours", out);
+		else
+			kube_drift(object, asks[i].answer->root, &fields);
+		for (size_t f = 0; f < fields.count; f++)
+			say(object, fields.items[f], out);
+		document_free(asks[i++].answer);
+	}
+	free(asks);
+	return look_for_key(k, objects, out, err);
+}
