@@ -1,9 +1,7 @@
 /* What is true in the cluster: observe() asks now, poll() reads mirrors, both say why what is not ready is not. */
 #include "target/kubernetes.h"
 
-#include "target/prometheus.h"
 
-#include <math.h>
 #include <stdio.h>
 
 #define FIRST_LIST_MS 10000
@@ -470,114 +468,4 @@ int kubernetes_poll(void *state, const struct revision *revision, struct observe
 	snprintf(polled->revision, sizeof(polled->revision), "%s", revision->name);
 	polled->observed = *out;
 	return 0;
-}
-
-/* ---- numbers ---- */
-
-static void add_sample(struct kubernetes *k, const struct value *pod, const struct revision *revision, const struct http_answer *answer,
-	struct sample *samples, size_t *count) {
-	struct err err = {0};
-	struct sample sample = {0};
-	char claimed[REVISION_NAME_MAX] = "";
-	struct str name = object_text(pod, "metadata.name");
-	if (*count == TARGET_REPLICAS_MAX || answer->status != 200 ||
-		prometheus_sample((struct str) {answer->body, answer->body_len}, &sample, claimed, &err) != 0)
-		return;
-	bool is_own = strcmp(claimed, revision->name) == 0;
-	sample.at_ms = clock_mono_ms(k->context.clock);
-	if (is_own && pod_is(pod, NULL, revision->name)) {
-		sample.failed_handovers = 0; /* of its own canaries; not its errors */
-		snprintf(sample.replica, sizeof(sample.replica), "%.*s", STR_ARGS(name));
-		samples[(*count)++] = sample;
-		return;
-	}
-	/* What a stable pod failed to hand on belongs to the canary: a sample of its own, so that a restart of either shows. */
-	if (sample.failed_handovers > 0) {
-		struct sample *out = &samples[(*count)++];
-		*out = (struct sample) {.start_s = sample.start_s, .at_ms = sample.at_ms, .failed_handovers = sample.failed_handovers};
-		snprintf(out->replica, sizeof(out->replica), "handover@%.*s", (int) (name.len > 50 ? 50 : name.len), name.ptr);
-	}
-	sample_clear(&sample);
-}
-
-static const double probe_edges_s[] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 2.5, 5, 10, INFINITY};
-#define PROBE_EDGES (sizeof(probe_edges_s) / sizeof(probe_edges_s[0]))
-_Static_assert(PROBE_EDGES <= BUCKETS_MAX, "they fit a sample");
-
-/* A pod that counts nothing for us: what was asked of it, as we saw it. Only golden examples come this way. */
-static struct probed *probed_of(struct kubernetes *k, const struct value *pod) {
-	struct str uid = object_text(pod, "metadata.uid");
-	struct probed *probed = NULL;
-	for (size_t i = 0; i < PROBED_MAX && !probed; i++)
-		if (str_is(uid, k->probed[i].uid))
-			probed = &k->probed[i];
-	if (!probed) {
-		probed = &k->probed[k->next_probed++ % PROBED_MAX];
-		sample_clear(&probed->sample);
-		*probed = (struct probed) {.sample = {.bucket_count = PROBE_EDGES}};
-		snprintf(probed->uid, sizeof(probed->uid), "%.*s", STR_ARGS(uid));
-		snprintf(probed->sample.replica, sizeof(probed->sample.replica), "%.*s", STR_ARGS(object_text(pod, "metadata.name")));
-		memcpy(probed->sample.bucket_le_s, probe_edges_s, sizeof(probe_edges_s));
-		AUTO_FREE char *since = str_dup(object_text(pod, "status.startTime"));
-		best_effort(clock_parse(since, &probed->sample.start_s)); /* then all of its life counts as one */
-	}
-	return probed;
-}
-
-void probe_note(struct kubernetes *k, const struct value *pod, int status, int64_t us) {
-	struct sample *sample = &probed_of(k, pod)->sample;
-	sample->requests++;
-	sample->errors_5xx += status >= 500;
-	sample->errors_4xx += status >= 400 && status < 500;
-	for (size_t i = 0; i < PROBE_EDGES; i++)
-		sample->bucket_total[i] += (double) us / 1e6 <= probe_edges_s[i];
-	if (status >= 500 && sample->errors.count < 10) {
-		AUTO_FREE char *text = mem_format("HTTP %d to a golden example", status);
-		texts_add(&sample->errors, text);
-	}
-}
-
-/* From the first look on, so that nothing is counted before it. */
-static void add_probed(struct kubernetes *k, const struct value *pod, struct sample *samples, size_t *count) {
-	if (*count == TARGET_REPLICAS_MAX)
-		return;
-	const struct sample *from = &probed_of(k, pod)->sample;
-	struct sample *out = &samples[(*count)++];
-	*out = *from;
-	out->errors = (struct texts) {0};
-	out->at_ms = clock_mono_ms(k->context.clock);
-	for (size_t e = 0; e < from->errors.count; e++)
-		texts_add(&out->errors, from->errors.items[e]);
-}
-
-int kubernetes_sample(void *state, const struct revision *revision, struct sample *samples, size_t *count, struct err *err) {
-	struct kubernetes *k = state;
-	AUTO_VIEW struct view view = {0};
-	const struct value *pods[PODS_MAX];
-	size_t n = 0;
-	*count = 0;
-	if (view_mirrored(k, &view, err) != 0)
-		return -1;
-	bool is_canary = deployment_is(view.canary, revision);
-	for (size_t i = 0; i < view.pod_count; i++) {
-		const struct value *pod = view.pods[i];
-		bool is_asked = pod_is(pod, NULL, revision->name) || (is_canary && pod_is(pod, "stable", NULL));
-		struct pod_port port;
-		if (!is_asked || pod_is_leaving(pod) || !str_is(object_text(pod, "status.phase"), "Running"))
-			continue;
-		pod_ports(pod, &port);
-		if (port.control)
-			pods[n++] = pod;
-		else if (is_canary && pod_is(pod, "canary", revision->name))
-			add_probed(k, pod, samples, count);
-	}
-	AUTO_FREE struct http_answer *answers = mem_zero(PODS_MAX, sizeof(*answers));
-	AUTO_FREE struct err *errs = mem_zero(PODS_MAX, sizeof(*errs));
-	int rc = control_all(k, pods, n, "GET", "/metrics", NULL, answers, errs, err);
-	for (size_t i = 0; i < n; i++) {
-		if (rc == 0 && !errs[i].code)
-			add_sample(k, pods[i], revision, &answers[i], samples, count);
-		http_answer_clear(&answers[i]);
-	}
-	return rc;
 }
