@@ -72,7 +72,8 @@ static void look_at_traffic(struct session *s, const struct revision *revision, 
 static void look_at_config(struct session *s, struct seen *seen) {
 	const struct release_head *head = &seen->head;
 	struct err err = {0};
-	if (s->settings) {
+	const char *server = s->settings ? s->settings->payload.image : NULL; /* by a tag: what it names would have to be asked */
+	if (s->settings && (!server || strchr(server, '@'))) {
 		bool is_same = digest_equal(&head->good_revision.settings, &s->settings->settings_digest);
 		seen->config = is_same ? "in sync" : "differs";
 		snprintf(seen->config_text, sizeof(seen->config_text), "%s", is_same ? "in sync" : "mlctl.yaml differs: mlctl deploy applies it");

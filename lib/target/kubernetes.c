@@ -43,6 +43,8 @@ static void kubernetes_close(void *state) {
 	kube_close(k->kube);
 	for (size_t i = 0; i < k->key_count; i++)
 		secret_clear(&k->keys[i].key);
+	for (size_t i = 0; i < PROBED_MAX; i++)
+		sample_clear(&k->probed[i].sample);
 	free(k->name);
 	free(k->canary);
 	free(k->head);
@@ -299,7 +301,11 @@ static int call_pod(struct kubernetes *k, const struct revision *revision, const
 		.body = request->body,
 		.is_hop = true,
 		.timeout_ms = request->timeout_ms};
-	return kube_proxy(k->kube, &proxy, answer, err);
+	if (kube_proxy(k->kube, &proxy, answer, err) != 0)
+		return -1;
+	if (!port.control)
+		probe_note(k, pod, answer->status, answer->ms * 1000);
+	return 0;
 }
 
 static int kubernetes_call(void *state, const struct revision *revision, const struct target_request *request, struct target_answer *out,
