@@ -153,6 +153,7 @@ test-peers: all ## against other people's programs (registries, crane, skopeo, .
 	$(Q)tests/peers/deps.sh && SHARED="$(SHARED)" tests/run peers
 # Exit 77 of deps.sh: nothing to build a cluster with. The tier says so then, and skips.
 test-cluster: all ## on a real Kubernetes node on this machine (root), or on yours: KUBECONFIG and REGISTRY
+	$(Q)$(MAKE) --no-print-directory FLAVOUR=san build/san/tests/cluster/kube_driver
 	$(Q)tests/cluster/deps.sh || [ $$? = 77 ] && SHARED="$(SHARED)" tests/run cluster
 test-cluster-light: all ## on a real API server with simulated nodes (no root)
 	$(Q)$(MAKE) --no-print-directory FLAVOUR=san build/san/tests/cluster/kube_driver

@@ -65,7 +65,7 @@ static const struct schema_field fields[] = {
 	{"bytes", "integer", "what they hold"},
 	{"ignored", "integer", "files and folders that stayed out"},
 	{"read_bytes", "integer", "what had to be read and hashed; 0: all was known from before"},
-	{"model", "object", "path, digest, bytes and signature of the model"},
+	{"model", "object", "path, digest, bytes and signature of the model, and when it was created"},
 	{"test", "object", "what the self-test saw: load time, peak memory, golden examples, latency"},
 	{"layers", "object[]", "digest, size and title of each layer"},
 	{"output", "string", "what --output wrote"},

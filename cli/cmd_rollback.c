@@ -5,6 +5,7 @@ struct rollback_opts {
 	struct where where;
 	const char *to, *reason;
 	int64_t timeout_ms;
+	bool is_taking_over;
 };
 
 static const struct opt options[] = {
@@ -12,6 +13,7 @@ static const struct opt options[] = {
 	OPT_TEXT(0, "image", struct rollback_opts, where.image, "REPOSITORY", "with --service: its repository, when the target kept nothing that names it"),
 	OPT_TEXT(0, "to", struct rollback_opts, to, "rN", "this release instead of the good one before"),
 	OPT_TEXT(0, "reason", struct rollback_opts, reason, "TEXT", "why, for the record"),
+	OPT_FLAG(0, "force-conflicts", struct rollback_opts, is_taking_over, "take over fields of objects that somebody else has set"),
 	OPT_DURATION(0, "timeout", struct rollback_opts, timeout_ms, NULL, "how long replicas may take to be ready (5m)"),
 	{0},
 };
@@ -29,7 +31,7 @@ static int rollback_run(struct cli *cli, const void *raw, const char *const *arg
 	const struct rollback_opts *opts = raw;
 	(void) args;
 	struct rollback_request request = {.reason = opts->reason, .ready_timeout_ms = opts->timeout_ms ? opts->timeout_ms : READY_TIMEOUT_MS};
-	AUTO_SESSION struct session s = {0};
+	AUTO_SESSION struct session s = {.is_forcing = opts->is_taking_over};
 	struct release_result result = {0};
 	if (opts->to && parse_release(opts->to, &request.to, err) != 0)
 		return -1;

@@ -152,7 +152,8 @@ static void show(struct session *s, const struct seen *seen) {
 	int64_t age = clock_wall_s(cli->clock) - h->good_since_s;
 	out_line(cli, "%s   %s   %s   %s   r%lld   %.12s   by %s   %s", s->service, s->environment, s->target->name, word, (long long) h->live,
 		h->commit[0] ? h->commit : "no git", h->actor, num_human_ms(age * 1000, since));
-	out_fact(cli, "serving", "%zu/%lld replicas   image %.19s…   %s", seen->ready, (long long) seen->live.desired, h->live_revision.image.text, seen->address);
+	out_fact(cli, "serving", "%zu/%lld replicas   image %.19s…   %s%s%s", seen->ready, (long long) seen->live.desired, h->live_revision.image.text, seen->address,
+		seen->live.note[0] ? "   " : "", seen->live.note);
 	if (seen->live.count == 0)
 		out_line(cli, "  fix: mlctl deploy --env %s   (nothing of r%lld runs)", s->environment, (long long) h->live);
 	out_fact(cli, "traffic", "%.0f requests since start   errors %.2f %%   p50 <= %.4g ms   p99 <= %.4g ms", seen->requests,
@@ -196,6 +197,7 @@ static int show_json(struct session *s, const struct seen *seen, struct err *err
 	value_add_int(document, root, "since_s", h->good_since_s);
 	value_add_int(document, root, "ready", (int64_t) seen->ready);
 	value_add_int(document, root, "desired", seen->live.desired);
+	value_add_text(document, root, "scaling", seen->live.note[0] ? seen->live.note : NULL);
 	value_add_double(document, root, "requests", seen->requests);
 	value_add_double(document, root, "errors", seen->errors);
 	value_add_text(document, root, "address", seen->address[0] ? seen->address : NULL);
@@ -262,6 +264,7 @@ static const struct schema_field fields[] = {
 	{"since_s", "integer", "seconds since 1970"},
 	{"ready", "integer", "replicas that are ready"},
 	{"desired", "integer", "replicas there should be"},
+	{"scaling", "string", "what decides about that: \"hpa 1..4 now 3\""},
 	{"requests", "number", "since the replicas started"},
 	{"errors", "number", "answers of 500 and above"},
 	{"address", "string", "where it answers"},

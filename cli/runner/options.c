@@ -16,6 +16,10 @@ struct flag {
 #define AT(member) offsetof(struct options, member)
 static const struct flag flags[] = {
 	{"--model", "MLCTL_MODEL", "FILE|FOLDER", "the model to load", KIND_TEXT, FOR_SERVE | FOR_CHECK | FOR_EXAMPLES, AT(model), 0, 0},
+	{"--upstream", "MLCTL_UPSTREAM", "ADDRESS:PORT", "guard the server that answers there instead: no model is loaded", KIND_TEXT, FOR_SERVE, AT(upstream),
+		0, 0},
+	{"--upstream-ready", "MLCTL_UPSTREAM_READY", "PATH", "where that server tells that it is ready (default: when its port is open)", KIND_TEXT, FOR_SERVE,
+		AT(upstream_ready), 0, 0},
 	{"--name", "MLCTL_NAME", "NAME", "the model's name in the API (default: its file's)", KIND_TEXT, FOR_SERVE | FOR_CHECK, AT(name), 0, 0},
 	{"--count", NULL, "N", "how many (default 5)", KIND_COUNT, FOR_EXAMPLES, AT(count), 1, 1000},
 	{"--listen", "MLCTL_LISTEN", "ADDRESS:PORT", "where to serve (default 127.0.0.1:8080; :8080 is every interface; unix:PATH)", KIND_TEXT, FOR_SERVE,

@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 struct options {
-	const char *model, *name, *listen, *admin, *admin_key_file, *service, *environment, *release, *revision, *image, *model_created, *golden, *url;
+	const char *model, *name, *listen, *admin, *admin_key_file, *service, *environment, *release, *revision, *image, *model_created, *golden, *url, *upstream, *upstream_ready;
 	int64_t listen_fd; /* -1: none */
 	int64_t drain_ms, drain_delay_ms;
 	int64_t count; /* of examples */

@@ -1,6 +1,7 @@
 #include "runner.h"
 #include "base/num.h"
 #include "data/value.h"
+#include "runner/http/probe.h"
 #include "runner/ops/ops.h"
 #include "runner/serve/service.h"
 
@@ -16,6 +17,10 @@
 #define BYTES_PER_NODE 256 /* a JSON node, its text and what it becomes in a tensor */
 #define NODES_MIN 65536
 #define TICK_MS 100
+#define WATCH_READY_MS 500 /* how often the server behind is asked: while it is ready, and while it is not */
+#define WATCH_AGAIN_MS 100
+#define WATCH_TIMEOUT_MS 1000
+#define WATCH_FAILURES 2 /* in a row: one late answer is no reason to send everybody away */
 #define SECONDS_MAX 253402300799 /* the end of the year 9999 */
 #define ADMIN_CONNECTIONS 64
 #define ADMIN_PER_CLIENT 32 /* so that one address that has no key cannot keep out who has it */
@@ -28,9 +33,16 @@ struct process { /* everything that lives as long as the server */
 	struct net_address address, admin_address;
 	int listen_fd, admin_fd;
 	sigset_t signals;
+	pthread_t watcher; /* of the server behind */
+	bool has_watcher;
+	const char *ready_path; /* NULL: an open port is enough */
+	_Atomic bool is_ending;
 };
 
 static void process_clear(struct process *p) {
+	atomic_store(&p->is_ending, true);
+	if (p->has_watcher)
+		pthread_join(p->watcher, NULL);
 	http_server_free(p->server);
 	http_server_free(p->admin);
 	if (p->service.workers)
@@ -132,8 +144,12 @@ static void say_ready(struct process *p, const struct http_limits *limits, int64
 		net_text(&p->admin_address, address);
 		add_text(&fields, "admin", address);
 	}
-	add_text(&fields, "model", model_name(p->model));
-	add_text(&fields, "model_digest", model_digest(p->model)->text);
+	add_text(&fields, "model", service_model_name(&p->service));
+	add_text(&fields, "model_digest", service_model_digest(&p->service));
+	if (!p->model) {
+		net_text(&p->service.behind.address, address);
+		add_text(&fields, "upstream", address);
+	}
 	add_text(&fields, "release", p->service.release);
 	add_text(&fields, "revision", p->service.revision);
 	buf_format(&fields, ",\"threads\":%d,\"load_ms\":%lld,\"pid\":%ld", limits->threads, (long long) load_ms, (long) getpid());
@@ -152,6 +168,62 @@ static int start_servers(struct process *p, const struct options *options, struc
 			return -1;
 	}
 	return http_server_start(p->listen_fd, options->listen_fd >= 0, &limits, &app, &clock_system, &p->server, err);
+}
+
+/* ---- as a guard ---- */
+
+static bool is_behind_well(const struct process *p) {
+	struct err err = {0};
+	int status = 0;
+	if (p->ready_path)
+		return http_probe(&p->service.behind.address, str_of(p->ready_path), WATCH_TIMEOUT_MS, &status, &err) == 0 && status / 100 == 2;
+	return http_probe_port(&p->service.behind.address, WATCH_TIMEOUT_MS) == 0;
+}
+
+static void *watch(void *self) {
+	struct process *p = self;
+	int failures = 0;
+	while (!atomic_load(&p->is_ending)) {
+		bool was_ready = atomic_load(&p->service.is_behind_ready), is_well = is_behind_well(p);
+		failures = is_well ? 0 : failures + 1;
+		bool is_ready = is_well || (was_ready && failures < WATCH_FAILURES);
+		atomic_store(&p->service.is_behind_ready, is_ready);
+		if (is_ready != was_ready)
+			events_write(p->events, is_ready ? "upstream_ready" : "upstream_not_ready", NULL);
+		int64_t until_us = http_mono_us() + (is_well ? WATCH_READY_MS : WATCH_AGAIN_MS) * 1000;
+		while (!atomic_load(&p->is_ending) && http_mono_us() < until_us)
+			nanosleep(&(struct timespec) {.tv_nsec = 20 * 1000000L}, NULL);
+	}
+	return NULL;
+}
+
+/* `revision` is a header of every answer. */
+static int open_behind(struct process *p, const struct options *options, struct err *err) {
+	struct http_upstream *behind = &p->service.behind;
+	size_t len = strlen(options->revision);
+	behind->is_own = true;
+	p->service.name = options->name ? options->name : "";
+	p->ready_path = options->upstream_ready;
+	if (net_parse(str_of(options->upstream), &behind->address, err) != 0)
+		return err_wrap(err, "--upstream");
+	if (p->ready_path && p->ready_path[0] != '/')
+		return err_set(err, ERR_USAGE, "--upstream-ready %.64s: want a path, as in /healthz", p->ready_path);
+	if (len >= sizeof(behind->revision))
+		return err_set(err, ERR_USAGE, "--revision: longer than %zu bytes", sizeof(behind->revision) - 1);
+	memcpy(behind->revision, options->revision, len + 1);
+	if (pthread_create(&p->watcher, NULL, watch, p) != 0)
+		return err_set(err, ERR_FAILED, "no thread to watch the server behind");
+	p->has_watcher = true;
+	return 0;
+}
+
+static int load_model(struct process *p, const struct options *options, struct err *err) {
+	if (model_load(options->model, options->name, &ops_all, &p->model, err) != 0)
+		return -1;
+	p->service.model = p->model;
+	if (!options->model_created)
+		p->service.model_created_s = model_created_s(p->model);
+	return 0;
 }
 
 /* Waits for a signal and for the end of the drain; logs when a split runs out. */
@@ -201,7 +273,7 @@ static int check_times(const struct options *options, int64_t *created_s, struct
 static int serve(struct process *p, const struct options *options, const struct env *env, struct err *err) {
 	struct http_limits limits = options->limits;
 	int64_t before_us = http_mono_us();
-	if (!options->model)
+	if (!options->model && !options->upstream)
 		return err_set(err, ERR_USAGE, "--model is missing: the file or folder to load");
 	if (check_times(options, &p->service.model_created_s, err) != 0)
 		return -1;
@@ -213,11 +285,8 @@ static int serve(struct process *p, const struct options *options, const struct 
 	if (open_listeners(p, options, env, err) != 0)
 		return -1;
 	events_write(p->events, "start", "\"version\":\"" MLCTL_VERSION "\"");
-	if (model_load(options->model, options->name, &ops_all, &p->model, err) != 0)
+	if ((options->upstream ? open_behind(p, options, err) : load_model(p, options, err)) != 0)
 		return -1;
-	p->service.model = p->model;
-	if (!options->model_created)
-		p->service.model_created_s = model_created_s(p->model);
 	service_init(&p->service, (unsigned) limits.threads);
 	/* The admin listener runs first; its info needs a main server to ask, so it is started behind the main one's fields. */
 	if (start_servers(p, options, limits, err) != 0)

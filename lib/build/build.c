@@ -306,6 +306,18 @@ static void add_test_facts(const struct making *making, struct document *documen
 	}
 }
 
+/* When the model came to be what it is: by git, so that a commit of something else changes nothing; what git does not know, by the file. */
+static void add_created(const struct making *making, const struct git_facts *git, struct document *document, struct value *model) {
+	const struct context *context = &making->sources->context;
+	char text[CLOCK_TEXT_MAX] = "";
+	struct stat info;
+	AUTO_FREE char *path = fs_join(context->folder, context->files[context->model].path);
+	bool is_of_file = !git->changed_time && (!git->commit || git->is_path_dirty);
+	if (is_of_file && stat(path, &info) == 0)
+		clock_text(info.st_mtim.tv_sec, text);
+	value_add_text(document, model, "created", git->changed_time ? git->changed_time : text[0] ? text : NULL);
+}
+
 static void make_facts(const struct making *making, const struct git_facts *git) {
 	struct build *build = making->build;
 	const struct context *context = &making->sources->context;
@@ -320,6 +332,7 @@ static void make_facts(const struct making *making, const struct git_facts *git)
 	value_add_int(document, model, "bytes", build->model_bytes);
 	value_add_text(document, model, "name", making->options->settings->model.name);
 	value_add_text(document, model, "signature", build->signature);
+	add_created(making, git, document, model);
 	struct value *runner = value_add_object(document, root, "runner");
 	value_add_text(document, runner, "version", MLCTL_VERSION);
 	value_add_text(document, runner, "platform", "linux/amd64");

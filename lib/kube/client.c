@@ -1,5 +1,7 @@
 #include "kube/wire.h"
 
+#include <errno.h>
+
 #define PAGE_OBJECTS 500
 #define PAGES_MAX 2000
 #define RESTARTS_MAX 3
@@ -22,8 +24,11 @@ static int sign(struct auth *auth, struct http *http, const char *method, const 
 	*count = 0;
 	if (!url_same_origin(config->server, url))
 		return 0;
-	if (kube_config_refresh(config, &kube->config_options, err) != 0)
+	if (kube_config_refresh(config, &kube->config_options, err) != 0) {
+		if (err->code == ERR_AUTH)
+			err->sys = EKEYEXPIRED;
 		return -1;
+	}
 	kube->tls.certificate = str_of(config->certificate);
 	kube->tls.key = (struct str){config->key.text, config->key.len};
 	if (config->token.text)

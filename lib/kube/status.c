@@ -1,5 +1,7 @@
 #include "kube/wire.h"
 
+#include <errno.h>
+
 #define CAUSES_SHOWN_MAX 8
 #define SHOWN_BYTES_MAX ((size_t) 60)
 #define WORDS_BYTES_MAX ((size_t) 900)
@@ -111,6 +113,7 @@ static int not_known(struct kube *kube, const struct kube_doing *doing, const ch
 			"one of its own (401)",
 			doing->verb, what, config->server, config->user, config->context);
 	kube_config_fix_login(config, err);
+	err->sys = EKEYEXPIRED;
 	return -1;
 }
 

@@ -10,6 +10,7 @@
 #define SIGNAL_GRACE_MS 2000 /* a write under way may still hear its reply for so long after a signal */
 #define WORDS_BYTES_MAX ((size_t) 600)
 #define ERRORS_SHOWN_MAX 3
+#define CROWD_MAX 12 /* connections at once: each costs both sides a handshake */
 
 struct work {
 	const struct rest *rest;
@@ -478,8 +479,8 @@ struct crowd {
 	int64_t *ids; /* 0: not under way */
 	bool *is_open;
 	struct err *errs;
-	size_t count, open;
-	int signal; /* that came while a write was under way: nothing new is sent */
+	size_t count, open, next; /* next: of this round, the first that was not sent yet */
+	int signal;		  /* that came while a write was under way: nothing new is sent */
 };
 
 static void over(struct crowd *crowd, size_t i) {
@@ -519,16 +520,24 @@ static bool crowd_writes(const struct crowd *crowd) {
 	return false;
 }
 
-static bool crowd_is_waiting(const struct crowd *crowd) {
+static size_t crowd_under_way(const struct crowd *crowd) {
+	size_t n = 0;
 	for (size_t i = 0; i < crowd->count; i++)
-		if (crowd->ids[i])
-			return true;
-	return false;
+		n += crowd->ids[i] != 0;
+	return n;
+}
+
+static void crowd_fill(struct crowd *crowd) {
+	for (; crowd->next < crowd->count && !crowd->signal && crowd_under_way(crowd) < CROWD_MAX; crowd->next++)
+		if (crowd->is_open[crowd->next]) {
+			begin_try(&crowd->works[crowd->next]);
+			crowd_send(crowd, crowd->next);
+		}
 }
 
 static int crowd_wait(struct crowd *crowd, struct http *http, struct others *others, struct err *err) {
 	int64_t until_ms = INT64_MAX;
-	while (crowd_is_waiting(crowd)) {
+	for (crowd_fill(crowd); crowd_under_way(crowd); crowd_fill(crowd)) {
 		struct http_event event;
 		if (http_step(http, until_ms, &event, err) != 0)
 			return -1;
@@ -554,15 +563,11 @@ static int crowd_wait(struct crowd *crowd, struct http *http, struct others *oth
 
 /* Sends what is open, and judges what came of it: how many are to be tried again, and after which wait. */
 static int crowd_round(struct crowd *crowd, struct http *http, int tries, struct others *others, int64_t *wait_ms, struct err *err) {
-	for (size_t i = 0; i < crowd->count; i++)
-		if (crowd->is_open[i]) {
-			begin_try(&crowd->works[i]);
-			crowd_send(crowd, i);
-		}
+	crowd->next = 0;
 	if (crowd_wait(crowd, http, others, err) != 0)
 		return -1;
 	*wait_ms = 0;
-	for (size_t i = 0; i < crowd->count; i++) {
+	for (size_t i = 0; i < crowd->next; i++) {
 		int64_t its_ms;
 		if (!crowd->is_open[i])
 			continue;

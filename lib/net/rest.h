@@ -44,7 +44,7 @@ struct rest_call {
  * the last try ERR_NETWORK, others ERR_FAILED; message: method, redacted URL, status, the server's words. A signal meanwhile: ERR_INTERRUPTED. */
 int rest_call(const struct rest *rest, const struct rest_call *call, struct http_answer *answer, struct err *err);
 
-/* Several, side by side; answers[i] or errs[i] as if asked alone (streamed answers are not for here). Fails only when interrupted, and then every
+/* Several, side by side (a dozen at a time); answers[i] or errs[i] as if asked alone (streamed answers are not for here). Fails only when interrupted, and then every
  * answer is empty. */
 int rest_call_all(const struct rest *rest, const struct rest_call *calls, size_t count, struct http_answer *answers, struct err *errs, struct err *err);
 

@@ -32,9 +32,9 @@ static const struct field_table serve_table = {.fields = serve};
 
 static const struct field resources[] = {
 	{"cpu", FIELD_AT_CPU(struct settings, resources.cpu_millicores), .is_deployed = true, .example = "500m",
-		.help = "Processor time of one replica; without it no limit"},
+		.help = "Processor time of one replica; without it no limit, and target kubernetes asks for 100m"},
 	{"memory", FIELD_AT_MEMORY(struct settings, resources.memory_bytes), .is_deployed = true, .example = "256Mi",
-		.help = "Memory of one replica; without it no limit"},
+		.help = "Memory of one replica; without it no limit, or on target kubernetes what build measured with room around it"},
 	{0},
 };
 static const struct field_table resources_table = {.fields = resources};

@@ -65,6 +65,13 @@ enum event engine_event_of(struct run *run, const struct err *err) {
 		return EVENT_LOST;
 	if (err->code == ERR_INTERRUPTED || (run_signal(run) && !run->is_undoing))
 		return EVENT_INTERRUPTED;
+	/* An undo needs the credential too. It stays where it is, as if somebody had interrupted it. */
+	if (run_is_locked_out(err) && !run->is_undoing && run->was_touched) {
+		run->failure = *err;
+		err_wrap(&run->failure, "r%" PRId64 " stopped in %s, its share ends by itself within %d s, the next deploy goes on", run->subject.entry.n,
+			phase_name(run->head.candidate.phase), WEIGHT_TTL_S);
+		return EVENT_INTERRUPTED;
+	}
 	return EVENT_BAD;
 }
 
@@ -95,7 +102,7 @@ void engine_run(struct run *run, enum event entry) {
 			return;
 		}
 		if (row->next != PHASE_END && !journal(run, row, &event)) {
-			if (run->failure.code)
+			if (run->failure.code && event != EVENT_INTERRUPTED)
 				return;
 			if (row->next == PHASE_ROLLBACK && event != EVENT_LOST) {
 				run->outcome = OUTCOME_ROLLBACK_FAILED;
@@ -176,12 +183,6 @@ int engine_observe(struct run *run, const struct revision *revision, struct obse
 /* Quick at first, so that what is fast is fast; then patient. */
 static int64_t cadence_ms(int64_t elapsed_ms) {
 	return elapsed_ms < 3000 ? 50 : elapsed_ms < 20000 ? 200 : 1000;
-}
-
-static bool is_ready(const struct observed *seen, const struct revision *revision) {
-	struct observed all = *seen;
-	all.weight = 100;
-	return plan_is_serving(&all, revision);
 }
 
 /* The first failure is the one that counts. */
@@ -287,7 +288,7 @@ int engine_await(struct run *run, const struct wait_wish *wish, struct observed 
 		} while (rc != 0 && remote_again(&remote, err));
 		if (rc != 0 || engine_stuck(run, out, wish->revision->name, err) != 0)
 			return -1;
-		if (wish->is_routing ? plan_is_serving(out, wish->revision) : is_ready(out, wish->revision))
+		if (wish->is_routing ? plan_is_serving(out, wish->revision) : plan_is_whole(out, wish->revision))
 			return 0;
 		tell_waiting(run, out, &said);
 		size_t right = right_count(out, wish->revision);

@@ -4,7 +4,11 @@
 #include <stdarg.h>
 
 bool plan_is_serving(const struct observed *observed, const struct revision *revision) {
-	if (!observed->exists || observed->weight < 100 || observed->count == 0 || (int64_t) observed->count < observed->desired)
+	return observed->weight >= 100 && plan_is_whole(observed, revision);
+}
+
+bool plan_is_whole(const struct observed *observed, const struct revision *revision) {
+	if (!observed->exists || observed->count == 0 || (int64_t) observed->count < observed->desired)
 		return false;
 	for (size_t i = 0; i < observed->count; i++)
 		if (observed->replicas[i].state != REPLICA_READY || !digest_equal(&observed->replicas[i].serving, &revision->image))

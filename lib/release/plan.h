@@ -6,6 +6,8 @@
 
 /* Is `revision` all there: every replica ready and answering with its digest, all of the traffic? */
 bool plan_is_serving(const struct observed *observed, const struct revision *revision);
+/* The same, whatever its traffic. */
+bool plan_is_whole(const struct observed *observed, const struct revision *revision);
 /* drift: what somebody has changed of the good release's objects; "": nothing. */
 void plan_deploy(const struct head *head, const struct observed *live, const char *drift, const struct deploy_request *request, struct release_plan *out);
 /* Which release a rollback goes to: its number, 0 when there is none (plan->text says why). */

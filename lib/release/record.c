@@ -113,6 +113,24 @@ int record_check(
 	return err_fix(err, "mlctl history   (another environment of the same name may use this repository)");
 }
 
+int record_check_place(const struct release_context *context, const struct value *record, int64_t n, struct err *err) {
+	const struct value *place = value_find(record, "facts.place"), *image = value_find(record, "image.manifest"),
+			   *repository = value_find(record, "settings.image");
+	char here[80];
+	if (!place || place->kind != VALUE_STRING || !context->target->identity)
+		return 0;
+	if (context->target->identity(context->target_state, here, err) != 0)
+		return -1;
+	struct str rest_there, rest_here, kind_there = str_cut(place->text, ' ', &rest_there), kind_here = str_cut(str_of(here), ' ', &rest_here);
+	if (!str_equal(kind_there, kind_here) || str_equal(rest_there, rest_here))
+		return 0;
+	err_set(err, ERR_CONFLICT, "r%" PRId64 " was released to %.*s, and this is %s", n, STR_ARGS(place->text), here);
+	if (!image || !repository || image->kind != VALUE_STRING || repository->kind != VALUE_STRING)
+		return -1;
+	return err_fix(err, "mlctl deploy --env %s --image %.*s@%.*s   (the same image, released here)", context->env, STR_ARGS(repository->text),
+		STR_ARGS(image->text));
+}
+
 /* An artifact manifest around one blob, with the image as its subject (image-spec 1.1, "artifact guidance"). */
 static int make_artifact(const char *type, const struct blob *layer, const struct blob *config, const char *image, int64_t image_size,
 	struct blob *out, struct err *err) {
@@ -303,5 +321,6 @@ int record_fetch(const struct release_context *context, int64_t n, struct kept *
 			*err = near;
 		return err_wrap(err, "the record of r%" PRId64, n);
 	}
+	out->is_from_registry = true;
 	return 0;
 }

@@ -35,6 +35,7 @@ int record_push(const struct release_context *context, int64_t n, const struct r
 int record_keep(const struct release_context *context, int64_t n, const char *record, const char *evidence, struct err *err);
 struct kept {
 	char *record, *evidence; /* owned; evidence may be NULL */
+	bool is_from_registry;	 /* which other places may write to as well */
 };
 void kept_clear(struct kept *kept);
 /* From the target, else from the registry. ERR_NOT_FOUND when neither has it. */
@@ -43,5 +44,8 @@ int record_fetch(const struct release_context *context, int64_t n, struct kept *
  * ERR_CONFLICT: a registry's tag can be moved by anybody who may write there. */
 int record_check(
 	const struct release_context *context, const struct value *record, int64_t n, const struct head_entry *entry, struct err *err);
+/* Was it recorded for the place that this target is? ERR_CONFLICT: two clusters may share a repository and the name of an environment. What a place keeps
+ * itself needs no such check: it went where the head went, and that is looked at. Only identities of one kind are compared. */
+int record_check_place(const struct release_context *context, const struct value *record, int64_t n, struct err *err);
 /* "mlctl.prod.r41" -> 41 when it is of this environment, else 0. */
 int64_t record_tag_number(const char *tag, const char *env);

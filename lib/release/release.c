@@ -11,19 +11,6 @@
 
 #define DRIFT_TEXT_MAX 320
 
-static int64_t first_number(const struct release_context *context) {
-	AUTO_TEXTS struct texts tags = {0};
-	int64_t highest = 0;
-	/* Numbers of a service that was destroyed are not given again while its tags are there. */
-	if (!context->store || store_tags(context->store, &tags, &(struct err){0}) != 0)
-		return 1;
-	for (size_t i = 0; i < tags.count; i++) {
-		int64_t n = record_tag_number(tags.items[i], context->env);
-		highest = n > highest ? n : highest;
-	}
-	return highest + 1;
-}
-
 struct live { /* what is there of the revision that is asked for */
 	struct observed seen;
 	char drift[DRIFT_TEXT_MAX];
@@ -65,20 +52,6 @@ static int look_live(struct run *run, const struct deploy_request *request, stru
 	return engine_observe(run, &revision, &live->seen, err) != 0 ? -1 : look_for_drift(run, request, live->drift, err);
 }
 
-/* Before anything is touched: would the target take the objects at all, and does somebody else own what they set? */
-static int would_apply(struct run *run, const struct deploy_request *request, struct err *err) {
-	const struct release_context *context = run->context;
-	struct remote remote = remote_begin(run);
-	int rc = 0;
-	if (!context->target->diff)
-		return 0;
-	do {
-		AUTO_DOCUMENT struct document *document = document_new("changes");
-		rc = context->target->diff(context->target_state, &request->revision, request->objects, document, value_root_array(document), err);
-	} while (rc != 0 && remote_again(&remote, err));
-	return rc;
-}
-
 static int preflight(struct run *run, const struct deploy_request *request, struct err *err) {
 	const struct release_context *context = run->context;
 	AUTO_TEXTS struct texts facts = {0};
@@ -97,7 +70,7 @@ static int preflight(struct run *run, const struct deploy_request *request, stru
 	do {
 		rc = context->target->check(context->target_state, context->store, &facts, err);
 	} while (rc != 0 && remote_again(&remote, err));
-	if (rc != 0 || would_apply(run, request, err) != 0)
+	if (rc != 0 || session_objects_fit(run, &request->revision, request->objects, err) != 0)
 		return err_wrap(err, "preflight");
 	AUTO_BUF struct buf text = BUF(512);
 	for (size_t i = 0; i < facts.count; i++)
@@ -121,8 +94,8 @@ static int begin_deploy(struct run *run, const struct deploy_request *request, c
 		.image = request->revision.image,
 		.settings = request->revision.settings,
 		.since_s = clock_wall_s(context->clock)};
-	if (entry->n == 1)
-		entry->n = first_number(context);
+	if (plan->kind != PLAN_RESUME)
+		entry->n = session_free_number(run, entry->n);
 	session_copy_commit(request->facts, entry->commit);
 	head_text(entry->actor, sizeof(entry->actor), context->actor);
 	head_entry_revision(entry, &subject->revision);

@@ -26,7 +26,8 @@ static void find_back(const struct subject *subject, struct head_entry *back) {
 
 static int begin_rollback(struct run *run, const struct release_plan *plan, struct err *err) {
 	const struct release_context *context = run->context;
-	struct head_entry entry = {.n = plan->n, .since_s = clock_wall_s(context->clock)};
+	int64_t n = plan->kind == PLAN_RESUME ? plan->n : session_free_number(run, plan->n);
+	struct head_entry entry = {.n = n, .since_s = clock_wall_s(context->clock)};
 	head_text(entry.actor, sizeof(entry.actor), context->actor);
 	if (session_read_subject(run, &entry, plan->to, &run->subject, err) != 0)
 		return -1;
@@ -164,8 +165,16 @@ int release_rollback_with(const struct release_context *context, const struct ro
 		if (session_read_subject(&run, &(struct head_entry){0}, plan.to, &subject, err) != 0)
 			return session_failed_early(&run, result, err);
 		goal = subject.revision;
+		bool is_back = is_there(&run, &goal);
+		struct err asking = {0};
+		if (!is_back)
+			best_effort(session_objects_fit(&run, &goal, subject.objects, &asking)); /* going back waits for no other reason */
 		subject_clear(&subject);
-		if (is_there(&run, &goal)) {
+		if (asking.code == ERR_CONFLICT) {
+			*err = asking;
+			return -1;
+		}
+		if (is_back) {
 			run.outcome = OUTCOME_DONE;
 			run.serving = goal.image;
 			run_tell(&run, "unchanged", "r%" PRId64 " is r%" PRId64 "'s version and serves. Nothing to do", run.head.good.n,

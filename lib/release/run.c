@@ -4,6 +4,7 @@
 
 #include "net/http.h"
 
+#include <errno.h>
 #include <stdarg.h>
 
 #define PAUSE_MS_FIRST 100
@@ -115,13 +116,20 @@ struct remote remote_begin(struct run *run) {
 	return (struct remote){.run = run, .until_ms = run->is_parking ? run->park_until_ms : until_ms, .pause_ms = PAUSE_MS_FIRST};
 }
 
-static bool is_worth_another(const struct remote *remote, enum err_code code) {
-	switch (code) {
+bool run_is_locked_out(const struct err *err) {
+	return err->code == ERR_AUTH && err->sys == EKEYEXPIRED;
+}
+
+static bool is_worth_another(const struct remote *remote, const struct err *err) {
+	switch (err->code) {
 	case ERR_NETWORK:
 	case ERR_TIMEOUT:
 	case ERR_UNCLEAR:
 		return true;
-	case ERR_AUTH: /* a token that expired was dropped on the way; the next try signs anew */
+	case ERR_AUTH: /* in the middle of a change a credential that went is waited for: somebody may be about to write a new one */
+		if (run_is_locked_out(err) && remote->run->is_holding)
+			return true;
+		/* a token that expired was dropped on the way; the next try signs anew */
 		return remote->tries < AUTH_TRIES_MAX || is_stubborn(remote->run);
 	case ERR_LOCKED:
 	case ERR_INVALID:
@@ -140,11 +148,15 @@ bool remote_again(struct remote *remote, struct err *err) {
 			*run->context->interrupted = 2;
 		if (!run->is_undoing && !run->is_parking)
 			return false;
-	} else if (!is_worth_another(remote, err->code)) {
+	} else if (!is_worth_another(remote, err)) {
 		return false;
 	}
 	if (run_now(run) + remote->pause_ms > remote->until_ms)
 		return false;
+	if (run_is_locked_out(err) && run->is_holding && !run->is_told_locked_out) {
+		run->is_told_locked_out = true;
+		run_tell(run, "waiting", "for a new credential: %s", err->message);
+	}
 	struct err waiting = {0};
 	if (run_wait(run, remote->pause_ms, &waiting) != 0 && waiting.code == ERR_LOCKED) {
 		*err = waiting;

@@ -49,6 +49,7 @@ struct run {
 	struct head_entry back; /* where a rollback from the subject will go */
 	struct digest serving;	/* what was verified to serve at the end */
 	bool is_destroyed;	/* a destroy that had stopped half way was finished: begin anew */
+	bool is_told_locked_out;
 	bool was_touched;	/* an effect has begun: from here on there is something to undo */
 
 	struct gate gate;
@@ -87,5 +88,7 @@ struct remote {
 };
 struct remote remote_begin(struct run *run);
 bool remote_again(struct remote *remote, struct err *err);
+/* The target does not take our credential (any more): nothing can be done about it from here, neither forward nor back. */
+bool run_is_locked_out(const struct err *err);
 /* From here on only what an interrupt has time for. */
 void run_park(struct run *run);

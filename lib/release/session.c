@@ -37,6 +37,18 @@ int session_failed_early(struct run *run, struct release_result *result, struct 
 	return 0;
 }
 
+int session_objects_fit(struct run *run, const struct revision *revision, const struct value *objects, struct err *err) {
+	const struct release_context *context = run->context;
+	AUTO_DOCUMENT struct document *scratch = document_new("changes");
+	struct err asking = {0};
+	if (!context->target->diff ||
+		context->target->diff(context->target_state, revision, objects, scratch, value_root_array(scratch), &asking) == 0 ||
+		(asking.code != ERR_CONFLICT && asking.code != ERR_INVALID))
+		return 0;
+	*err = asking;
+	return -1;
+}
+
 /* Lets go of the lock; by hand nobody ever has to. */
 void session_let_go(struct run *run) {
 	struct err err = {0};
@@ -109,6 +121,30 @@ void session_owe_push(struct run *run, int64_t n) {
 		head->unpushed[head->unpushed_count++] = n;
 }
 
+#define REGISTRY_SOON_MS 3000
+
+int64_t session_free_number(struct run *run, int64_t n) {
+	const struct release_context *context = run->context;
+	AUTO_TEXTS struct texts tags = {0};
+	AUTO_FREE char *tag = mem_format("mlctl.%s.r%" PRId64, context->env, n);
+	struct digest digest;
+	struct err err = {0};
+	bool has = false;
+	int64_t highest = n - 1;
+	if (!context->store)
+		return n;
+	if (context->http) /* going back waits for no registry */
+		context->http->deadline_ms = run_now(run) + REGISTRY_SOON_MS;
+	if (store_has_manifest(context->store, tag, &digest, &has, &err) == 0 && has && store_tags(context->store, &tags, &err) == 0)
+		for (size_t i = 0; i < tags.count; i++) {
+			int64_t taken = record_tag_number(tags.items[i], context->env);
+			highest = taken > highest ? taken : highest;
+		}
+	if (context->http)
+		context->http->deadline_ms = 0;
+	return highest + 1;
+}
+
 /* Writes the subject's record, gives it to target and registry, and the candidate into the head. For a rollback the registry may be away.
  */
 int session_open_release(struct run *run, const struct record_input *input, struct err *err) {
@@ -165,6 +201,7 @@ int session_read_subject(struct run *run, const struct head_entry *entry, int64_
 		known = &head->candidate.is;
 	if (json_read("record", str_of(kept.record), limits, &document, err) != 0 ||
 		record_check(run->context, document->root, from, known, err) != 0 ||
+		(kept.is_from_registry && record_check_place(run->context, document->root, from, err) != 0) ||
 		value_need_str(document->root, "image.manifest", &image, err) != 0 ||
 		value_need_str(document->root, "revision.settings", &settings, err) != 0 ||
 		value_opt_str(document->root, "golden", (struct str){0}, &golden, err) != 0 ||

@@ -15,6 +15,10 @@ void session_fill_result(struct run *run, struct release_result *result);
 int session_refused(struct run *run, const struct release_plan *plan, struct release_result *result);
 /* Before the first effect: a held lock and an interrupt are outcomes, everything else is the error it is. */
 int session_failed_early(struct run *run, struct release_result *result, struct err *err);
+/* Would the platform take these objects? Asked before anything is touched, where it can be: a field that somebody else has set
+ * (ERR_CONFLICT) or an object that is refused (ERR_INVALID) is not to be found out half way through a roll. Whatever else goes wrong in
+ * asking says nothing. */
+int session_objects_fit(struct run *run, const struct revision *revision, const struct value *objects, struct err *err);
 /* The same with the lock held: our candidate leaves the head again, unless it was touched. */
 int session_back_out(struct run *run, struct release_result *result, struct err *err);
 void session_let_go(struct run *run);
@@ -23,6 +27,9 @@ void session_forget_old(struct run *run);
 /* The record of release n is to be pushed later; the head says so with its next write. */
 void session_owe_push(struct run *run, int64_t n);
 void session_push_owed(struct run *run);
+/* The number `n`, or a higher one where the registry has a release n already: of a service that was destroyed, or from before its place was restored from
+ * a backup. Where the registry can't be asked soon, n. */
+int64_t session_free_number(struct run *run, int64_t n);
 int session_open_release(struct run *run, const struct record_input *input, struct err *err);
 int session_read_subject(struct run *run, const struct head_entry *entry, int64_t from, struct subject *out, struct err *err);
 void session_forget_subject(struct run *run);

@@ -32,6 +32,7 @@ int wanted_read(const struct value *v, struct wanted *out, struct err *err) {
 		text_field(v, "model", wanted.model, sizeof(wanted.model), err) != 0 ||
 		text_field(v, "model_name", wanted.model_name, sizeof(wanted.model_name), err) != 0 ||
 		text_field(v, "release", wanted.release, sizeof(wanted.release), err) != 0 ||
+		(value_get(v, "model_created") && text_field(v, "model_created", wanted.model_created, sizeof(wanted.model_created), err) != 0) ||
 		value_opt_int(v, "timeout_ms", 0, &wanted.timeout_ms, err) != 0 || value_opt_int(v, "memory_bytes", 0, &wanted.memory_bytes, err) != 0 ||
 		value_opt_int(v, "front", 0, &wanted.count[ROLE_FRONT], err) != 0 || value_opt_int(v, "side", 0, &wanted.count[ROLE_SIDE], err) != 0)
 		return -1;
@@ -51,6 +52,8 @@ void wanted_write(struct document *document, struct value *into, const struct wa
 	value_add_text(document, into, "program", wanted->program);
 	value_add_text(document, into, "model", wanted->model);
 	value_add_text(document, into, "model_name", wanted->model_name);
+	if (wanted->model_created[0])
+		value_add_text(document, into, "model_created", wanted->model_created);
 	value_add_text(document, into, "release", wanted->release);
 	value_add_int(document, into, "timeout_ms", wanted->timeout_ms);
 	value_add_int(document, into, "memory_bytes", wanted->memory_bytes);

@@ -83,14 +83,15 @@ static void child_exec(const struct supervisor *s, const struct wanted *wanted, 
 	snprintf(admin, sizeof(admin), "unix:run/%s.sock", process->name);
 	const char *argv[] = {"mlctl-runner", "serve", "--model", wanted->model, "--name", wanted->model_name, "--listen-fd", listen, "--admin", admin, "--release",
 		wanted->release, "--revision", wanted->name, "--timeout", timeout, NULL};
-	char image[128], service[NAME_MAX_BYTES + 32], environment[NAME_MAX_BYTES + 32];
+	char image[128], service[NAME_MAX_BYTES + 32], environment[NAME_MAX_BYTES + 32], created[NAME_MAX_BYTES + 32];
 	snprintf(image, sizeof(image), "MLCTL_IMAGE=%s", wanted->image);
 	/* The state folder is .../SERVICE/ENVIRONMENT; both are for the metrics alone. */
 	struct str last, before;
 	str_cut_last(str_cut_last(str_of(s->folder), '/', &last), '/', &before);
 	snprintf(service, sizeof(service), "MLCTL_SERVICE=%.*s", STR_ARGS(before));
 	snprintf(environment, sizeof(environment), "MLCTL_ENVIRONMENT=%.*s", STR_ARGS(last));
-	const char *env[] = {image, service, environment, "PATH=/usr/bin:/bin", NULL};
+	snprintf(created, sizeof(created), "MLCTL_MODEL_CREATED=%s", wanted->model_created);
+	const char *env[] = {image, service, environment, "PATH=/usr/bin:/bin", wanted->model_created[0] ? created : NULL, NULL};
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

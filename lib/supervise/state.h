@@ -16,6 +16,7 @@ struct wanted { /* one revision */
 	char image[80];
 	char rootfs[PATH_MAX_BYTES], program[PATH_MAX_BYTES], model[PATH_MAX_BYTES];
 	char model_name[NAME_MAX_BYTES], release[NAME_MAX_BYTES];
+	char model_created[NAME_MAX_BYTES]; /* "": not known */
 	int64_t timeout_ms, memory_bytes;
 	int64_t count[2]; /* by role */
 	int side_fd;      /* listening unix socket, -1: none yet */

@@ -34,7 +34,7 @@ int supervisor_forget(const char *service, const char *environment, const struct
  *
  *   {"op":"info"}                                              -> {pid, digest, front, port, fence, revisions:[...]}
  *   {"op":"listen","fence":F,"address":A,"port":P}             -> {port}: binds the front door, P or one of the next 20; once
- *   {"op":"set","fence":F,"revision":{name, image, rootfs, program, model, model_name, release, timeout_ms, ...},"front":N,"side":M}
+ *   {"op":"set","fence":F,"revision":{name, image, rootfs, program, model, model_name, model_created, release, timeout_ms, ...},"front":N,"side":M}
  *                                                              -> {}: so many replicas on the front door, so many on the revision's own socket
  *   {"op":"remove","fence":F,"revision":NAME}                  -> {}: its replicas drain and end
  *   {"op":"stop","fence":F}                                    -> {}: all drain and end, then the supervisor

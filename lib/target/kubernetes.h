@@ -67,8 +67,9 @@ struct view {
 	const struct value *pods[PODS_MAX]; /* in order of name, and behind them those on their way out */
 	size_t pod_count;
 	const struct value *all; /* the pods as an array */
+	const struct value *scaler; /* NULL: none, or not asked */
 	struct document *made;
-	struct kube_ask asks[3];
+	struct kube_ask asks[4];
 };
 void view_clear(struct view *view);
 #define AUTO_VIEW __attribute__((cleanup(view_clear)))
@@ -121,9 +122,10 @@ int objects_ask(struct kubernetes *k, const struct value *list, struct texts *wo
 int scale_is_ours(struct kubernetes *k, const struct value *objects, const struct value *main, struct document **scaler, bool *out, struct err *err);
 bool objects_name(const struct value *list, const char *kind, struct str name);
 /* The object as it is sent: with who wrote it, and with what only this moment knows. live: the Deployment that is there, NULL: none; release -1: as
- * the live one says; replicas -1: as the object says; key: uid of its pods' Secret, NULL: as the live one says. */
+ * the live one says; replicas -1: as the object says; key: uid of its pods' Secret, NULL: as the live one says; least: of a new Deployment whose number
+ * is an autoscaler's. */
 struct value *object_dressed(struct document *document, const struct value *object, const struct value *live, int64_t fence, int64_t release,
-	int64_t replicas, const char *key);
+	int64_t replicas, const char *key, int64_t least);
 int kubernetes_stage(void *state, int64_t fence, const struct revision *revision, const struct value *objects, int64_t replicas, struct store *store,
 	struct err *err);
 int kubernetes_route(void *state, int64_t fence, const struct revision *stable, const struct revision *revision, const struct value *objects, double weight,

@@ -9,6 +9,7 @@
 
 #define APPLY_TRIES 5
 #define KEY_BYTES 24
+#define AUTOSCALER "kube-controller-manager" /* who writes an autoscaler's numbers */
 
 /* ---- applying a list of objects ---- */
 
@@ -17,6 +18,7 @@ struct change { /* one apply of a list */
 	int64_t replicas;      /* of the Deployment; -1: as its object says */
 	char key[64];	       /* uid of the Secret with the key of its pods; "": they have none */
 	bool is_taking_scale;  /* no autoscaler is there any more: its field is ours again */
+	int64_t least;	       /* of a new one whose number is an autoscaler's */
 };
 
 /* The container's variable, or none. */
@@ -60,8 +62,26 @@ static void add_key(struct document *document, struct value *template, const str
 		value_add_str(document, member(document, member(document, template, "metadata"), "annotations"), ANNOTATION_KEY, now);
 }
 
+/* Is spec.replicas ours by apply? */
+static bool has_replicas(const struct value *live) {
+	value_each(entry, value_find(live, "metadata.managedFields"))
+		if (str_is(object_text(entry, "manager"), KUBE_FIELD_MANAGER) && str_is(object_text(entry, "operation"), "Apply") &&
+			value_get(value_get(value_get(entry, "fieldsV1"), "f:spec"), "f:replicas"))
+			return true;
+	return false;
+}
+
+/* An autoscaler's number is not in the object. Where apply still owns the field (a new Deployment, or one that had a fixed number so far), leaving it out
+ * would set it to 1: what is there is said again, until the autoscaler changes it for the first time and has it from then on. */
+static void keep_replicas(struct document *document, struct value *spec, const struct value *live, int64_t least) {
+	if (!live && least > 0)
+		value_add_int(document, spec, "replicas", least);
+	else if (live && has_replicas(live))
+		value_add_int(document, spec, "replicas", deployment_replicas(live));
+}
+
 struct value *object_dressed(struct document *document, const struct value *object, const struct value *live, int64_t fence, int64_t release,
-	int64_t replicas, const char *key) {
+	int64_t replicas, const char *key, int64_t least) {
 	struct value *copy = value_add_copy(document, value_root_array(document), NULL, object);
 	struct value *annotations = member(document, member(document, copy, "metadata"), "annotations");
 	AUTO_FREE char *fence_text = mem_format("%" PRId64, fence), *release_text = mem_format("%" PRId64, release);
@@ -69,7 +89,9 @@ struct value *object_dressed(struct document *document, const struct value *obje
 	value_add_text(document, annotations, ANNOTATION_RELEASE, release_text);
 	if (!str_is(object_text(object, "kind"), "Deployment"))
 		return copy;
-	struct value *wanted = (struct value *) value_get(member(document, copy, "spec"), "replicas");
+	struct value *spec = member(document, copy, "spec"), *wanted = (struct value *) value_get(spec, "replicas");
+	if (!wanted)
+		keep_replicas(document, spec, live, least);
 	if (replicas >= 0 && wanted) {
 		AUTO_FREE char *number = mem_format("%" PRId64, replicas);
 		wanted->text = str_of(arena_text_n(&document->memory, number, strlen(number)));
@@ -112,7 +134,8 @@ static int apply_one(struct kubernetes *k, const struct value *object, struct ch
 			return not_ours(k, kind, name, live, err);
 		/* "": what was not there when the fence was looked at must not have come since, or it is another's. */
 		AUTO_FREE char *version = str_dup(object_text(live, "metadata.resourceVersion"));
-		struct kube_apply apply = {.object = object_dressed(document, object, live, change->fence, change->release, change->replicas, change->key),
+		struct kube_apply apply = {.object = object_dressed(document, object, live, change->fence, change->release, change->replicas, change->key,
+						    change->least),
 			.resource_version = version,
 			.taken_field = is_taking ? SCALE_FIELD : NULL};
 		if (apply_taking(k, &apply, err) == 0)
@@ -385,10 +408,10 @@ static int drop_autoscaler(struct kubernetes *k, const struct value *objects, co
 	return check_fence(k, change->fence, err) != 0 ? -1 : delete_ours(k, change->fence, "HorizontalPodAutoscaler", scaler->root, err);
 }
 
-/* `replicas` is the autoscaler's, so apply leaves it out; a Deployment that is new, or was scaled away, would wait for it with too few. */
+/* `replicas` is the autoscaler's, so apply leaves it out; a Deployment that was scaled away would wait for it with too few. */
 static int raise_to_least(struct kubernetes *k, const struct value *objects, int64_t live, struct err *err) {
 	int64_t least = object_int(objects, "replicas", 1);
-	return has_autoscaler(objects) && live < least ? set_scale(k, least, err) : 0;
+	return has_autoscaler(objects) && live >= 0 && live < least ? set_scale(k, least, err) : 0;
 }
 
 static int remove_canary(struct kubernetes *k, int64_t fence, const struct revision *revision, struct err *err) {
@@ -411,12 +434,12 @@ static int remove_canary(struct kubernetes *k, int64_t fence, const struct revis
 
 static int roll(struct kubernetes *k, int64_t fence, const struct revision *revision, const struct value *objects, const struct view *view,
 	struct err *err) {
-	struct change change = {.fence = fence, .release = revision->release, .replicas = -1};
+	struct change change = {.fence = fence, .release = revision->release, .replicas = -1, .least = object_int(objects, "replicas", 1)};
 	struct err split = {0};
 	if (!objects)
 		return err_set(err, ERR_INVALID, "no objects to roll out %s from", revision->name);
 	note_memory(k, objects);
-	int64_t live = view->main ? deployment_replicas(view->main) : 0;
+	int64_t live = view->main ? deployment_replicas(view->main) : -1;
 	if (check_fence(k, fence, err) != 0)
 		return -1;
 	k->applied[0] = '\0'; /* cut in the middle, NAME is nobody's for sure: then the one before is applied again, too */

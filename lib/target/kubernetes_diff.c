@@ -43,7 +43,7 @@ static int diff_one(struct kubernetes *k, const struct value *object, const stru
 		err_set(err, ERR_CONFLICT, "%s in namespace %s is not of %s %s", what, kube_namespace(k->kube), k->context.service, k->context.env);
 		return err_fix(err, "another name: or namespace: in mlctl.yaml");
 	}
-	struct value *as_applied = object_dressed(dressed, object, live, 0, -1, -1, NULL);
+	struct value *as_applied = object_dressed(dressed, object, live, 0, -1, -1, NULL, -1);
 	struct kube_apply apply = {.object = as_applied, .is_dry_run = true, .is_forced = k->context.is_forcing};
 	apply.taken_field = is_taking_scale ? SCALE_FIELD : NULL;
 	if (kube_apply(k->kube, &apply, &after, err) != 0)

@@ -71,6 +71,7 @@ static const struct {
 	{"digest", NULL, "the image's"},
 	{"image", "image", "the container's image"},
 	{"isNative", NULL, "mlctl's own runner answers"},
+	{"modelCreated", NULL, "when the model's file was last changed, by its commit; nothing when nobody knows"},
 	{"user", NULL, "the user and group number that the container runs as"},
 	{"port", "serve.port", "where the container answers"},
 	{"controlPort", NULL, "where it is steered; only of the runner"},
@@ -362,12 +363,15 @@ int kubernetes_input_make(const struct target_context *context, const struct rev
 		err_set(err, ERR_CONFIG, "image: missing, target kubernetes needs a registry that the cluster's nodes can pull from");
 		return err_fix(err, "image: registry.example.com/team/%s", context->service);
 	}
+	const struct value *created = facts ? value_find(facts, "model.created") : NULL;
 	out->is_native = !payload.len || str_is(payload, "native");
 	out->has_split = out->is_native;
 	m.root = value_root_object(out->document);
 	add_settings(&m);
 	m.self = value_add_object(out->document, m.root, "this");
 	add_names(&m, context, revision, repository);
+	if (created && created->kind == VALUE_STRING && created->text.len)
+		value_add_str(out->document, m.self, "modelCreated", created->text);
 	add_labels(&m, context, revision);
 	add_server(&m);
 	add_scale(&m);

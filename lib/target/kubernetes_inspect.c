@@ -273,6 +273,16 @@ static void inspect_nodes(struct kubernetes *k, struct document *document, struc
 		: "whether the nodes can pull shows with the first deploy (%zu pods run)", running);
 }
 
+/* Lists of a namespace that is not there are empty, as if it were. Who may not look at namespaces hears of it from the first write. */
+static bool is_namespace_missing(struct kubernetes *k) {
+	AUTO_DOCUMENT struct document *there = NULL;
+	struct err err = {0};
+	bool may = false;
+	if (kube_may(k->kube, "get", "", "namespaces", &may, &err) != 0 || !may)
+		return false;
+	return kube_get(k->kube, "Namespace", kube_namespace(k->kube), &there, &err) != 0 && err.code == ERR_NOT_FOUND;
+}
+
 /* Where somebody deleted the head alone, what it told of is still there. */
 static void inspect_no_head(struct kubernetes *k, struct document *document, struct value *findings) {
 	AUTO_DOCUMENT struct document *list = NULL;
@@ -283,7 +293,10 @@ static void inspect_no_head(struct kubernetes *k, struct document *document, str
 		return;
 	}
 	const struct value *first = value_at(value_get(list->root, "items"), 0);
-	if (first)
+	AUTO_FREE char *create = mem_format("kubectl create namespace %s", kube_namespace(k->kube));
+	if (!first && is_namespace_missing(k))
+		found(document, findings, "head", "bad", create, "namespace %s is not there", kube_namespace(k->kube));
+	else if (first)
 		found(document, findings, "head", "bad", fix, "there is no head (ConfigMap %s is gone), yet Deployment %.*s of revision %.*s is there", k->head,
 			STR_ARGS(object_text(first, "metadata.name")), STR_ARGS(object_label(first, LABEL_REVISION)));
 	else
@@ -428,6 +441,10 @@ int kubernetes_inspect(void *state, enum inspection what, struct document *docum
 	struct kubernetes *k = state;
 	if (what == INSPECT_CHECKLIST)
 		return checklist(k, document, findings, err);
+	if (what == INSPECT_HEAD) {
+		inspect_head(k, document, findings);
+		return 0;
+	}
 	if (!inspect_server(k, document, findings))
 		return 0;
 	inspect_permissions(k, document, findings);

@@ -43,11 +43,13 @@ int view_ask(struct kubernetes *k, struct view *view, struct err *err) {
 	view->asks[0] = (struct kube_ask) {.selection = {.kind = "Deployment"}, .name = k->name};
 	view->asks[1] = (struct kube_ask) {.selection = {.kind = "Deployment"}, .name = k->canary};
 	view->asks[2] = (struct kube_ask) {.selection = {.kind = "Pod", .labels = k->labels}};
-	if (kube_ask_all(k->kube, view->asks, 3, err) != 0 || answers_of(view->asks, 3, err) != 0)
+	view->asks[3] = (struct kube_ask) {.selection = {.kind = "HorizontalPodAutoscaler"}, .name = k->name};
+	if (kube_ask_all(k->kube, view->asks, 4, err) != 0 || answers_of(view->asks, 3, err) != 0) /* who may not see the last is told less */
 		return -1;
 	view->main = root_of(view->asks[0].answer);
 	view->canary = root_of(view->asks[1].answer);
 	add_pods(view, value_get(root_of(view->asks[2].answer), "items"));
+	view->scaler = root_of(view->asks[3].answer);
 	return 0;
 }
 
@@ -366,10 +368,25 @@ static int look(struct kubernetes *k, struct view *view, const struct revision *
 	return 0;
 }
 
+/* "hpa 1..4 now 3"; and why it can't scale, when it says so. */
+static void note_scaler(const struct value *scaler, struct observed *out) {
+	if (!scaler)
+		return;
+	int n = snprintf(out->note, sizeof(out->note), "hpa %lld..%lld now %lld", (long long) object_int(scaler, "spec.minReplicas", 1),
+		(long long) object_int(scaler, "spec.maxReplicas", 0), (long long) object_int(scaler, "status.currentReplicas", 0));
+	value_each(condition, value_find(scaler, "status.conditions"))
+		if (str_is(object_text(condition, "type"), "ScalingActive") && str_is(object_text(condition, "status"), "False") && n < (int) sizeof(out->note))
+			snprintf(out->note + n, sizeof(out->note) - (size_t) n, ", not scaling: %.*s", STR_ARGS(object_text(condition, "reason")));
+}
+
 int kubernetes_observe(void *state, const struct revision *revision, struct observed *out, struct err *err) {
 	struct kubernetes *k = state;
 	AUTO_VIEW struct view view = {0};
-	return view_ask(k, &view, err) != 0 ? -1 : look(k, &view, revision, false, out, err);
+	if (view_ask(k, &view, err) != 0 || look(k, &view, revision, false, out, err) != 0)
+		return -1;
+	if (deployment_is(view.main, revision))
+		note_scaler(view.scaler, out);
+	return 0;
 }
 
 /* While no mirror moves, the answer of a moment ago is the answer; but for pods that were asked, and what time alone changes. */

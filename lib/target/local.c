@@ -167,7 +167,7 @@ static int local_check(void *state, const struct store *store, struct texts *fac
 static int local_render(void *state, const struct revision *revision, const struct value *facts, struct document *document, struct value **objects,
 	struct err *err) {
 	struct local *local = state;
-	(void) facts;
+	const struct value *created = facts ? value_find(facts, "model.created") : NULL;
 	const struct value *settings = local->context.settings;
 	struct str timeout, memory, model;
 	int64_t port, replicas, timeout_ms = 30000, memory_bytes = 0;
@@ -188,6 +188,8 @@ static int local_render(void *state, const struct revision *revision, const stru
 	value_add_int(document, root, "timeout_ms", timeout_ms);
 	value_add_int(document, root, "memory_bytes", memory_bytes);
 	value_add_str(document, root, "model_name", model);
+	if (created && created->kind == VALUE_STRING && created->text.len)
+		value_add_str(document, root, "model_created", created->text);
 	*objects = root;
 	return 0;
 }
@@ -323,6 +325,9 @@ static int image_spec(struct local *local, const struct revision *revision, cons
 	value_add_text(document, spec, "program", program);
 	value_add_text(document, spec, "model", model_path);
 	value_add_str(document, spec, "model_name", model_name);
+	const struct value *created = value_get(objects, "model_created");
+	if (created)
+		value_add_copy(document, spec, "model_created", created);
 	value_add_text(document, spec, "release", release);
 	value_add_int(document, spec, "timeout_ms", number_of(objects, "timeout_ms"));
 	value_add_int(document, spec, "memory_bytes", number_of(objects, "memory_bytes"));

@@ -44,6 +44,7 @@ struct observed { /* what is true now for one revision */
 	bool exists;
 	double weight;                  /* share of the traffic that it is set to get, 0..100 */
 	int64_t desired;
+	char note[160];                 /* what decides about `desired`, in the platform's words: "hpa 1..4 now 3"; "": nothing does */
 	size_t count;
 	struct replica replicas[TARGET_REPLICAS_MAX];
 };

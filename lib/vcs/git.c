@@ -11,6 +11,7 @@
 #define SMALL_BYTES_MAX ((int64_t) 1024 * 1024) /* libgit2 hashes up to here, with the filters of .gitattributes; above, question->hash */
 #define SUBJECT_BYTES_MAX 200
 #define LINK_BYTES_MAX 4096
+#define HISTORY_COMMITS_MAX 10000 /* a quarter of a second */
 
 struct session {
 	const struct git_question *question;
@@ -30,6 +31,7 @@ void git_facts_clear(struct git_facts *facts) {
 	free(facts->branch);
 	free(facts->remote);
 	free(facts->tree);
+	free(facts->changed_time);
 	free(facts->dirty_file);
 	free(facts->problem);
 	*facts = (struct git_facts){0};
@@ -239,12 +241,13 @@ static int check_untracked(struct session *session, const char *file, struct err
 }
 
 /* Commit against index: trees and index only, no file is opened. */
-static void check_staged(struct session *session) {
+static void check_staged(struct session *session, const char *path) {
 	git_diff_options options;
 	best_effort(git_diff_options_init(&options, GIT_DIFF_OPTIONS_VERSION)); /* fails only for a version it does not know */
-	char *pathspec[] = {session->prefix};
+	AUTO_FREE char *spec = mem_text(path);
+	char *pathspec[] = {spec};
 	options.flags |= GIT_DIFF_DISABLE_PATHSPEC_MATCH | GIT_DIFF_IGNORE_SUBMODULES;
-	if (session->prefix[0])
+	if (path[0])
 		options.pathspec = (git_strarray){pathspec, 1};
 	git_diff *diff = NULL;
 	if (git_diff_tree_to_index(&diff, session->repository, session->tree, session->index, &options) != 0) {
@@ -268,7 +271,7 @@ static int read_dirty(struct session *session, struct err *err) {
 	}
 	if (stat(git_index_path(session->index), &info) == 0)
 		session->index_time = info.st_mtim;
-	check_staged(session);
+	check_staged(session, session->prefix);
 	size_t at = 0, count = git_index_entrycount(session->index), n = strlen(session->prefix);
 	if (n && git_index_find_prefix(&at, session->index, session->prefix) != 0)
 		at = count;
@@ -286,6 +289,93 @@ static int read_dirty(struct session *session, struct err *err) {
 		if (!git_index_get_bypath(session->index, path, 0) && check_untracked(session, file, err) != 0)
 			return -1;
 	}
+	return 0;
+}
+
+/* ---- when the model was last changed ---- */
+
+static bool entry_at(const git_commit *commit, const char *path, git_oid *out) {
+	git_tree *tree = NULL;
+	git_tree_entry *entry = NULL;
+	bool is_there = git_commit_tree(&tree, commit) == 0 && git_tree_entry_bypath(&entry, tree, path) == 0;
+	if (is_there)
+		git_oid_cpy(out, git_tree_entry_id(entry));
+	git_tree_entry_free(entry);
+	git_tree_free(tree);
+	return is_there;
+}
+
+/* As `git log -1 -- PATH` goes: on to the parent that has the same, until there is none. Fails where a parent is not here. */
+static int last_change(struct session *session, const char *path, int64_t *time_s) {
+	git_commit *at = NULL;
+	git_oid wanted, id;
+	int rc = -1;
+	if (git_commit_dup(&at, session->head) != 0 || !entry_at(at, path, &wanted)) {
+		git_commit_free(at);
+		return -1;
+	}
+	for (int steps = 0; rc < 0 && steps < HISTORY_COMMITS_MAX; steps++) {
+		git_commit *same = NULL;
+		unsigned parents = git_commit_parentcount(at), seen = 0;
+		for (; seen < parents && !same; seen++) {
+			git_commit *parent = NULL;
+			if (git_commit_parent(&parent, at, seen) != 0)
+				break;
+			if (entry_at(parent, path, &id) && git_oid_equal(&id, &wanted))
+				same = parent;
+			else
+				git_commit_free(parent);
+		}
+		const git_signature *author = git_commit_author(at);
+		bool is_cut = !parents && session->facts->is_shallow; /* libgit2 may show the edge of a shallow clone as a first commit */
+		if (!same && (seen < parents || is_cut || !author))
+			break;
+		if (!same) {
+			*time_s = author->when.time;
+			rc = 0;
+		} else {
+			git_commit_free(at);
+			at = same;
+		}
+	}
+	git_commit_free(at);
+	return rc;
+}
+
+/* The path alone, with facts of its own: another file that differs says nothing about the model. */
+static int read_path_dirty(struct session *session, const char *path, struct err *err) {
+	struct git_facts about = {0};
+	struct session own = *session;
+	size_t at = 0, n = strlen(path);
+	int rc = 0;
+	own.facts = &about;
+	check_staged(&own, path);
+	if (git_index_find_prefix(&at, session->index, path) != 0)
+		note_dirty(&own, path);
+	for (size_t count = git_index_entrycount(session->index); rc == 0 && at < count && !about.is_dirty; at++) {
+		const git_index_entry *entry = git_index_get_byindex(session->index, at);
+		if (strncmp(entry->path, path, n) != 0)
+			break;
+		if (!entry->path[n] || entry->path[n] == '/')
+			rc = check_entry(&own, entry, err);
+	}
+	session->facts->is_path_dirty = about.is_dirty;
+	git_facts_clear(&about);
+	return rc;
+}
+
+static int read_changed(struct session *session, struct err *err) {
+	char md5[33], time[CLOCK_TEXT_MAX];
+	struct git_facts *facts = session->facts;
+	const struct git_question *question = session->question;
+	AUTO_FREE char *dvc = facts->tree ? NULL : pointer_dvc_of(question->folder, question->path, md5);
+	AUTO_FREE char *path = mem_format("%s%s", session->prefix, dvc ? dvc : question->path);
+	int64_t time_s;
+	facts->is_path_dirty = !facts->tree && !dvc;
+	if (facts->is_path_dirty || !session->index || (facts->is_dirty && read_path_dirty(session, path, err) != 0))
+		return facts->is_path_dirty || !session->index ? 0 : -1;
+	if (!facts->is_path_dirty && last_change(session, path, &time_s) == 0)
+		facts->changed_time = mem_text(clock_text(time_s, time));
 	return 0;
 }
 
@@ -344,7 +434,7 @@ static int read_session(struct session *session, struct err *err) {
 	read_commit(session);
 	if (!session->tree)
 		return 0;
-	return read_dirty(session, err);
+	return read_dirty(session, err) != 0 ? -1 : read_changed(session, err);
 }
 
 int git_facts_read(const struct git_question *question, struct git_facts *out, struct err *err) {

@@ -31,6 +31,9 @@ struct git_facts {
 	char *tree;	  /* hash of the model's path in that commit; NULL: not in it */
 	bool is_dirty;	  /* tracked files beneath the folder, or `files`, differ from the commit */
 	char *dirty_file; /* the first one that does, relative to the folder */
+	char *changed_time; /* RFC 3339: when the last commit that touched the model's path (or its DVC pointer) was made; NULL: the path
+			     * differs from the commit, or the history that is here does not reach back so far */
+	bool is_path_dirty; /* the model's path differs from the commit, or is not in it */
 	bool is_shallow;
 	char *problem; /* why something could not be told: one sentence; NULL: nothing */
 };

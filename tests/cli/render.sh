@@ -109,6 +109,13 @@ rm -r .mlctl
 exits "no such template" 2 "$MLCTL" render --template kubernetes/nothing.yaml
 exits "what there is, and how they are written" 0 "$MLCTL" help templates
 for word in '\$each' 'this.podLabels' 'payload/triton.yaml'; do says "$word" "$out" "$word"; done
+exits "of what is built" 0 "$MLCTL" render --env prod
+grep -v mlctl.dev "$out" >built
+says "when the model was made" built "value: \"?$(TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%ad -- model.onnx)"
+echo more >>README.md; GIT_AUTHOR_DATE=2030-01-01T00:00:00Z git commit -qam docs
+exits "with another commit" 0 "$MLCTL" render --env prod
+equals "which is not the model's: nothing changes" "$(grep -v mlctl.dev "$out" | diff built -)" ""
+rm built
 exits "an image without its digest" 2 "$MLCTL" render --env prod --image registry.example.com/team/bc:1.0
 says "what would be right" "$err" 'by its digest'
 exits "another repository's image" 2 "$MLCTL" render --env prod --image "registry.example.com/other@$digest"

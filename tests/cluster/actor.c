@@ -1,4 +1,4 @@
-/* A container that does what its arguments say, in their order, for record_causes: say TEXT, sleep S, exit N, abort, segv, eat MB, write
+/* A container that does what its arguments say, in their order, for record_causes and real_causes.sh: say TEXT, sleep S, exit N, abort, segv, eat MB, write
  * FILE MB, once FILE WORD ARG (the word only while there is no FILE; makes it), stay, and serve PORT, before which: delay S (does not
  * listen before), busy S (503 before), flap FROM TO (503 between), status N (always), path P (404 elsewhere), silent, die S (a panic then).
  */
@@ -28,6 +28,11 @@ static void on_alarm(int sig) {
 	if (write(2, text, sizeof(text) - 1) < 0)
 		_exit(3);
 	_exit(2);
+}
+
+static void on_term(int sig) {
+	(void) sig;
+	_exit(143); /* as process 1 it would not hear it */
 }
 
 static void eat(int mb) {
@@ -84,6 +89,11 @@ static void serve(int port) {
 
 int main(int argc, char **argv) {
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGTERM, on_term);
+	if (strcmp(argv[0], "sleep") == 0) { /* what images have of that name: for preStop */
+		sleep((unsigned) atoi(argc > 1 ? argv[1] : "0"));
+		return 0;
+	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (int i = 1; i < argc; i++) {
 		const char *word = argv[i], *arg = i + 1 < argc ? argv[i + 1] : "";

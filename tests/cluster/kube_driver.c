@@ -1,6 +1,6 @@
 /* The client of lib/kube as a program, for tests against a real API server: one verb per run, what came on stdout, the error as
- * "code: message", "at: ..", "fix: .." on stderr. Settings by environment: KUBECONFIG, CONTEXT, NAMESPACE; DEADLINE_MS for how long calls
- * are tried; DRIVER_LOG for a line per request. */
+ * "code: message", "at: ..", "fix: .." on stderr. Settings by environment: KUBECONFIG, CONTEXT, NAMESPACE; DRIVER_PREVIOUS for the log
+ * before the last restart; DEADLINE_MS for how long calls are tried; DRIVER_LOG for a line per request. */
 #include "kube/mirror.h"
 
 #include <signal.h>
@@ -163,7 +163,10 @@ static int run(struct driver *driver, int argc, char **argv, struct err *err) {
 		rc = kube_read(driver->kube, args[0], &text, err) != 0 ? -1 : puts(text) < 0;
 	else if (strcmp(verb, "logs") == 0 && count == 3)
 		rc = kube_logs(driver->kube,
-			     &(struct kube_logs){.pod = args[0], .container = args[1], .bytes_max = (size_t) strtol(args[2], NULL, 10)},
+			     &(struct kube_logs){.pod = args[0],
+				     .container = args[1],
+				     .is_previous = getenv("DRIVER_PREVIOUS") != NULL,
+				     .bytes_max = (size_t) strtol(args[2], NULL, 10)},
 			     &text, err) != 0
 			     ? -1
 			     : puts(text) < 0;

@@ -122,6 +122,7 @@ void rolling_observe(struct fake_world *world, int revision, struct observed *ou
 		if (pod->revision != revision)
 			continue;
 		struct replica *replica = &out->replicas[out->count++];
+		*replica = (struct replica){0};
 		snprintf(replica->name, sizeof(replica->name), "%s-%lld", is_main ? "fraud" : "fraud-canary", (long long) pod->started_ms);
 		replica->state = model->is_stuck		? REPLICA_STUCK
 				 : model->is_failing		? REPLICA_FAILING
@@ -181,6 +182,8 @@ int rolling_route(struct fake_world *world, const struct revision *stable, int r
 			return -1;
 	} else if (!objects) {
 		return err_set(err, ERR_INVALID, "no objects to roll to");
+	} else if (world->is_contested) {
+		return err_set(err, ERR_CONFLICT, "spec.replicas is kubectl's");
 	} else {
 		world->shared = revision;
 		main->exists = true;

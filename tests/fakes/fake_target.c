@@ -315,6 +315,7 @@ static int enter(struct fake_client *client, enum fake_fault *fault, struct err 
 	if (client->is_dead)
 		return die(client, err);
 	client->calls++;
+	client->world->is_contested = client->world->is_contested || client->calls == client->contest_at;
 	if (client->fault == FAULT_SIGNAL_CUT && client->signal)
 		return err_set(err, ERR_NETWORK, "network unreachable");
 	if (client->fail_at && client->calls >= client->fail_at && client->calls < client->fail_at + client->fail_times) {
@@ -425,13 +426,29 @@ static int fake_check(void *state, const struct store *store, struct texts *fact
 	return leave(client, fault, 0, err);
 }
 
+static int fake_diff(void *state, const struct revision *revision, const struct value *objects, struct document *document,
+	struct value *changes, struct err *err) {
+	struct fake_client *client = state;
+	enum fake_fault fault;
+	if (enter(client, &fault, err) != 0)
+		return -1;
+	if (client->world->is_contested)
+		return err_set(err, ERR_CONFLICT, "spec.replicas is kubectl's");
+	if (objects && !rolling_is_whole(client->world, fake_index_of(client->world, revision)))
+		value_add_text(document, value_add_object(document, changes, NULL), "object", "Deployment/fraud");
+	return leave(client, fault, 0, err);
+}
+
 static int fake_observe(void *state, const struct revision *revision, struct observed *out, struct err *err) {
 	struct fake_client *client = state;
 	struct fake_world *world = client->world;
 	enum fake_fault fault;
 	if (enter(client, &fault, err) != 0)
 		return -1;
-	*out = (struct observed){0};
+	out->exists = false; /* all of it is a quarter of a megabyte, too much to be cleared a million times */
+	out->weight = 0;
+	out->desired = 0;
+	out->count = 0;
 	int i = fake_index_of(world, revision);
 	if (world->is_rolling) {
 		rolling_move(world);
@@ -449,6 +466,7 @@ static int fake_observe(void *state, const struct revision *revision, struct obs
 	out->count = (size_t) found->desired;
 	for (size_t k = 0; k < out->count; k++) {
 		struct replica *replica = &out->replicas[k];
+		*replica = (struct replica){0};
 		snprintf(replica->name, sizeof(replica->name), "%s-%zu", revision->name, k);
 		replica->state = model->is_stuck		    ? REPLICA_STUCK
 				 : model->is_failing		    ? REPLICA_FAILING
@@ -774,7 +792,8 @@ static int fake_sample(void *state, const struct revision *revision, struct samp
 	enum fake_metrics mode = model_of(world, &revision->image)->metrics;
 	if (i < 0 || !world->revisions[i].exists || mode == METRICS_MISSING)
 		return 0;
-	struct observed seen = {.count = (size_t) world->revisions[i].desired};
+	struct observed seen;
+	seen.count = world->is_rolling ? 0 : (size_t) world->revisions[i].desired;
 	if (world->is_rolling)
 		rolling_observe(world, i, &seen);
 	for (size_t k = 0; k < seen.count; k++) {
@@ -796,7 +815,8 @@ static int any_pod(struct fake_world *world) {
 }
 
 static bool is_listening(struct fake_world *world, int i) {
-	struct observed seen = {0};
+	struct observed seen;
+	seen.count = 0;
 	if (!world->is_rolling)
 		return world->revisions[i].exists && ready_count(world, &world->revisions[i]);
 	rolling_observe(world, i, &seen);
@@ -861,4 +881,5 @@ static int fake_address(void *state, char out[256], struct err *err) {
 	.logs = fake_logs, .events = fake_events, .address = fake_address
 
 const struct target fake_target = {.name = "fake", .caps = TARGET_SPLIT | TARGET_HOT, FAKE_VERBS};
-const struct target fake_rolling_target = {.name = "fake-rolling", .caps = TARGET_SPLIT | TARGET_HOT | TARGET_ROLLING, FAKE_VERBS};
+const struct target fake_rolling_target = {
+	.name = "fake-rolling", .caps = TARGET_SPLIT | TARGET_HOT | TARGET_ROLLING, .diff = fake_diff, FAKE_VERBS};

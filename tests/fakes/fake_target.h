@@ -61,6 +61,7 @@ struct fake_world {
 	struct fake_deployment main, side; /* is_rolling: NAME and NAME-canary */
 	int shared;			   /* whose Service, autoscaler and so on are in place; -1: nobody's */
 	int known_good, known_candidate;   /* what the head names, as indexes; -1: none */
+	bool is_contested;		   /* somebody with kubectl has set a field of NAME: it is not to be had without force */
 	bool is_retire_greedy;		   /* a broken twin of the target: retire() takes NAME along */
 	double weight, rps;
 	int64_t weight_until_ms, traffic_ms;
@@ -115,6 +116,7 @@ struct fake_client { /* one engine's way into the world */
 	int id;
 	int64_t calls, fail_at, fail_times, happened; /* the fail_at-th call (from 1) and the next fail_times - 1 fail */
 	enum fake_fault fault;
+	int64_t contest_at; /* from this call on the world is contested; 0: never */
 	bool is_dead, is_lock_blind;
 	int signal;
 	int64_t signal_ms;

@@ -169,7 +169,10 @@ static enum depth depth_wanted(void) {
 }
 
 /* The faults whose leavings are looked at with other commands than the same again. */
-static bool leaves_much(enum fake_fault fault) {
+static bool leaves_much(enum fake_fault fault, enum follow follow) {
+	bool is_killed = fault >= FAULT_KILL && fault <= FAULT_KILL_HALF;
+	if (follow == FOLLOW_TIME || follow == FOLLOW_DESTROY)
+		return is_killed;
 	return fault >= FAULT_KILL || fault == FAULT_LOST || fault == FAULT_REFUSED;
 }
 
@@ -185,7 +188,7 @@ static bool is_played(enum depth depth, const struct blow *blow, int64_t calls, 
 		       (int64_t) follow == turn / stride % FOLLOW_COUNT;
 	}
 	int64_t stride = depth == DEPTH_MOST && calls > LONG_CALLS ? calls / LONG_PLACES : 1;
-	bool is_left_so = follow == FOLLOW_SAME || (blow->times == 1 && leaves_much(blow->fault));
+	bool is_left_so = follow == FOLLOW_SAME || (blow->times == 1 && leaves_much(blow->fault, follow));
 	return is_left_so && turn % stride == 0;
 }
 
@@ -198,7 +201,9 @@ static int64_t torture(const struct scene *scene, const struct engine_row *table
 		fail_msg("%s", before.violations);
 	int64_t calls = calls_of(scene, &before);
 	enum depth depth = depth_wanted();
-	for (enum fake_fault fault = FAULT_NONE; fault < FAULT_COUNT; fault++)
+	for (enum fake_fault fault = FAULT_NONE; fault < FAULT_COUNT; fault++) {
+		if (!scene->is_rolling && (fault == FAULT_HALF || fault == FAULT_KILL_HALF)) /* there these are others by another name */
+			continue;
 		for (int64_t at = 1; at <= (fault == FAULT_NONE ? 1 : calls); at++)
 			for (int64_t times = 1; times <= times_max(fault); times++)
 				for (enum follow follow = 0; follow < FOLLOW_COUNT; follow++) {
@@ -209,12 +214,13 @@ static int64_t torture(const struct scene *scene, const struct engine_row *table
 					if (problem && ++problems <= PROBLEMS_SHOWN && !is_quiet)
 						print_message("# %s\n", problem);
 				}
+	}
 	fake_world_clear(&before);
 	return problems;
 }
 
 #define TWICE_PLACES 4
-#define TWICE_PLACES_FULL 16
+#define TWICE_PLACES_FULL 10
 
 /* Killed, and whoever came after it too. */
 static int64_t torture_twice(const struct scene *scene, struct tally *tally) {

@@ -41,8 +41,8 @@ static void refused(void *self, unsigned worker, int status, const char *why) {
 	assert(status >= 400 && status < 600 && why);
 }
 
-static void relayed(void *self, unsigned worker, bool is_ok, const char *why) {
-	(void) self, (void) worker, (void) is_ok, (void) why;
+static void relayed(void *self, unsigned worker, const struct http_handover *handover) {
+	(void) self, (void) worker, (void) handover;
 }
 
 static void *upstream_main(void *unused) {

@@ -26,6 +26,7 @@ equals "unchanged too" "$(json_field "$out" outcome)" unchanged
 
 curl -s -m 5 "$address/metrics" >"$out"
 says "its metrics say whose they are" "$out" '^mlctl_ready\{mlctl_service="breast-cancer",mlctl_env="local",revision="v-[0-9a-f]{12}",release="r1"\} 1$'
+equals "and when the model was made, by the commit that made it" "$(sed -nE 's/^mlctl_model_created_timestamp_seconds\{.*\} //p' "$out")" "$(git log -1 --format=%at -- model.onnx)"
 
 # Somebody uses it: every answer's status is counted.
 while IFS= read -r line; do

@@ -222,6 +222,28 @@ static void side_by_side(void **state) {
 	end(&s);
 }
 
+/* A crowd waits at the door: a dozen at a time, and the next as soon as one is through. */
+static void not_all_of_a_crowd(void **state) {
+	(void) state;
+	struct fake_turn turns[30];
+	struct kube_ask asks[30];
+	for (size_t i = 0; i < 30; i++) {
+		turns[i] = (struct fake_turn){.method = "GET", .url = CORE "pods/p", .status = 200, .answer = "{}", .ms = i == 0 ? 25 : 10};
+		asks[i] = (struct kube_ask){.selection.kind = "Pod", .name = "p"};
+	}
+	struct scene s;
+	struct err err = {0};
+	BEGIN(&s, turns);
+	int64_t from_ms = s.clock.mono_ms;
+	assert_int_equal(kube_ask_all(s.kube, asks, 30, &err), 0);
+	assert_int_equal(s.clock.mono_ms - from_ms, 30); /* 12, 11, and the rest; one of them slow */
+	for (size_t i = 0; i < 30; i++) {
+		assert_non_null(asks[i].answer);
+		document_free(asks[i].answer);
+	}
+	end(&s);
+}
+
 static void an_interrupt_ends_all(void **state) {
 	(void) state;
 	static const struct fake_turn turns[] = {
@@ -935,6 +957,7 @@ int main(void) {
 		cmocka_unit_test(pages),
 		cmocka_unit_test(lists_that_are_none),
 		cmocka_unit_test(side_by_side),
+		cmocka_unit_test(not_all_of_a_crowd),
 		cmocka_unit_test(an_interrupt_ends_all),
 		cmocka_unit_test(applies),
 		cmocka_unit_test(preconditions),

@@ -134,11 +134,63 @@ static void test_interrupted_roll(void **state) {
 	assert_true(mixed > 0);
 }
 
+/* A field that somebody else has set is found before anything is touched; half way through, it is said that there is no way back. */
+static void test_contested(void **state) {
+	(void) state;
+	const struct scene deploy = {.name = "contested", .before = "AB", .image = 'C', .is_canary_none = true, .is_rolling = true};
+	const struct scene back = {.name = "contested", .before = "AB", .act = ACT_ROLLBACK, .is_rolling = true};
+	struct fake_world world;
+	struct fake_client client;
+	struct ending ending;
+	scene_world(&world, &deploy);
+	world.is_contested = true;
+	int64_t writes = world.writes;
+	fake_client_init(&client, &world, 0);
+	scene_act(&client, &deploy, engine_table, &ending);
+	assert_int_equal(ending.rc, -1);
+	assert_int_equal(ending.err.code, ERR_CONFLICT);
+	assert_non_null(strstr(ending.err.message, "preflight: spec.replicas is kubectl's"));
+	scene_act(&client, &back, engine_table, &ending);
+	assert_int_equal(ending.rc, -1);
+	assert_int_equal(ending.err.code, ERR_CONFLICT);
+	assert_int_equal(world.writes, writes);
+	fake_world_clear(&world);
+	/* Set while it is on its way: everybody is still served, and the exit code does not say that all is as it was. */
+	int stuck = 0;
+	for (int64_t at = 1; at < 60; at++) {
+		const struct digest both[] = {fake_digest('B'), fake_digest('C')};
+		scene_world(&world, &deploy);
+		fake_client_init(&client, &world, 0);
+		client.contest_at = at;
+		scene_act(&client, &deploy, engine_table, &ending);
+		bool is_refused = ending.rc != 0 && ending.err.code == ERR_CONFLICT;
+		bool is_stuck = ending.rc == 0 && ending.result.outcome == OUTCOME_ROLLBACK_FAILED;
+		if (is_stuck)
+			assert_non_null(strstr(ending.result.cause, "going back failed: spec.replicas is kubectl's"));
+		else
+			assert_true(is_refused || ending.result.outcome == OUTCOME_DONE);
+		stuck += is_stuck;
+		assert_true(fake_serves_only(&world, both, 2));
+		world.is_contested = false;
+		if (is_stuck) {
+			scene_follow(&world, ACT_ROLLBACK, 0, &ending);
+			assert_int_equal(ending.result.outcome, OUTCOME_DONE);
+			assert_true(fake_serves_only(&world, both, 1));
+			assert_null(scene_unsettled(&world));
+		}
+		assert_string_equal(world.violations, "");
+		fake_world_clear(&world);
+	}
+	print_message("# contested on the way: %d times there was no way back, and it was said\n", stuck);
+	assert_true(stuck > 0);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_by_hand),
 		cmocka_unit_test(test_time_of_each_pod),
 		cmocka_unit_test(test_interrupted_roll),
+		cmocka_unit_test(test_contested),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

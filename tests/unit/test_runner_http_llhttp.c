@@ -27,8 +27,8 @@ static void refused(void *self, unsigned worker, int status, const char *why) {
 	(void) self, (void) worker, (void) status, (void) why;
 }
 
-static void relayed(void *self, unsigned worker, bool is_ok, const char *why) {
-	(void) self, (void) worker, (void) is_ok, (void) why;
+static void relayed(void *self, unsigned worker, const struct http_handover *handover) {
+	(void) self, (void) worker, (void) handover;
 }
 
 static struct http_server *start(struct net_address *address, int *fd) {

@@ -120,7 +120,7 @@ static void test_metrics(void **state) {
 	check_page(out.ptr);
 #define SERVICE "mlctl_service=\"a\\\"b\\\\c\\nd\"" /* and neither revision nor release: they are not known */
 	has_lines(out.ptr, (const char *const[]) {"mlctl_requests_total{code=\"200\"," SERVICE "} 270\n", "mlctl_requests_total{code=\"500\"," SERVICE "} 30\n",
-		"mlctl_requests_total{code=\"503\"," SERVICE "} 0\n", "mlctl_requests_total{code=\"400\"," SERVICE "} 1\n", "mlctl_requests_total{code=\"other\"," SERVICE "} 1\n",
+		"mlctl_requests_total{code=\"503\"," SERVICE "} 0\n", "mlctl_requests_total{code=\"400\"," SERVICE "} 1\n", "mlctl_requests_total{code=\"4xx\"," SERVICE "} 1\n",
 		"_bucket{le=\"0.001\"," SERVICE "} 2\n", "_bucket{le=\"0.25\"," SERVICE "} 251\n", "_bucket{le=\"+Inf\"," SERVICE "} 300\n", "_count{" SERVICE "} 300\n",
 		"_sum{" SERVICE "} 44.850000\n", "mlctl_errors_total{reason=\"output_not_finite\"," SERVICE "} 1\n", "mlctl_handover_total{result=\"ok\"," SERVICE "} 1\n",
 		"mlctl_handover_total{result=\"failed\"," SERVICE "} 1\n", "mlctl_cpu_limit_cores{" SERVICE "} 0.5\n", "mlctl_memory_limit_bytes{" SERVICE "} 268435456\n",

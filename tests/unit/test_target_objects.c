@@ -183,6 +183,7 @@ static void test_container(void **state) {
 	check_text(variable(runner, "MLCTL_DRAIN"), "value", "13s");
 	check_text(variable(runner, "MLCTL_THREADS"), "value", "4");
 	assert_null(variable(runner, "MLCTL_RELEASE"));
+	assert_null(variable(runner, "MLCTL_MODEL_CREATED"));
 	check_same(variable(runner, "TOKEN"), "{\"name\":\"TOKEN\",\"valueFrom\":{\"secretKeyRef\":{\"name\":\"keys\",\"key\":\"token\"}}}");
 	check_text(runner, "startupProbe.failureThreshold", "900");
 	check_text(object(&w, "stable", "Deployment"), "spec.progressDeadlineSeconds", "1020");
@@ -197,6 +198,9 @@ static void test_container(void **state) {
 	assert_int_equal(value_get(w.root, "namespace")->kind, VALUE_NULL);
 	assert_null(value_find(map, "metadata.namespace"));
 	assert_true(value_equal(runner, container(&w, "canary")));
+	struct world dated AUTO_WORLD = {0};
+	render(&dated, PROD, "{\"model\":{\"created\":\"2026-11-21T10:02:11Z\"}}");
+	check_text(variable(container(&dated, "stable"), "MLCTL_MODEL_CREATED"), "value", "2026-11-21T10:02:11Z");
 }
 
 /* PodSecurity "restricted", by its rules. */
@@ -303,6 +307,8 @@ static void test_reference(void **state) {
 	(void) state;
 	static const char *const yamls[] = {PROD "    env: {A: b}\n    resources: {cpu: 1, memory: 1Gi}\n", PROD "    payload: {kind: triton, image: x/y}\n"};
 	AUTO_BUF struct buf text = BUF(100000), seen = BUF(100000);
+	AUTO_DOCUMENT struct document *facts = document_new("facts");
+	value_add_text(facts, value_add_object(facts, value_root_object(facts), "model"), "created", "2026-11-21T10:02:11Z");
 	objects_reference(&text);
 	for (int i = 0; i < 4; i++) {
 		struct world w AUTO_WORLD = {0};
@@ -310,7 +316,7 @@ static void test_reference(void **state) {
 		render(&w, yamls[i / 2], NULL);
 		struct target_context context = {.service = "fraud", .env = "prod", .settings = w.tree->root};
 		struct revision revision = {.name = "v-0123456789ab"};
-		assert_int_equal(kubernetes_input_make(&context, &revision, NULL, i % 2, &input, &w.err), 0);
+		assert_int_equal(kubernetes_input_make(&context, &revision, facts->root, i % 2, &input, &w.err), 0);
 		value_each(one, value_get(input.document->root, "this")) {
 			AUTO_FREE char *name = mem_format("this.%.*s ", STR_ARGS(one->key));
 			if (!strstr(text.ptr, name))

@@ -98,6 +98,65 @@ static void dirty_variants(void **state) {
 	expect(folder, true, "model.onnx");
 }
 
+static void expect_changed(const char *folder, const char *time, bool is_path_dirty) {
+	struct asked asked;
+	struct git_facts facts = facts_of(folder, &asked);
+	if (facts.problem)
+		fail_msg("%s", facts.problem);
+	if (strcmp(facts.changed_time ? facts.changed_time : "", time) != 0 || facts.is_path_dirty != is_path_dirty)
+		fail_msg("changed %s, dirty %d; not %s, %d", facts.changed_time, facts.is_path_dirty, time, is_path_dirty);
+	git_facts_clear(&facts);
+}
+
+#define AT(time) "export GIT_AUTHOR_DATE=" time "Z GIT_COMMITTER_DATE=" time "Z; "
+
+static void the_models_own_change(void **state) {
+	(void) state;
+	AUTO_SCRATCH char *folder = scratch_new();
+	scratch_sh(folder, REPOSITORY AT("2024-01-01T00:00:00") "echo r >README; git add README; git commit -q -m readme");
+	expect_changed(folder, "2023-11-14T22:13:20Z", false);
+	scratch_sh(folder, AT("2024-01-02T00:00:00") "echo m2 >model.onnx; git commit -q -a -m model");
+	expect_changed(folder, "2024-01-02T00:00:00Z", false);
+	/* Others' branches and a merge change nothing, whichever side the model came from. */
+	scratch_sh(folder, AT("2024-01-03T00:00:00") "git checkout -q -b side HEAD~1; echo m3 >model.onnx; git commit -q -a -m 'on a branch'; git checkout -q main; "
+		"echo more >README; git commit -q -a -m readme");
+	expect_changed(folder, "2024-01-02T00:00:00Z", false);
+	scratch_sh(folder, AT("2024-01-04T00:00:00") "git merge -q -s ours -m merge side");
+	expect_changed(folder, "2024-01-02T00:00:00Z", false);
+	scratch_sh(folder, AT("2024-01-05T00:00:00") "git checkout -q side -- model.onnx; git commit -q -m taken");
+	expect_changed(folder, "2024-01-05T00:00:00Z", false);
+	scratch_sh(folder, "echo dirty >README; touch -d '1 minute ago' model.onnx");
+	expect_changed(folder, "2024-01-05T00:00:00Z", false);
+	scratch_sh(folder, "echo other >model.onnx");
+	expect_changed(folder, "", true);
+	scratch_sh(folder, "git add model.onnx");
+	expect_changed(folder, "", true);
+	scratch_sh(folder, "git rm -q --cached -f model.onnx; git commit -q -m gone");
+	expect_changed(folder, "", true);
+}
+
+/* What is not here can't be told, and the edge of a shallow clone is no change. */
+static void a_shallow_clone_knows_only_what_it_has(void **state) {
+	(void) state;
+	AUTO_SCRATCH char *folder = scratch_new();
+	AUTO_FREE char *deep = fs_join(folder, "deep"), *cut = fs_join(folder, "cut");
+	scratch_sh(folder, "mkdir deep; cd deep; " REPOSITORY AT("2024-01-01T00:00:00") "echo r >README; git add README; git commit -q -m readme; "
+		"git clone -q --depth 1 file://$PWD ../cut");
+	expect_changed(deep, "2023-11-14T22:13:20Z", false);
+	expect_changed(cut, "", false);
+	scratch_sh(cut, AT("2024-02-01T00:00:00") "echo m2 >model.onnx; git -c user.name=a -c user.email=a@b commit -q -a -m model");
+	expect_changed(cut, "2024-02-01T00:00:00Z", false);
+}
+
+static void a_dvc_pointer_stands_for_its_model(void **state) {
+	(void) state;
+	AUTO_SCRATCH char *folder = scratch_new();
+	scratch_sh(folder, "git init -q -b main .; echo model >model.onnx; echo model.onnx >.gitignore; echo name: x >mlctl.yaml; "
+		"printf 'outs:\n- md5: %s\n  size: 6\n  path: model.onnx\n' $(md5sum <model.onnx | cut -c-32) >model.onnx.dvc; "
+		"git add .; git commit -q -m x; echo r >README; git add README; " AT("2024-01-01T00:00:00") "git commit -q -m readme");
+	expect_changed(folder, "2023-11-14T22:13:20Z", false);
+}
+
 static void links_count_by_where_they_point(void **state) {
 	(void) state;
 	AUTO_SCRATCH char *folder = scratch_new();
@@ -261,6 +320,9 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(facts_of_a_clean_checkout),
 		cmocka_unit_test(dirty_variants),
+		cmocka_unit_test(the_models_own_change),
+		cmocka_unit_test(a_shallow_clone_knows_only_what_it_has),
+		cmocka_unit_test(a_dvc_pointer_stands_for_its_model),
 		cmocka_unit_test(links_count_by_where_they_point),
 		cmocka_unit_test(only_the_folder_counts),
 		cmocka_unit_test(times_spare_the_reading),

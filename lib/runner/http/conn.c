@@ -105,6 +105,7 @@ static void next_request(struct conn *conn) {
 	conn->head_len = conn->body_len = conn->raw_at = conn->request_len = 0;
 	conn->parsed_at = NULL;
 	conn->has_failed_over = conn->has_continued = false;
+	conn->own_failed = NULL;
 	conn->state = CONN_READING;
 	conn->deadline_ms = worker->now_ms + (left ? worker->server->limits.header_ms : worker->server->limits.idle_ms);
 	if (left == 0 && conn->in.size > CONN_BYTES_KEPT)
@@ -149,8 +150,8 @@ static const char *date_now(struct worker *worker) {
 	return worker->date;
 }
 
-/* body: the worker's `body` buffer holds it, `headers` the extra lines. */
-static void respond(struct conn *conn, int status, const char *content_type) {
+/* body: the worker's `body` buffer holds it, `headers` the extra lines. length: of a body that is not sent; -1: the body's. */
+static void respond(struct conn *conn, int status, const char *content_type, int64_t length) {
 	struct worker *worker = conn->worker;
 	count_in_flight(conn, false);
 	if (worker->server->is_draining || conn->is_reserve)
@@ -159,7 +160,7 @@ static void respond(struct conn *conn, int status, const char *content_type) {
 	struct http_answer answer = {.status = status,
 		.minor = conn->parsed_at ? conn->head.minor : 1,
 		.content_type = content_type,
-		.length = (int64_t) worker->body.len,
+		.length = length >= 0 ? length : (int64_t) worker->body.len,
 		.is_closing = conn->is_closing,
 		.has_no_length = status == 204 || status == 304,
 		.date = date_now(worker),
@@ -190,7 +191,7 @@ static void refuse(struct conn *conn, int status, const char *why) {
 	http_write_error(&worker->body, why);
 	if (status == 503)
 		buf_text(&worker->headers, "Retry-After: 1\r\n");
-	respond(conn, status, "application/json");
+	respond(conn, status, "application/json", -1);
 }
 
 void conn_queue(struct conn *conn) {
@@ -224,6 +225,7 @@ static void answer(struct conn *conn) {
 		.body = {conn->in.ptr + conn->head_len, conn->body_len},
 		.received_us = conn->received_us,
 		.has_failed_over = conn->has_failed_over,
+		.own_failed = conn->own_failed,
 		.status = 500,
 		.content_type = "application/json",
 		.out = &worker->body,
@@ -232,13 +234,13 @@ static void answer(struct conn *conn) {
 	if (x.upstream) {
 		conn->state = CONN_RELAYING;
 		if (relay_start(conn, x.upstream) != 0)
-			conn_relay_failed(conn, "connect");
+			conn_relay_failed(conn, x.upstream, "connect");
 		else if (conn->state == CONN_RELAYING)
 			conn_want(conn, 0);
 		return;
 	}
 	conn->is_closing |= x.is_closing;
-	respond(conn, x.status, x.content_type);
+	respond(conn, x.status, x.content_type, -1);
 }
 
 static void advance(struct conn *conn);
@@ -434,22 +436,32 @@ void conn_relayed(struct conn *conn, const struct relay *relay) {
 	struct worker *worker = conn->worker;
 	struct http_server *server = worker->server;
 	conn->relay = NULL;
-	server->app.relayed(server->app.self, worker->index, true, "");
-	start_answer(worker);
-	http_write_passing(&worker->headers, &relay->head, "mlctl-revision");
-	buf_format(&worker->headers, "Mlctl-Revision: %s\r\n", relay->upstream.revision);
-	buf_add(&worker->body, relay->in.ptr + relay->head_len, relay->body_len);
+	const struct http_handover handover = {.upstream = &relay->upstream,
+		.is_ok = true,
+		.why = "",
+		.status = relay->head.status,
+		.received_us = conn->received_us,
+		.bytes = relay->body_len};
 	refresh_head(conn);
+	server->app.relayed(server->app.self, worker->index, &handover);
+	start_answer(worker);
+	http_write_passing(&worker->headers, &relay->head, relay->upstream.revision[0] ? "mlctl-revision" : "");
+	if (relay->upstream.revision[0])
+		buf_format(&worker->headers, "Mlctl-Revision: %s\r\n", relay->upstream.revision);
+	buf_add(&worker->body, relay->in.ptr + relay->head_len, relay->body_len);
 	conn->state = CONN_READING;
-	respond(conn, relay->head.status, NULL);
+	respond(conn, relay->head.status, NULL, relay->is_head_only && relay->head.has_length ? relay->head.length : -1);
 	advance(conn);
 }
 
-void conn_relay_failed(struct conn *conn, const char *why) {
+void conn_relay_failed(struct conn *conn, const struct http_upstream *upstream, const char *why) {
 	struct http_server *server = conn->worker->server;
+	const struct http_handover handover = {.upstream = upstream, .why = why, .received_us = conn->received_us};
 	conn->relay = NULL;
-	server->app.relayed(server->app.self, conn->worker->index, false, why);
+	server->app.relayed(server->app.self, conn->worker->index, &handover);
 	conn->has_failed_over = true;
+	if (upstream->is_own)
+		conn->own_failed = why;
 	conn_queue(conn);
 	conn_want(conn, EPOLLIN);
 }

@@ -44,6 +44,7 @@ struct conn {
 	enum conn_state state;
 	uint32_t events;
 	bool is_reserve, is_closing, has_failed_over, has_continued, is_counted;
+	const char *own_failed;
 	uint64_t client; /* key of the per-client count; 0: none */
 	int64_t deadline_ms, received_us;
 	struct bytes in, out;
@@ -67,7 +68,7 @@ struct relay {
 	struct relay *next;
 	enum relay_state state;
 	struct http_upstream upstream;
-	bool is_reused;
+	bool is_reused, is_head_only;
 	int64_t deadline_ms, connect_by_ms;
 	struct bytes out, in;
 	size_t out_at;
@@ -141,7 +142,7 @@ void conn_close(struct conn *conn);
 void conn_queue(struct conn *conn);
 /* The upstream's answer, or (is_ok false) the request goes back into the queue to be answered here. */
 void conn_relayed(struct conn *conn, const struct relay *relay);
-void conn_relay_failed(struct conn *conn, const char *why);
+void conn_relay_failed(struct conn *conn, const struct http_upstream *upstream, const char *why);
 
 /* relay.c */
 int relay_start(struct conn *conn, const struct http_upstream *upstream);

@@ -45,6 +45,19 @@ static int read_status(int fd, int64_t until_us, int *status, struct err *err) {
 	}
 }
 
+int http_probe_port(const struct net_address *address, int64_t timeout_ms) {
+	struct err err = {0};
+	int fd = -1, failure = 0;
+	socklen_t len = sizeof(failure);
+	if (net_connect(address, &fd) != 0)
+		return -1;
+	int rc = wait_for(fd, POLLOUT, http_mono_us() + timeout_ms * 1000, &err);
+	if (rc == 0 && (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &len) != 0 || failure != 0))
+		rc = -1;
+	close(fd);
+	return rc;
+}
+
 int http_probe(const struct net_address *address, struct str path, int64_t timeout_ms, int *status, struct err *err) {
 	int64_t until_us = http_mono_us() + timeout_ms * 1000;
 	char host[NET_TEXT_MAX], request[REQUEST_BYTES_MAX];

@@ -88,7 +88,13 @@ static int write_request(struct relay *relay, const struct conn *conn) {
 	if (!http_header(&conn->head, "host").ptr)
 		buf_text(head, "Host: upstream\r\n"); /* HTTP/1.0 may have none */
 	http_write_passing(head, &conn->head, "mlctl-hop");
-	buf_format(head, "Mlctl-Hop: 1\r\nContent-Length: %zu\r\n\r\n", conn->body_len);
+	if (!relay->upstream.is_own)
+		buf_text(head, "Mlctl-Hop: 1\r\n");
+	bool has_body = conn->body_len || conn->head.has_length || conn->head.is_chunked;
+	if (has_body || conn->head.verb == HTTP_POST) /* a GET with a length is refused by some servers */
+		buf_format(head, "Content-Length: %zu\r\n", conn->body_len);
+	buf_text(head, "\r\n");
+	relay->is_head_only = conn->head.verb == HTTP_HEAD;
 	if (head->failed || bytes_grow(worker->server, &relay->out, head->len + conn->body_len) != 0)
 		return -1;
 	memcpy(relay->out.ptr, head->ptr, head->len);
@@ -132,9 +138,10 @@ int relay_start(struct conn *conn, const struct http_upstream *upstream) {
 
 static void give_up(struct relay *relay, const char *why) {
 	struct conn *conn = relay->conn;
+	const struct http_upstream upstream = relay->upstream;
 	relay_drop(relay);
 	if (conn)
-		conn_relay_failed(conn, why);
+		conn_relay_failed(conn, &upstream, why);
 }
 
 /* The connection broke. A kept one that brought no byte was closed by the other side while it was idle: once more on a new one. */
@@ -152,7 +159,7 @@ static void broken(struct relay *relay, const char *why) {
 	if (!again || write_request(again, conn) != 0) {
 		if (again)
 			relay_drop(again);
-		conn_relay_failed(conn, why);
+		conn_relay_failed(conn, &upstream, why);
 		return;
 	}
 	again->conn = conn;
@@ -179,7 +186,7 @@ static void send_more(struct relay *relay) {
 static void finish(struct relay *relay) {
 	struct worker *worker = relay->worker;
 	struct conn *conn = relay->conn;
-	bool is_kept = !relay->head.is_closing && (relay->head.has_length || relay->head.is_chunked) && worker->idle_relays < RELAY_IDLE_MAX &&
+	bool is_kept = !relay->head.is_closing && (relay->head.has_length || relay->head.is_chunked || relay->is_head_only) && worker->idle_relays < RELAY_IDLE_MAX &&
 		       !worker->server->is_draining && relay->raw_at == relay->in.len;
 	relay->conn = NULL;
 	conn_relayed(conn, relay);
@@ -215,8 +222,10 @@ static int read_answer(struct relay *relay, bool is_eof) {
 		relay->scan = (struct http_scan) {0};
 	}
 	size_t have = relay->in.len - relay->head_len;
-	if (relay->head.status == 204 || relay->head.status == 304)
+	if (relay->is_head_only || relay->head.status == 204 || relay->head.status == 304) {
+		relay->raw_at = relay->head_len;
 		return 1;
+	}
 	if (relay->head.is_chunked) {
 		size_t used = 0, produced = 0;
 		int rc = http_chunked_feed(&relay->chunked, relay->in.ptr + relay->raw_at, relay->in.len - relay->raw_at,

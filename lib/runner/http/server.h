@@ -20,10 +20,21 @@ enum http_kind {
 	HTTP_KIND_HEAVY,  /* queued */
 };
 
-/* Where to hand a request on to: the canary. */
+/* Where to hand a request on to: the canary, or the server that this one stands in front of. */
 struct http_upstream {
 	struct net_address address;
-	char revision[HTTP_REVISION_MAX];
+	char revision[HTTP_REVISION_MAX]; /* "": answers do not name it */
+	bool is_own;			  /* the server behind: its answers are this one's own, and nobody else has another */
+};
+
+/* How a hand-over ended. */
+struct http_handover {
+	const struct http_upstream *upstream;
+	bool is_ok;
+	const char *why; /* it failed: "connect", "reset", "timeout", "malformed", "too large" */
+	int status;
+	int64_t received_us; /* of the request */
+	size_t bytes;	     /* of the answer's body */
 };
 
 /* One request and its answer; lent to the app for the length of a call. */
@@ -33,6 +44,7 @@ struct http_exchange {
 	struct str body;
 	int64_t received_us; /* monotonic: when its last byte was read */
 	bool has_failed_over; /* it was handed on and failed there: answer it here */
+	const char *own_failed; /* the server behind failed, and why; NULL: it was not asked yet */
 	/* The answer. `out` and `headers` are empty at the start; headers are whole lines with CRLF. */
 	int status;
 	const char *content_type;
@@ -48,7 +60,7 @@ struct http_app {
 	/* The server refused by itself: a malformed or too large request, overload, a deadline. */
 	void (*refused)(void *self, unsigned worker, int status, const char *why);
 	/* A hand-over ended; when it failed, answer() is called for the same request next. */
-	void (*relayed)(void *self, unsigned worker, bool is_ok, const char *why);
+	void (*relayed)(void *self, unsigned worker, const struct http_handover *handover);
 };
 
 struct http_limits {

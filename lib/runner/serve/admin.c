@@ -20,8 +20,8 @@ static bool has_key(const struct service *service, const struct http_exchange *x
 static void write_info(struct service *service, struct http_exchange *x) {
 	const struct {
 		const char *name, *value;
-	} texts[] = {{"version", MLCTL_VERSION}, {"model", model_name(service->model)}, {"model_digest", model_digest(service->model)->text},
-		{"format", model_format(service->model)}, {"release", service->release}, {"revision", service->revision}, {"image", service->image}};
+	} texts[] = {{"version", MLCTL_VERSION}, {"model", service_model_name(service)}, {"model_digest", service_model_digest(service)},
+		{"format", service->model ? model_format(service->model) : "guard"}, {"release", service->release}, {"revision", service->revision}, {"image", service->image}};
 	buf_char(x->out, '{');
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		buf_format(x->out, "\"%s\":", texts[i].name);
@@ -29,7 +29,7 @@ static void write_info(struct service *service, struct http_exchange *x) {
 		buf_char(x->out, ',');
 	}
 	buf_format(x->out, "\"ready\":%s,\"pid\":%ld,\"start_s\":%lld,\"in_flight\":%lld,\"connections\":%lld,\"threads\":%u}",
-		atomic_load(&service->is_ready) ? "true" : "false", (long) getpid(), (long long) service->start_s,
+		service_is_ready(service) ? "true" : "false", (long) getpid(), (long long) service->start_s,
 		(long long) service_in_flight(service), (long long) service_connections(service), service->worker_count);
 	x->status = 200;
 }
@@ -151,11 +151,10 @@ static void refused(void *self, unsigned worker, int status, const char *why) {
 	(void) why;
 }
 
-static void relayed(void *self, unsigned worker, bool is_ok, const char *why) {
+static void relayed(void *self, unsigned worker, const struct http_handover *handover) {
 	(void) self;
 	(void) worker;
-	(void) is_ok;
-	(void) why;
+	(void) handover;
 }
 
 struct http_app admin_app(struct service *service) {

@@ -10,8 +10,11 @@ static const int64_t edges_us[] = {500, 1000, 2500, 5000, 10000, 25000, 50000, 1
 static const char *const edge_names[] = {"0.0005", "0.001", "0.0025", "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2", "2.5", "5", "10"};
 #define EDGES (sizeof(edges_us) / sizeof(edges_us[0]))
 
-static const int codes[] = {200, 400, 401, 404, 405, 408, 413, 414, 417, 429, 431, 500, 502, 503, 504, 505};
+static const int codes[] = {200, 201, 202, 204, 400, 401, 403, 404, 405, 408, 413, 414, 415, 417, 422, 429, 431, 500, 502, 503, 504, 505};
 #define CODES (sizeof(codes) / sizeof(codes[0]))
+/* What a guarded server may answer besides: by its first digit, so that it counts as what it is. */
+static const char *const classes[] = {"other", "1xx", "2xx", "3xx", "4xx", "5xx"};
+#define CLASSES (sizeof(classes) / sizeof(classes[0]))
 #define LABELS_BYTES_MAX ((size_t) 64 * 1024)
 #define NUMBER_MAX 32
 
@@ -23,7 +26,7 @@ static bool is_shown_at_zero(int status) {
 struct counters { /* one worker's */
 	_Atomic uint64_t buckets[EDGES + 1]; /* not cumulative; the last is +Inf */
 	_Atomic uint64_t sum_us;
-	_Atomic uint64_t codes[CODES + 1]; /* the last: any other */
+	_Atomic uint64_t codes[CODES + CLASSES];
 	_Atomic uint64_t errors[METRICS_ERRORS];
 	_Atomic uint64_t handed_on, handover_failed;
 } __attribute__((aligned(64)));
@@ -34,7 +37,7 @@ struct metrics {
 };
 
 const char *metrics_error_name(enum metrics_error error) {
-	static const char *const names[] = {"output_not_finite", "model_failed", "overloaded", "no_memory"};
+	static const char *const names[] = {"output_not_finite", "model_failed", "overloaded", "no_memory", "upstream_failed"};
 	return names[error];
 }
 
@@ -65,7 +68,7 @@ static void count_status(struct counters *c, int status) {
 	size_t i = 0;
 	while (i < CODES && codes[i] != status)
 		i++;
-	add(&c->codes[i], 1);
+	add(&c->codes[i < CODES ? i : CODES + (status >= 100 && status < 600 ? (size_t) status / 100 : 0)], 1);
 }
 
 void metrics_request(struct metrics *metrics, unsigned worker, int status, int64_t duration_us) {
@@ -165,11 +168,13 @@ static void render_duration(const struct metrics *metrics, const struct buf *ide
 static void render_requests(const struct metrics *metrics, const struct buf *identity, struct buf *out) {
 	render_duration(metrics, identity, out);
 	head(out, "mlctl_requests_total", "counter", "Prediction requests answered here and requests refused, by status; health and metadata are not counted.");
-	for (size_t i = 0; i <= CODES; i++) {
+	for (size_t i = 0; i < CODES + CLASSES; i++) {
 		unsigned long long n = TOTAL_AT(codes, i);
-		char code[16] = "other";
+		char code[16];
 		if (i < CODES)
 			snprintf(code, sizeof(code), "%d", codes[i]);
+		else
+			snprintf(code, sizeof(code), "%s", classes[i - CODES]);
 		if (n || (i < CODES && is_shown_at_zero(codes[i])))
 			count(out, "mlctl_requests_total", "code", code, identity, n);
 	}

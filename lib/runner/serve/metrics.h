@@ -10,6 +10,7 @@ enum metrics_error {
 	METRICS_MODEL_FAILED,
 	METRICS_OVERLOADED,
 	METRICS_NO_MEMORY,
+	METRICS_UPSTREAM_FAILED, /* of a guard: the server behind gave no answer, or one of 500 and above */
 	METRICS_ERRORS,
 };
 const char *metrics_error_name(enum metrics_error error);

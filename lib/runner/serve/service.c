@@ -20,14 +20,15 @@ void service_init(struct service *service, unsigned workers) {
 	if (service->container.memory_limit_bytes > 0 && (size_t) service->container.memory_limit_bytes / 4 < arena_max)
 		arena_max = (size_t) service->container.memory_limit_bytes / 4;
 	for (unsigned i = 0; i < workers; i++) {
-		service->workers[i].run = run_new(service->model);
+		service->workers[i].run = service->model ? run_new(service->model) : NULL;
 		service->workers[i].arena.bytes_max = arena_max;
 	}
 }
 
 void service_clear(struct service *service) {
 	for (unsigned i = 0; i < service->worker_count; i++) {
-		run_free(service->workers[i].run);
+		if (service->workers[i].run)
+			run_free(service->workers[i].run);
 		arena_clear(&service->workers[i].arena);
 	}
 	free(service->workers);
@@ -67,14 +68,26 @@ int64_t service_connections(struct service *service) {
 	return server ? http_server_connections(server) : 0;
 }
 
+const char *service_model_name(const struct service *service) {
+	return service->model ? model_name(service->model) : service->name;
+}
+
+const char *service_model_digest(const struct service *service) {
+	return service->model ? model_digest(service->model)->text : "";
+}
+
+bool service_is_ready(struct service *service) {
+	return atomic_load(&service->is_ready) && (service->model || atomic_load(&service->is_behind_ready));
+}
+
 void service_metrics(struct service *service, struct http_exchange *x) {
 	struct http_upstream upstream;
 	int64_t expires_in_ms;
 	struct metrics_facts facts = {.version = MLCTL_VERSION,
-		.service = service->service[0] ? service->service : model_name(service->model),
+		.service = service->service[0] ? service->service : service_model_name(service),
 		.environment = service->environment,
-		.model = model_name(service->model),
-		.model_sha256 = digest_hex(model_digest(service->model)),
+		.model = service_model_name(service),
+		.model_sha256 = service->model ? digest_hex(model_digest(service->model)) : NULL,
 		.release = service->release,
 		.revision = service->revision,
 		.image = service->image,
@@ -84,7 +97,7 @@ void service_metrics(struct service *service, struct http_exchange *x) {
 		.connections = service_connections(service),
 		.cpu_limit_cores = service->container.cpu_limit_cores,
 		.memory_limit_bytes = service->container.memory_limit_bytes,
-		.is_ready = atomic_load(&service->is_ready)};
+		.is_ready = service_is_ready(service)};
 	split_get(&service->split, clock_mono_ms(service->clock), &upstream, &facts.canary_weight, &expires_in_ms);
 	metrics_render(service->metrics, &facts, x->out);
 	x->content_type = "text/plain; version=0.0.4; charset=utf-8";
@@ -97,7 +110,7 @@ bool service_health(struct service *service, struct http_exchange *x) {
 		return false;
 	if (!service_allows(x, "GET, HEAD"))
 		return true;
-	bool is_ok = is_live || atomic_load(&service->is_ready);
+	bool is_ok = is_live || service_is_ready(service);
 	buf_text(x->out, is_live ? "{\"live\":true}" : is_ok ? "{\"ready\":true}" : "{\"ready\":false}");
 	x->status = is_ok ? 200 : 503;
 	return true;
@@ -355,16 +368,73 @@ static void refused(void *self, unsigned worker, int status, const char *why) {
 	events_write_limited(service->events, "error", fields);
 }
 
-static void relayed(void *self, unsigned worker, bool is_ok, const char *why) {
+static void relayed(void *self, unsigned worker, const struct http_handover *handover) {
 	struct service *service = self;
-	metrics_handover(service->metrics, worker, is_ok);
-	if (is_ok)
+	if (handover->upstream->is_own) { /* a failure is counted with the answer that it gets */
+		if (handover->is_ok) {
+			metrics_request(service->metrics, worker, handover->status, http_mono_us() - handover->received_us);
+			if (handover->status >= 500)
+				metrics_failed(service->metrics, worker, METRICS_UPSTREAM_FAILED);
+		}
+		return;
+	}
+	metrics_handover(service->metrics, worker, handover->is_ok);
+	if (handover->is_ok)
 		return;
 	char fields[256];
-	snprintf(fields, sizeof(fields), "\"reason\":\"%s\"", why);
+	snprintf(fields, sizeof(fields), "\"reason\":\"%s\"", handover->why);
 	events_write_limited(service->events, "handover_failed", fields);
 }
 
+/* ---- as a guard ---- */
+
+static bool is_own_path(const struct http_head *head) {
+	return str_is(head->path, "/v2/health/live") || str_is(head->path, "/v2/health/ready") || str_is(head->path, "/metrics");
+}
+
+static enum http_kind guard_kind_of(void *self, const struct http_head *head) {
+	(void) self;
+	return !is_own_path(head) ? HTTP_KIND_HEAVY : str_is(head->path, "/metrics") ? HTTP_KIND_QUICK : HTTP_KIND_HEALTH;
+}
+
+/* The server behind gave no answer: 502, or 504 when it took too long. */
+static void answer_for_it(struct service *service, struct http_exchange *x) {
+	bool is_late = strcmp(x->own_failed, "timeout") == 0;
+	AUTO_BUF struct buf fields = BUF(2048);
+	service_error(x, is_late ? 504 : 502, "the server behind failed: %s", x->own_failed);
+	metrics_failed(service->metrics, x->worker, METRICS_UPSTREAM_FAILED);
+	buf_format(&fields, "\"status\":%d,\"reason\":\"upstream_failed\",\"error\":\"%s\",\"path\":", x->status, x->own_failed);
+	json_quote(&fields, (struct str) {x->head->path.ptr, x->head->path.len < 512 ? x->head->path.len : 512});
+	events_write_limited(service->events, "error", fields.ptr);
+	if (service->revision[0])
+		buf_format(x->headers, "Mlctl-Revision: %s\r\n", service->revision);
+	metrics_request(service->metrics, x->worker, x->status, http_mono_us() - x->received_us);
+}
+
+static void guard_answer(void *self, struct http_exchange *x) {
+	struct service *service = self;
+	struct service_worker *w = &service->workers[x->worker];
+	if (str_is(x->head->path, "/metrics")) {
+		if (service_allows(x, "GET, HEAD"))
+			service_metrics(service, x);
+		return;
+	}
+	if (service_health(service, x))
+		return;
+	if (x->own_failed) {
+		answer_for_it(service, x);
+	} else if (!x->has_failed_over && !http_header(x->head, "mlctl-hop").ptr &&
+		   split_take(&service->split, &w->split, clock_mono_ms(service->clock))) {
+		x->upstream = &w->split.upstream;
+	} else {
+		x->upstream = &service->behind;
+	}
+	if (service->has_access_log && !x->upstream)
+		log_access(service, x, http_mono_us() - x->received_us);
+}
+
 struct http_app service_app(struct service *service) {
+	if (!service->model)
+		return (struct http_app) {.self = service, .kind = guard_kind_of, .answer = guard_answer, .refused = refused, .relayed = relayed};
 	return (struct http_app) {.self = service, .kind = kind_of, .answer = answer, .refused = refused, .relayed = relayed};
 }

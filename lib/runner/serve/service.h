@@ -1,4 +1,5 @@
-/* What the runner answers: the prediction routes on the main listener, and the control routes on the admin one.
+/* What the runner answers: the prediction routes on the main listener, and the control routes on the admin one. As a guard it has no model: all but
+ * its own health and metrics goes to the server behind it.
  *
  *   GET  /                         what is here
  *   GET  /metrics                  Prometheus text
@@ -28,7 +29,9 @@ struct service_worker { /* one worker's memory, kept between requests */
 } __attribute__((aligned(64)));
 
 struct service {
-	const struct model *model;
+	const struct model *model;   /* NULL: a guard's */
+	const char *name;	     /* of a guard: its model's, for metrics; "" when not given */
+	struct http_upstream behind; /* of a guard: the server behind it; is_own */
 	const char *service, *environment, *release, *revision, *image; /* lent; "" when not given */
 	struct container container;
 	const struct clock *clock;
@@ -47,6 +50,7 @@ struct service {
 	void (*drain)(void *self);  /* POST /admin/drain */
 	void *drain_self;
 	_Atomic bool is_ready;
+	_Atomic bool is_behind_ready; /* of a guard: the server behind says so */
 };
 /* The fields above the blank line are the caller's, set before; worker memory is made here, so start the server afterwards. */
 void service_init(struct service *service, unsigned workers);
@@ -61,6 +65,9 @@ void service_error(struct http_exchange *x, int status, const char *format, ...)
 int64_t service_in_flight(struct service *service);
 int64_t service_connections(struct service *service);
 void service_metrics(struct service *service, struct http_exchange *x);
+const char *service_model_name(const struct service *service);
+const char *service_model_digest(const struct service *service); /* "sha256:..."; "": a guard's */
+bool service_is_ready(struct service *service);
 bool service_health(struct service *service, struct http_exchange *x); /* false: no health route */
 /* Is the method one of these? Else 405 with Allow. `allowed`: "GET, HEAD". */
 bool service_allows(struct http_exchange *x, const char *allowed);
