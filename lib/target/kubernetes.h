@@ -33,6 +33,10 @@ struct answered { /* a pod that has told its revision once: it can't become anot
 	int restarts;
 };
 
+struct log_end { /* how far a pod's log was read */
+	char uid[64], newest[64];
+};
+
 struct kubernetes {
 	struct target_context context;
 	struct kube *kube;
@@ -49,6 +53,8 @@ struct kubernetes {
 	} polled;
 	struct answered answered[PODS_MAX];
 	size_t answered_count;
+	struct log_end log_ends[PODS_MAX];
+	size_t log_end_count;
 	struct {
 		char name[KUBE_NAME_MAX];
 		struct secret key;

@@ -606,6 +606,61 @@ static void samples(void **state) {
 	assert_true(has_handover);
 }
 
+static int times(const struct texts *texts, const char *text) {
+	int found = 0;
+	for (size_t i = 0; i < texts->count; i++)
+		found += strcmp(texts->items[i], text) == 0;
+	return found;
+}
+
+static void follow(struct scene *s, struct answers *answers, const char *logs, char cursor[64], struct texts *out) {
+	answers->logs = logs;
+	WORKS(target_find("kubernetes")->logs(s->k, NULL, 50, out, cursor, &err));
+}
+
+/* A pod that has said nothing yet, one that says something while another is read, and a mesh's container beside ours. */
+static void logs_that_are_followed(void **state) {
+	(void) state;
+	struct scene s AUTO_SCENE;
+	struct answers answers = {0};
+	AUTO_TEXTS struct texts lines = {0};
+	char cursor[64] = "";
+	begin(&s);
+	s.server.pod = pod_answers;
+	s.server.pod_self = &answers;
+	put_pod(&s, "a", "stable", MAIN, "", READY);
+	follow(&s, &answers, "", cursor, &lines);
+	assert_non_null(strstr(s.server.urls.items[s.server.urls.count - 1], "container=runner"));
+	assert_true(cursor[0] != '\0');
+	follow(&s, &answers, "2026-11-21T10:00:01.000000000Z one\n", cursor, &lines);
+	assert_null(strstr(s.server.urls.items[s.server.urls.count - 1], "sinceTime"));
+	put_pod(&s, "b", "stable", MAIN, "", READY);
+	follow(&s, &answers, "2026-11-21T10:00:01.000000000Z one\n2026-11-21T10:00:02.000000000Z two\n", cursor, &lines);
+	assert_non_null(strstr(s.server.urls.items[s.server.urls.count - 2], "sinceTime=2026-11-21T10%3A00%3A01"));
+	assert_int_equal(times(&lines, "a: one"), 1);
+	assert_int_equal(times(&lines, "a: two"), 1);
+	assert_int_equal(times(&lines, "b: one"), 1);
+	assert_int_equal(lines.count, 4);
+}
+
+/* Of our own objects, whatever else is in the namespace and however it is called. */
+static void events_of_ours(void **state) {
+	(void) state;
+	struct scene s AUTO_SCENE;
+	AUTO_TEXTS struct texts out = {0};
+	begin(&s);
+	put_pod(&s, "fraud-a", "stable", MAIN, "", "");
+	for (int i = 0; i < 300; i++) {
+		AUTO_FREE char *json = mem_format("{\"apiVersion\":\"v1\",\"kind\":\"Event\",\"metadata\":{\"name\":\"e%03d\"},\"involvedObject\":{\"kind\":"
+						  "\"Pod\",\"name\":\"%s\"},\"lastTimestamp\":\"T\",\"reason\":\"R\",\"message\":\"m\",\"count\":2}",
+			i, i == 299 ? "fraud-a" : "fraud-detector-x");
+		fake_kube_put(&s.server, json);
+	}
+	WORKS(target_find("kubernetes")->events(s.k, &out, &err));
+	assert_int_equal(out.count, 1);
+	assert_string_equal(out.items[0], "T Pod/fraud-a R 2x: m");
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(head_is_swapped),
@@ -624,6 +679,8 @@ int main(void) {
 		cmocka_unit_test(a_key_that_is_none),
 		cmocka_unit_test(odd_pods),
 		cmocka_unit_test(samples),
+		cmocka_unit_test(logs_that_are_followed),
+		cmocka_unit_test(events_of_ours),
 	};
 	return cmocka_run_group_tests_name("target_kubernetes", tests, NULL, NULL);
 }
