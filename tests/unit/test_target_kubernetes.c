@@ -61,6 +61,7 @@ static void begin(struct scene *s) {
 	if (target_find("kubernetes")->open(s->k, &context, &err) != 0)
 		fail_msg("%s", err.message);
 	fake_kube_put(&s->server, "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"kube-system\"}}");
+	fake_kube_put(&s->server, "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"ml\"}}");
 	put_head(&s->server, "7");
 }
 
@@ -237,6 +238,30 @@ static void heads_of_others(void **state) {
 	fake_kube_put(&s.server, "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"mlctl.fraud\",\"labels\":{" OURS
 				 "},\"annotations\":{\"mlctl.dev/cluster\":\"cluster of-the-backup\"}},\"data\":{\"head\":\"{}\"}}");
 	FAILS(kubernetes_head_get(s.k, bytes, &len, version, &err), ERR_CONFLICT);
+}
+
+/* Before anything is pushed it is told that the namespace is not there. */
+static void places(void **state) {
+	(void) state;
+	struct scene s AUTO_SCENE;
+	char place[80], again[80];
+	begin(&s);
+	WORKS(target_find("kubernetes")->identity(s.k, place, &err));
+	assert_true(strncmp(place, "cluster uid-", 12) == 0);
+	WORKS(target_find("kubernetes")->identity(s.k, again, &err));
+	assert_int_equal(s.server.log.count, 2);
+	s.k->cluster[0] = '\0';
+	fake_kube_drop(&s.server, "namespaces", "kube-system");
+	WORKS(target_find("kubernetes")->identity(s.k, place, &err));
+	assert_true(strncmp(place, "namespace uid-", 14) == 0);
+	s.k->cluster[0] = '\0';
+	fake_kube_drop(&s.server, "namespaces", "ml");
+	struct err err = {0};
+	assert_int_equal(target_find("kubernetes")->identity(s.k, place, &err), -1);
+	assert_string_equal(err.message, "namespace ml is not there");
+	assert_string_equal(err.fix, "kubectl create namespace ml");
+	s.server.refused = "namespaces";
+	FAILS(target_find("kubernetes")->identity(s.k, place, &err), ERR_AUTH);
 }
 
 /* --- stage and route */
@@ -554,11 +579,18 @@ static void odd_pods(void **state) {
 	}
 	fake_kube_drop(&s.server, "pods", "fraud-ready");
 	put_pod(&s, "fraud-ready", "stable", MAIN, "", READY); /* the last of the list */
+	for (int i = 0; i < 100; i++) { /* and as many that don't get ready: a few tell of all */
+		AUTO_FREE char *name = mem_format("pending-%03d", i);
+		put_pod(&s, name, "stable", MAIN, "", ",\"status\":{\"phase\":\"Pending\"}");
+	}
+	size_t before = s.fake.started;
 	observe(&s, MAIN, seen);
 	size_t ready = 0;
 	for (size_t i = 0; i < seen->count; i++)
 		ready += seen->replicas[i].state == REPLICA_READY;
 	assert_int_equal(ready, 1);
+	assert_int_equal(seen->count, 103); /* an evicted one tells why its successors may go the same way */
+	assert_true(s.fake.started - before < 100);
 }
 
 #define METRICS(revision, failed)                                                                                                          \
@@ -666,6 +698,7 @@ int main(void) {
 		cmocka_unit_test(head_is_swapped),
 		cmocka_unit_test(lost_answers_are_unclear),
 		cmocka_unit_test(heads_of_others),
+		cmocka_unit_test(places),
 		cmocka_unit_test(without_the_fence_nothing_is_written),
 		cmocka_unit_test(objects_are_read_before_the_fence),
 		cmocka_unit_test(what_is_not_ours_is_not_touched),
