@@ -26,6 +26,7 @@ struct seen {
 	const char *health; /* HEALTHY, DEGRADED, DOWN, ROLLING OUT, NOT DEPLOYED, LOST */
 	const char *config; /* in sync, differs, drift, unknown; NULL: no mlctl.yaml here, and nothing that could have drifted */
 	char config_text[600], fix[300];
+	const char *trouble; /* where nothing is deployed, and why that may not be so: head, namespace */
 	struct texts drift;
 	bool is_previous_kept;
 	struct failure failure;
@@ -103,10 +104,12 @@ static void look_for_lost_head(struct session *s, struct seen *seen) {
 	struct value *findings = value_root_array(document);
 	if (!s->target->inspect || s->target->inspect(s->target_state, INSPECT_HEAD, document, findings, &err) != 0 || !findings_count(findings, "bad"))
 		return;
-	const struct value *check = value_get(findings->first, "check"), *text = value_get(findings->first, "text"), *fix = value_get(findings->first, "fix");
-	if (str_is(check->text, "head"))
+	const struct value *text = value_get(findings->first, "text"), *fix = value_get(findings->first, "fix");
+	bool is_head = str_is(value_get(findings->first, "check")->text, "head");
+	seen->trouble = is_head ? "head" : "namespace";
+	if (is_head)
 		seen->health = "LOST";
-	snprintf(seen->config_text, sizeof(seen->config_text), "%.*s %.*s", STR_ARGS(check->text), STR_ARGS(text->text));
+	snprintf(seen->config_text, sizeof(seen->config_text), "%.*s", STR_ARGS(text->text));
 	snprintf(seen->fix, sizeof(seen->fix), "%.*s", STR_ARGS(fix->text));
 }
 
@@ -147,7 +150,7 @@ static void show(struct session *s, const struct seen *seen) {
 	if (!h->exists || !h->live) {
 		out_line(cli, "%s   %s   %s   %s", s->service, s->environment, s->target->name, word);
 		if (seen->config_text[0])
-			out_fact(cli, "missing", "%s", seen->config_text);
+			out_fact(cli, seen->trouble, "%s", seen->config_text);
 		failure_show(cli, &seen->failure);
 		if (seen->fix[0])
 			out_line(cli, "  fix: %s", seen->fix);

@@ -39,6 +39,10 @@ struct probed { /* a pod without counters for us, and what we asked of it */
 	struct sample sample;
 };
 
+struct log_end { /* how far a pod's log was read */
+	char uid[64], newest[64];
+};
+
 struct kubernetes {
 	struct target_context context;
 	struct kube *kube;
@@ -56,6 +60,8 @@ struct kubernetes {
 	} polled;
 	struct answered answered[PODS_MAX];
 	size_t answered_count;
+	struct log_end log_ends[PODS_MAX];
+	size_t log_end_count;
 	struct {
 		char name[KUBE_NAME_MAX];
 		struct secret key;

@@ -8,6 +8,7 @@
 #define STALE_MS_MAX 15000
 #define HELD_MS 8000
 #define SAME_MS 1000 /* a verdict may change with time alone */
+#define EXPLAINED_MAX 12 /* pods of a revision; fewer than kubernetes_cause.c can follow */
 #define YOUNG_S 600 /* a pod that crashed before it was so old is watched for a while before it counts as ready */
 
 void view_clear(struct view *view) {
@@ -238,7 +239,7 @@ static int fill_replicas(struct kubernetes *k, struct view *view, const struct r
 	struct observed *out, struct err *err) {
 	const struct value *asked[PODS_MAX];
 	struct replica *slots[PODS_MAX];
-	size_t asked_count = 0;
+	size_t asked_count = 0, explained = 0;
 	for (size_t i = 0; i < view->pod_count; i++) {
 		const struct value *pod = view->pods[i];
 		if (!pod_is(pod, role, revision->name) || pod_is_leaving(pod) || out->count == TARGET_REPLICAS_MAX)
@@ -250,7 +251,9 @@ static int fill_replicas(struct kubernetes *k, struct view *view, const struct r
 		snprintf(replica->name, sizeof(replica->name), "%.*s", STR_ARGS(object_text(pod, "metadata.name")));
 		best_effort(clock_parse(since, &replica->since_s)); /* a pod that has not begun has no time */
 		pod_ports(pod, &port);
-		if (!pod_is_ready(pod)) {
+		if (!pod_is_ready(pod) && explained++ >= EXPLAINED_MAX) {
+			continue; /* they are made from one template: these few tell of all, and each costs a watch of its events */
+		} else if (!pod_is_ready(pod)) {
 			explain_pod(k, view, pod, replica);
 		} else if (is_on_trial(k, view, pod, is_polling, replica)) {
 			continue;
