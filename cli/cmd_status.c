@@ -2,7 +2,7 @@
 #include "failure.h"
 #include "findings.h"
 #include "out.h"
-#include "session.h"
+#include "traffic_seen.h"
 
 #include <math.h>
 
@@ -22,7 +22,7 @@ struct seen {
 	struct release_head head;
 	struct observed live;
 	size_t ready, right;
-	double requests, errors, p50_s, p99_s;
+	struct traffic_seen traffic;
 	char address[256];
 	const char *health; /* HEALTHY, DEGRADED, DOWN, ROLLING OUT, NOT DEPLOYED, LOST */
 	struct config_seen config;
@@ -33,39 +33,6 @@ static void seen_clear(struct seen *seen) {
 	config_seen_clear(&seen->config);
 }
 #define AUTO_SEEN CLEANUP(seen_clear)
-
-/* The bucket edge under which a share q of the requests is. */
-static double quantile(const struct sample *samples, size_t count, double q) {
-	double total = 0, edge = NAN;
-	for (size_t i = 0; i < count; i++)
-		total += samples[i].bucket_count ? samples[i].bucket_total[samples[i].bucket_count - 1] : 0;
-	for (size_t b = 0; total > 0 && b < BUCKETS_MAX; b++) {
-		double below = 0;
-		for (size_t i = 0; i < count; i++)
-			below += b < samples[i].bucket_count ? samples[i].bucket_total[b] : 0;
-		if (count && b < samples[0].bucket_count && below >= q * total) {
-			edge = samples[0].bucket_le_s[b];
-			break;
-		}
-	}
-	return edge;
-}
-
-static void look_at_traffic(struct session *s, const struct revision *revision, struct seen *seen) {
-	AUTO_FREE struct sample *samples = mem_zero(TARGET_REPLICAS_MAX, sizeof(*samples));
-	size_t count = 0;
-	struct err err = {0};
-	if (s->target->sample(s->target_state, revision, samples, &count, &err) != 0)
-		return;
-	for (size_t i = 0; i < count; i++) {
-		seen->requests += samples[i].requests;
-		seen->errors += samples[i].errors_5xx;
-	}
-	seen->p50_s = quantile(samples, count, 0.5);
-	seen->p99_s = quantile(samples, count, 0.99);
-	for (size_t i = 0; i < count; i++)
-		sample_clear(&samples[i]);
-}
 
 static int look(struct session *s, struct seen *seen, struct err *err) {
 	if (release_head_read(&s->release, &seen->head, err) != 0)
@@ -86,7 +53,7 @@ static int look(struct session *s, struct seen *seen, struct err *err) {
 	}
 	bool is_whole = seen->live.desired > 0 && (int64_t) seen->ready >= seen->live.desired && seen->right == seen->ready;
 	seen->health = seen->head.candidate ? "ROLLING OUT" : is_whole ? "HEALTHY" : seen->ready ? "DEGRADED" : "DOWN";
-	look_at_traffic(s, live, seen);
+	traffic_look(s, live, &seen->traffic);
 	struct err asking = {0};
 	best_effort(s->target->address(s->target_state, seen->address, &asking)); /* then it is not shown */
 	return 0;
@@ -117,9 +84,9 @@ static void show(struct session *s, const struct seen *seen) {
 		seen->live.note[0] ? "   " : "", seen->live.note);
 	if (seen->live.count == 0)
 		out_line(cli, "  fix: mlctl deploy --env %s   (nothing of r%lld runs)", s->environment, (long long) h->live);
-	out_fact(cli, "traffic", "%.0f requests since start   errors %.2f %%   p50 <= %.4g ms   p99 <= %.4g ms", seen->requests,
-		seen->requests > 0 ? 100 * seen->errors / seen->requests : 0, isnan(seen->p50_s) ? 0 : seen->p50_s * 1000,
-		isnan(seen->p99_s) ? 0 : seen->p99_s * 1000);
+	out_fact(cli, "traffic", "%.0f requests since start   errors %.2f %%   p50 <= %.4g ms   p99 <= %.4g ms", seen->traffic.requests,
+		seen->traffic.requests > 0 ? 100 * seen->traffic.errors / seen->traffic.requests : 0, isnan(seen->traffic.p50_s) ? 0 : seen->traffic.p50_s * 1000,
+		isnan(seen->traffic.p99_s) ? 0 : seen->traffic.p99_s * 1000);
 	for (size_t i = 0; i < seen->live.count; i++) {
 		const struct replica *r = &seen->live.replicas[i];
 		if (r->state != REPLICA_READY || r->restarts > 0)
@@ -164,8 +131,8 @@ static int show_json(struct session *s, const struct seen *seen, struct err *err
 	value_add_text(document, root, "scaling", seen->live.note[0] ? seen->live.note : NULL);
 	failure_json_replicas(document, root, &seen->live);
 	failure_json(document, root, &seen->failure);
-	value_add_double(document, root, "requests", seen->requests);
-	value_add_double(document, root, "errors", seen->errors);
+	value_add_double(document, root, "requests", seen->traffic.requests);
+	value_add_double(document, root, "errors", seen->traffic.errors);
 	value_add_text(document, root, "address", seen->address[0] ? seen->address : NULL);
 	value_add_text(document, root, "config", seen->config.state);
 	struct value *drift = value_add_array(document, root, "drift");
@@ -201,7 +168,7 @@ static int status_run(struct cli *cli, const void *raw, const char *const *args,
 	const struct status_opts *opts = raw;
 	(void) args;
 	AUTO_SESSION struct session s = {0};
-	AUTO_SEEN struct seen seen = {.p50_s = NAN, .p99_s = NAN};
+	AUTO_SEEN struct seen seen = {.traffic = {.p50_s = NAN, .p99_s = NAN}};
 	if (session_open(&s, cli, &opts->where, NEED_TARGET, err) != 0)
 		return -1;
 	if (opts->is_checklist)
