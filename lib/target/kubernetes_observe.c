@@ -312,18 +312,20 @@ static const struct value *last_failed(const struct view *view, const struct rev
 static void explain_missing(struct kubernetes *k, struct view *view, const struct value *deployment, const struct revision *revision, const char *role,
 	bool is_held, struct observed *out) {
 	struct diagnosis diagnosis = {0};
-	bool is_short = (int64_t) out->count < out->desired, is_told = false;
+	bool is_short = (int64_t) out->count < out->desired, is_told = false, is_failing = false;
 	size_t ready = 0;
 	for (size_t i = 0; i < out->count; i++) {
 		ready += out->replicas[i].state == REPLICA_READY;
 		is_told = is_told || out->replicas[i].state == REPLICA_STUCK || out->replicas[i].reason[0];
+		is_failing = is_failing || out->replicas[i].state == REPLICA_FAILING || out->replicas[i].state == REPLICA_STUCK;
 	}
 	if (out->count == TARGET_REPLICAS_MAX || (!is_held && out->desired > 0 && (int64_t) ready >= out->desired))
 		return;
 	const struct value *failed = last_failed(view, revision, role);
 	if (failed)
 		cause_of_pod(causes_of(k), view->all, k->memory_needed_bytes, failed, &diagnosis);
-	if (diagnosis.state == DIAGNOSIS_STUCK || (diagnosis.state != DIAGNOSIS_FINE && !is_told)) {
+	if (diagnosis.state == DIAGNOSIS_STUCK || (diagnosis.state == DIAGNOSIS_FAILING && !is_failing) ||
+		(diagnosis.state != DIAGNOSIS_FINE && !is_told)) {
 		say(add_replica(failed, out), &diagnosis);
 		return;
 	}
