@@ -1,7 +1,8 @@
 #include "config_seen.h"
+#include "failure.h"
 #include "findings.h"
 #include "out.h"
-#include "session.h"
+#include "traffic_seen.h"
 
 #include <math.h>
 
@@ -21,49 +22,17 @@ struct seen {
 	struct release_head head;
 	struct observed live;
 	size_t ready, right;
-	double requests, errors, p50_s, p99_s;
+	struct traffic_seen traffic;
 	char address[256];
 	const char *health; /* HEALTHY, DEGRADED, DOWN, ROLLING OUT, NOT DEPLOYED, LOST */
 	struct config_seen config;
+	struct failure failure;
 };
 
 static void seen_clear(struct seen *seen) {
 	config_seen_clear(&seen->config);
 }
 #define AUTO_SEEN CLEANUP(seen_clear)
-
-/* The bucket edge under which a share q of the requests is. */
-static double quantile(const struct sample *samples, size_t count, double q) {
-	double total = 0, edge = NAN;
-	for (size_t i = 0; i < count; i++)
-		total += samples[i].bucket_count ? samples[i].bucket_total[samples[i].bucket_count - 1] : 0;
-	for (size_t b = 0; total > 0 && b < BUCKETS_MAX; b++) {
-		double below = 0;
-		for (size_t i = 0; i < count; i++)
-			below += b < samples[i].bucket_count ? samples[i].bucket_total[b] : 0;
-		if (count && b < samples[0].bucket_count && below >= q * total) {
-			edge = samples[0].bucket_le_s[b];
-			break;
-		}
-	}
-	return edge;
-}
-
-static void look_at_traffic(struct session *s, const struct revision *revision, struct seen *seen) {
-	AUTO_FREE struct sample *samples = mem_zero(TARGET_REPLICAS_MAX, sizeof(*samples));
-	size_t count = 0;
-	struct err err = {0};
-	if (s->target->sample(s->target_state, revision, samples, &count, &err) != 0)
-		return;
-	for (size_t i = 0; i < count; i++) {
-		seen->requests += samples[i].requests;
-		seen->errors += samples[i].errors_5xx;
-	}
-	seen->p50_s = quantile(samples, count, 0.5);
-	seen->p99_s = quantile(samples, count, 0.99);
-	for (size_t i = 0; i < count; i++)
-		sample_clear(&samples[i]);
-}
 
 static int look(struct session *s, struct seen *seen, struct err *err) {
 	if (release_head_read(&s->release, &seen->head, err) != 0)
@@ -72,6 +41,7 @@ static int look(struct session *s, struct seen *seen, struct err *err) {
 	config_look(s, &seen->head, &seen->config);
 	if (seen->config.is_head_lost)
 		seen->health = "LOST";
+	failure_read(s, &seen->head, &seen->failure);
 	if (!seen->head.exists || !seen->head.live)
 		return 0;
 	const struct revision *live = &seen->head.live_revision;
@@ -83,7 +53,7 @@ static int look(struct session *s, struct seen *seen, struct err *err) {
 	}
 	bool is_whole = seen->live.desired > 0 && (int64_t) seen->ready >= seen->live.desired && seen->right == seen->ready;
 	seen->health = seen->head.candidate ? "ROLLING OUT" : is_whole ? "HEALTHY" : seen->ready ? "DEGRADED" : "DOWN";
-	look_at_traffic(s, live, seen);
+	traffic_look(s, live, &seen->traffic);
 	struct err asking = {0};
 	best_effort(s->target->address(s->target_state, seen->address, &asking)); /* then it is not shown */
 	return 0;
@@ -99,7 +69,8 @@ static void show(struct session *s, const struct seen *seen) {
 	if (!h->exists || !h->live) {
 		out_line(cli, "%s   %s   %s   %s", s->service, s->environment, s->target->name, word);
 		if (seen->config.text[0])
-			out_fact(cli, "missing", "%s", seen->config.text);
+			out_fact(cli, seen->config.is_head_lost ? "head" : "namespace", "%s", seen->config.text);
+		failure_show(cli, &seen->failure);
 		if (seen->config.fix[0])
 			out_line(cli, "  fix: %s", seen->config.fix);
 		else
@@ -113,14 +84,17 @@ static void show(struct session *s, const struct seen *seen) {
 		seen->live.note[0] ? "   " : "", seen->live.note);
 	if (seen->live.count == 0)
 		out_line(cli, "  fix: mlctl deploy --env %s   (nothing of r%lld runs)", s->environment, (long long) h->live);
-	out_fact(cli, "traffic", "%.0f requests since start   errors %.2f %%   p50 <= %.4g ms   p99 <= %.4g ms", seen->requests,
-		seen->requests > 0 ? 100 * seen->errors / seen->requests : 0, isnan(seen->p50_s) ? 0 : seen->p50_s * 1000,
-		isnan(seen->p99_s) ? 0 : seen->p99_s * 1000);
+	out_fact(cli, "traffic", "%.0f requests since start   errors %.2f %%   p50 <= %.4g ms   p99 <= %.4g ms", seen->traffic.requests,
+		seen->traffic.requests > 0 ? 100 * seen->traffic.errors / seen->traffic.requests : 0, isnan(seen->traffic.p50_s) ? 0 : seen->traffic.p50_s * 1000,
+		isnan(seen->traffic.p99_s) ? 0 : seen->traffic.p99_s * 1000);
 	for (size_t i = 0; i < seen->live.count; i++) {
 		const struct replica *r = &seen->live.replicas[i];
 		if (r->state != REPLICA_READY || r->restarts > 0)
 			out_fact(cli, "replica", "%s %s   %d restarts   %s", r->name, states[r->state], r->restarts, r->reason);
+		if (r->state != REPLICA_READY && r->fix[0])
+			out_fact(cli, "", "fix: %s", r->fix);
 	}
+	failure_show(cli, &seen->failure);
 	if (h->candidate)
 		out_fact(cli, "candidate", "r%lld   %s   weight %.3g %%%s%s", (long long) h->candidate, h->phase, h->weight,
 			h->lock_holder[0] ? "   held by " : "   nobody drives it: the next mlctl deploy or rollback ends it", h->lock_holder);
@@ -155,8 +129,10 @@ static int show_json(struct session *s, const struct seen *seen, struct err *err
 	value_add_int(document, root, "ready", (int64_t) seen->ready);
 	value_add_int(document, root, "desired", seen->live.desired);
 	value_add_text(document, root, "scaling", seen->live.note[0] ? seen->live.note : NULL);
-	value_add_double(document, root, "requests", seen->requests);
-	value_add_double(document, root, "errors", seen->errors);
+	failure_json_replicas(document, root, &seen->live);
+	failure_json(document, root, &seen->failure);
+	value_add_double(document, root, "requests", seen->traffic.requests);
+	value_add_double(document, root, "errors", seen->traffic.errors);
 	value_add_text(document, root, "address", seen->address[0] ? seen->address : NULL);
 	value_add_text(document, root, "config", seen->config.state);
 	struct value *drift = value_add_array(document, root, "drift");
@@ -192,7 +168,7 @@ static int status_run(struct cli *cli, const void *raw, const char *const *args,
 	const struct status_opts *opts = raw;
 	(void) args;
 	AUTO_SESSION struct session s = {0};
-	AUTO_SEEN struct seen seen = {.p50_s = NAN, .p99_s = NAN};
+	AUTO_SEEN struct seen seen = {.traffic = {.p50_s = NAN, .p99_s = NAN}};
 	if (session_open(&s, cli, &opts->where, NEED_TARGET, err) != 0)
 		return -1;
 	if (opts->is_checklist)
@@ -222,6 +198,11 @@ static const struct schema_field fields[] = {
 	{"ready", "integer", "replicas that are ready"},
 	{"desired", "integer", "replicas there should be"},
 	{"scaling", "string", "what decides about that: \"hpa 1..4 now 3\""},
+	{"trouble", "object[]", "replicas that are not ready, or were restarted: replica, state, restarts, reason, cause_word, fix"},
+	{"failed", "integer", "the last release, when its deploy failed; 0: it did not"},
+	{"failed_cause", "string", "why"},
+	{"failed_cause_word", "string", "the same in one word"},
+	{"failed_fix", "string", "what to do about it"},
 	{"requests", "number", "since the replicas started"},
 	{"errors", "number", "answers of 500 and above"},
 	{"address", "string", "where it answers"},

@@ -5,7 +5,8 @@
 /* Does what runs agree with its record, and the record with mlctl.yaml? The first that does not is told. */
 static void look_at_config(struct session *s, const struct release_head *head, struct config_seen *seen) {
 	struct err err = {0};
-	if (s->settings) {
+	const char *server = s->settings ? s->settings->payload.image : NULL; /* by a tag: what it names would have to be asked */
+	if (s->settings && (!server || strchr(server, '@'))) {
 		bool is_same = digest_equal(&head->good_revision.settings, &s->settings->settings_digest);
 		seen->state = is_same ? "in sync" : "differs";
 		snprintf(seen->text, sizeof(seen->text), "%s", is_same ? "in sync" : "mlctl.yaml differs: mlctl deploy applies it");
@@ -36,10 +37,9 @@ static void look_for_lost_head(struct session *s, struct config_seen *seen) {
 	struct value *findings = value_root_array(document);
 	if (!s->target->inspect || s->target->inspect(s->target_state, INSPECT_HEAD, document, findings, &err) != 0 || !findings_count(findings, "bad"))
 		return;
-	const struct value *check = value_get(findings->first, "check"), *text = value_get(findings->first, "text"), *fix = value_get(findings->first, "fix");
-	seen->is_head_lost = str_is(check->text, "head");
-	snprintf(seen->text, sizeof(seen->text), "%.*s%s%.*s", STR_ARGS(seen->is_head_lost ? STR("") : check->text), seen->is_head_lost ? "" : " ",
-		STR_ARGS(text->text));
+	const struct value *text = value_get(findings->first, "text"), *fix = value_get(findings->first, "fix");
+	seen->is_head_lost = str_is(value_get(findings->first, "check")->text, "head");
+	snprintf(seen->text, sizeof(seen->text), "%.*s", STR_ARGS(text->text));
 	snprintf(seen->fix, sizeof(seen->fix), "%.*s", STR_ARGS(fix->text));
 }
 

@@ -109,12 +109,19 @@ static const struct value *node_of(const struct diagnose_case *c) {
 static void look_at_node(struct diagnose_case *c) {
 	struct str name = diagnose_str(c->object, "spec.nodeName");
 	const struct value *node = node_of(c), *ready = diagnose_condition(node, "Ready");
-	if (!name.len || !c->world->nodes || !c->world->nodes->count || c->out->state == DIAGNOSIS_STUCK)
+	if (!name.len || !c->world->nodes || c->out->state == DIAGNOSIS_STUCK)
 		return;
 	bool is_ready = !ready || str_is(diagnose_str(ready, "status"), "True");
 	if (node && is_ready)
 		return;
 	*c->out = (struct diagnosis){0};
+	int64_t age_s = diagnose_age(c, diagnose_time(c->object, "metadata.creationTimestamp"));
+	if (!node && !diagnose_condition(c->object, "PodScheduled") && age_s >= DIAGNOSIS_MISSING_GRACE_S) { /* no scheduler chose it */
+		if (diagnose_say(c, DIAGNOSIS_STUCK, "node_name", "nodeName %.*s: there is no node of that name in the cluster", STR_ARGS(name)))
+			diagnose_fix(c, "no nodeName in .mlctl/templates/kubernetes/deployment.yaml; %s: scheduling.nodeSelector chooses by labels",
+				diagnose_settings(c));
+		return;
+	}
 	if (!node)
 		diagnose_say(c, DIAGNOSIS_WAITING, "node_gone", "node %.*s, on which it runs, is no longer in the cluster", STR_ARGS(name));
 	else
@@ -218,9 +225,10 @@ static void look_at_gates(struct diagnose_case *c) {
 		bool is_open = false;
 		value_each(condition, value_find(c->object, "status.conditions")) is_open =
 			is_open || (str_equal(diagnose_str(condition, "type"), type) && str_is(diagnose_str(condition, "status"), "True"));
-		if (!is_open)
-			diagnose_say(c, DIAGNOSIS_WAITING, "readiness_gate",
-				"readiness gate %.*s is not open: its controller has not set that condition", STR_ARGS(type));
+		if (!is_open && diagnose_say(c, DIAGNOSIS_WAITING, "readiness_gate",
+					"readiness gate %.*s is not open: its controller has not set that condition", STR_ARGS(type)))
+			diagnose_fix(c, "see to the controller that sets %.*s, or no readinessGates in .mlctl/templates/kubernetes/deployment.yaml",
+				STR_ARGS(diagnose_quote(type, 80)));
 	}
 }
 

@@ -43,6 +43,7 @@ struct diagnose_world {
 	const struct value *nodes;
 	const struct value *replica_sets; /* of the Deployment */
 	const struct value *pods;         /* of the namespace: who is leaving, who holds a port */
+	const struct value *quotas;       /* ResourceQuotas, asked for after the refusal was seen: whether there is room by now */
 	const struct value *secrets_known, *config_maps_known; /* names (strings) that are there */
 	int64_t memory_needed_bytes;      /* as build measured; 0: not known */
 	const char *log;                  /* the last lines of the container that wants_log named; "" when there are none */

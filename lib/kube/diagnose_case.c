@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #define SPOKEN_BYTES_MAX 2048
+#define NODE_SETTLED_S 300
 
 void diagnose_case_open(struct diagnose_case *c, const struct diagnose_world *world, const struct value *object, struct diagnosis *out) {
 	*out = (struct diagnosis){0};
@@ -70,6 +71,18 @@ struct str diagnose_architecture(const struct diagnose_case *c) {
 	value_each(label, value_find(node, "metadata.labels")) if (str_is(label->key, "kubernetes.io/arch") &&
 								   label->kind == VALUE_STRING) return label->text;
 	return STR("");
+}
+
+bool diagnose_is_main(const struct diagnose_case *c, struct str container) {
+	struct str first = diagnose_str(value_at(value_find(c->object, "spec.containers"), 0), "name");
+	return !container.len || !first.len || str_equal(first, container);
+}
+
+bool diagnose_node_is_settled(const struct diagnose_case *c) {
+	struct str name = diagnose_str(c->object, "spec.nodeName");
+	value_each(node, c->world->nodes) if (name.len && str_equal(diagnose_str(node, "metadata.name"), name)) return diagnose_age(c,
+		diagnose_time(node, "metadata.creationTimestamp")) >= NODE_SETTLED_S;
+	return false;
 }
 
 bool diagnose_lists(const struct value *names, struct str name) {
@@ -181,6 +194,14 @@ void diagnose_fix(struct diagnose_case *c, const char *format, ...) {
 	va_end(args);
 	diagnose_clean(text);
 	keep(c->out->fix, sizeof(c->out->fix), text);
+}
+
+void diagnose_fix_resource(struct diagnose_case *c, struct str container, const char *resource, const char *value, const char *note) {
+	if (diagnose_is_main(c, container))
+		diagnose_fix(c, "%s: resources.%s: %s%s", diagnose_settings(c), resource, value, note);
+	else
+		diagnose_fix(c, "resources.limits.%s: %s of container %.*s (.mlctl/templates/kubernetes/deployment.yaml)%s", resource, value,
+			STR_ARGS(diagnose_quote(container, 63)), note);
 }
 
 const char *diagnose_settings(const struct diagnose_case *c) {

@@ -22,6 +22,7 @@ int64_t diagnose_age(const struct diagnose_case *c, int64_t since_s); /* 0 when 
 const struct value *diagnose_condition(const struct value *object, const char *type);
 const struct value *diagnose_named(const struct value *array, struct str name); /* of "containers", by member `name` */
 struct str diagnose_architecture(const struct diagnose_case *c);		/* of the pod's node: "arm64"; empty when not known */
+double diagnose_quantity(struct str text); /* "500m", "64Mi": only compared, so a double is exact enough; -1: none */
 bool diagnose_lists(const struct value *names, struct str name);
 
 /* Does text hold one of the words ("no such host|lookup "), ASCII case apart? */
@@ -29,11 +30,18 @@ bool diagnose_has(struct str text, const char *words);
 /* What stands between two markers, or empty; `after` is found regardless of case. An empty `before`: up to the end. */
 struct str diagnose_between(struct str text, const char *after, const char *before);
 
+/* The container that the settings are about: the first. Others come from templates, or from whoever puts sidecars into pods. */
+bool diagnose_is_main(const struct diagnose_case *c, struct str container);
+/* The pod's node has been there for long enough to have all that it will have: drivers, plugins, profiles. False when not known. */
+bool diagnose_node_is_settled(const struct diagnose_case *c);
+
 /* Speaking. A verdict that is worse than the one held replaces it, text and fix; say returns whether it did, and fix belongs after a true.
  */
 bool diagnose_say(struct diagnose_case *c, enum diagnosis_state state, const char *cause, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 void diagnose_fix(struct diagnose_case *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* "mlctl.yaml: resources.memory: 1Gi", or where a container that the settings are not about has its own. */
+void diagnose_fix_resource(struct diagnose_case *c, struct str container, const char *resource, const char *value, const char *note);
 const char *diagnose_settings(const struct diagnose_case *c);
 /* Text from outside for one line of a person's screen: control bytes and what is no UTF-8 become '?', runs of spaces one. */
 void diagnose_clean(char *text);

@@ -185,7 +185,7 @@ static void out_of_memory(
 	struct str shown = limit.len ? limit : STR("none (the node itself was short of memory)");
 	if (diagnose_say(c, is_too_little ? DIAGNOSIS_STUCK : by_repeats(failures), "out_of_memory", "container %.*s: %s %s; limit %.*s%s", STR_ARGS(container), what,
 		    repeats, STR_ARGS(shown), needed))
-		diagnose_fix(c, "%s: resources.memory: %s", diagnose_settings(c), enough);
+		diagnose_fix_resource(c, container, "memory", enough, "");
 }
 
 /* What the log says is wrong, where it is something with a name and a remedy of its own. */

@@ -41,15 +41,22 @@ static void mount(struct diagnose_case *c, const struct diagnose_event *event) {
 	}
 	bool is_path = diagnose_has(why, "hostpath type check failed|is not a directory|is not a file|no such file|does not exist");
 	bool is_account = diagnose_has(why, "serviceaccounts \"|failed to fetch token");
-	bool is_hopeless = is_path ? failing_s >= DIAGNOSIS_MISSING_GRACE_S
+	/* A driver or a kind of file system that an old node does not know will not come by itself. */
+	bool is_driver = diagnose_has(why, "list of registered csi drivers|unknown filesystem type|bad option; for several filesystems|no volume plugin matched");
+	bool is_hopeless = is_driver && diagnose_node_is_settled(c) ? failing_s >= DIAGNOSIS_MISSING_GRACE_S
+			   : is_path ? failing_s >= DIAGNOSIS_MISSING_GRACE_S
 				   : event->count >= DIAGNOSIS_REPEATS && failing_s >= DIAGNOSIS_SECRET_GRACE_S;
 	if (diagnose_say(c, is_hopeless ? DIAGNOSIS_STUCK : DIAGNOSIS_FAILING,
-		    is_account ? "service_account"
+		    is_account  ? "service_account"
+		    : is_driver ? "volume_driver"
 		    : is_path  ? "volume_path"
 			       : "volume_mount",
 		    "volume %.*s can't be mounted (%lldx): %.*s", STR_ARGS(volume), (long long) event->count,
 		    STR_ARGS(diagnose_quote_end(why, DETAIL_MAX)))) {
-		if (is_path)
+		if (is_driver)
+			diagnose_fix(c, "install the volume's driver on node %.*s (kubectl get csidrivers,csinodes), or use another volume",
+				STR_ARGS(diagnose_str(c->object, "spec.nodeName")));
+		else if (is_path)
 			diagnose_fix(c, "make the path on node %.*s, or use a volume that does not depend on the node",
 				STR_ARGS(diagnose_str(c->object, "spec.nodeName")));
 		else

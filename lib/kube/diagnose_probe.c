@@ -69,10 +69,13 @@ static void answers(struct failing *f) {
 	if (code.len) {
 		int64_t number = 0;
 		best_effort(num_int(code, 100, 999, &number)); /* 0: counts as busy */
-		bool is_wrong = number == 404 || number == 401 || number == 403 || number == 405 || number == 410;
+		/* TensorFlow Serving, Triton, MLServer, TorchServe: a model that is not loaded yet is none. */
+		bool is_loading = (number == 404 || number == 400) && diagnose_has(diagnose_str(f->probe, "httpGet.path"), "/models/");
+		bool is_wrong = !is_loading && (number == 404 || number == 401 || number == 403 || number == 405 || number == 410);
 		f->answer = is_wrong ? ANSWER_WRONG : number == 500 || number == 501 ? ANSWER_BROKEN : ANSWER_BUSY;
 		snprintf(f->says, sizeof(f->says), "HTTP %.*s%s", STR_ARGS(diagnose_quote(code, 8)),
-			number == 404			 ? ", the path is not served"
+			is_loading			 ? ", as of a model that is not loaded yet or not there"
+			: number == 404			 ? ", the path is not served"
 			: number == 401 || number == 403 ? ", it asks for credentials"
 							 : "");
 	} else if (diagnose_has(message, "find port|valid port number|strconv.Atoi: parsing")) {
@@ -122,12 +125,18 @@ static bool is_starved(const struct failing *f, const struct value *spec) {
 	return is_slow && cpu.len && num_millicores(cpu, &millicores) == 0 && millicores <= 100;
 }
 
+static void fix_starved(struct diagnose_case *c, const struct value *spec) {
+	char note[80];
+	struct str limit = diagnose_quote(diagnose_str(spec, "resources.limits.cpu"), 20);
+	snprintf(note, sizeof(note), "   (the limit is %.*s)", STR_ARGS(limit));
+	diagnose_fix_resource(c, diagnose_str(spec, "name"), "cpu", "500m", note);
+}
+
 static void fix(struct diagnose_case *c, const struct failing *f, const struct value *spec) {
 	const char *settings = diagnose_settings(c);
 	bool may_load = (f->answer == ANSWER_REFUSED && f->is_port_declared) || f->answer == ANSWER_SILENT || f->answer == ANSWER_BUSY;
 	if (is_starved(f, spec))
-		diagnose_fix(
-			c, "%s: resources.cpu: 500m   (the limit is %.*s)", settings, STR_ARGS(diagnose_str(spec, "resources.limits.cpu")));
+		fix_starved(c, spec);
 	else if (f->kind == PROBE_LIVENESS && may_load && !value_get(spec, "startupProbe"))
 		diagnose_fix(c, "%s: probes.startup: 5m   (a startup probe keeps liveness away while it loads)", settings);
 	else if (f->kind == PROBE_STARTUP && may_load)

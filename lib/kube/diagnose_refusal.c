@@ -20,6 +20,23 @@ static struct str part(struct str list, struct str resource) {
 	return STR("");
 }
 
+static struct str member(const struct value *map, struct str name) {
+	value_each(item, map) if (str_equal(item->key, name) && (item->kind == VALUE_STRING || item->kind == VALUE_NUMBER)) return item->text;
+	return STR("");
+}
+
+/* What was refused once would be taken now: the controller tries again, after a while that doubles each time. */
+static bool has_room(const struct diagnose_case *c, struct str quota, struct str resource, struct str ask) {
+	value_each(item, c->world->quotas) {
+		if (!str_equal(diagnose_str(item, "metadata.name"), quota))
+			continue;
+		double used = diagnose_quantity(member(value_find(item, "status.used"), resource)),
+		       hard = diagnose_quantity(member(value_find(item, "status.hard"), resource)), asks = diagnose_quantity(ask);
+		return used >= 0 && hard >= 0 && asks >= 0 && used + asks <= hard;
+	}
+	return c->world->quotas && quota.len; /* it is gone */
+}
+
 /* forbidden: exceeded quota: NAME, requested: limits.cpu=1,pods=1, used: limits.cpu=2,pods=3, limited: limits.cpu=2,pods=3 */
 static void quota(struct diagnose_case *c, struct str message, int64_t first_s) {
 	struct str name = diagnose_between(message, "exceeded quota: ", ", requested"), rest;
@@ -33,13 +50,17 @@ static void quota(struct diagnose_case *c, struct str message, int64_t first_s) 
 	is_above = is_above && asks > limit;
 	bool is_leaving = false;
 	value_each(pod, c->world->pods) is_leaving = is_leaving || value_find(pod, "metadata.deletionTimestamp");
+	bool is_freed = has_room(c, name, resource, ask);
 	if (diagnose_say(c,
-		    is_above	 ? DIAGNOSIS_STUCK
+		    is_freed	 ? DIAGNOSIS_WAITING
+		    : is_above	 ? DIAGNOSIS_STUCK
 		    : is_leaving ? DIAGNOSIS_WAITING
 				 : after(c, first_s, DIAGNOSIS_MISSING_GRACE_S),
 		    "quota", "quota %.*s of namespace %.*s: %.*s: it asks for %.*s, %.*s of %.*s are used%s", STR_ARGS(name),
 		    STR_ARGS(c->space), STR_ARGS(resource), STR_ARGS(ask), STR_ARGS(part(used, resource)), STR_ARGS(hard),
-		    is_above ? ": more than the whole quota" : ""))
+		    is_freed ? "; there is room by now, and it will be tried again"
+		    : is_above ? ": more than the whole quota"
+			       : ""))
 		diagnose_fix(c, "kubectl -n %.*s edit resourcequota %.*s   (or less of resources and scale in %s)", STR_ARGS(c->space),
 			STR_ARGS(name), diagnose_settings(c));
 }

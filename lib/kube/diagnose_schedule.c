@@ -16,7 +16,8 @@ static const struct obstacle {
 } obstacles[] = {
 	{"insufficient ", "unschedulable", true},
 	{"node.kubernetes.io/not-ready|node.kubernetes.io/unreachable|node(s) were not "
-	 "ready|network-unavailable|cloudprovider.kubernetes.io/uninitialized|were unreachable",
+	 "ready|network-unavailable|cloudprovider.kubernetes.io/uninitialized|were unreachable|agent-not-ready|startup-taint|karpenter.sh/unregistered|"
+	 "karpenter.sh/disrupted|ToBeDeletedByClusterAutoscaler|DeletionCandidateOfClusterAutoscaler",
 		"node_not_ready", true},
 	{"disk-pressure|memory-pressure|pid-pressure|out-of-disk", "node_pressure", true},
 	{"were unschedulable|node.kubernetes.io/unschedulable", "nodes_cordoned", true},
@@ -76,7 +77,7 @@ static size_t read_reasons(struct str message, struct reason *out) {
 }
 
 /* Any quantity as a number: only compared, so a double is exact enough. */
-static double quantity(struct str text) {
+double diagnose_quantity(struct str text) {
 	static const struct {
 		const char *suffix;
 		double factor;
@@ -94,7 +95,7 @@ static double quantity(struct str text) {
 
 /* "24581684Ki" is 23.4Gi to a person. */
 static struct str readable(struct str text, char out[32]) {
-	double bytes = str_ends(text, "Ki") ? quantity(text) : 0;
+	double bytes = str_ends(text, "Ki") ? diagnose_quantity(text) : 0;
 	if (bytes < 0x1p30)
 		return diagnose_quote(text, 31);
 	snprintf(out, 32, "%.1fGi", floor(bytes / 0x1p30 * 10) / 10);
@@ -117,7 +118,7 @@ static double asked(const struct value *pod, struct str resource, struct str *sh
 	*shown = STR("");
 	value_each(container, value_find(pod, "spec.containers")) {
 		struct str text = request_of(container, resource);
-		double n = text.len ? quantity(text) : 0;
+		double n = text.len ? diagnose_quantity(text) : 0;
 		if (n > 0) {
 			sum += n;
 			*shown = ++askers == 1 ? text : STR("");
@@ -125,7 +126,7 @@ static double asked(const struct value *pod, struct str resource, struct str *sh
 	}
 	value_each(container, value_find(pod, "spec.initContainers")) {
 		struct str text = request_of(container, resource);
-		double n = text.len ? quantity(text) : 0;
+		double n = text.len ? diagnose_quantity(text) : 0;
 		if (str_is(diagnose_str(container, "restartPolicy"), "Always")) {
 			sum += n > 0 ? n : 0;
 		} else if (n > largest) {
@@ -179,7 +180,7 @@ static bool above_every_node(struct diagnose_case *c, const struct reason *reaso
 		struct str most_text = STR("none"), most_node = STR("");
 		value_each(node, c->world->nodes) {
 			struct str text = allocatable(node, resource);
-			double has = text.len ? quantity(text) : 0;
+			double has = text.len ? diagnose_quantity(text) : 0;
 			if (is_open_to(c->object, node) && has > most) {
 				most = has;
 				most_text = text.len ? text : STR("none");
@@ -390,10 +391,15 @@ void diagnose_schedule(struct diagnose_case *c) {
 	}
 	if (!condition || !message.len) {
 		struct str scheduler = diagnose_str(c->object, "spec.schedulerName");
-		if (diagnose_age(c, created_s) >= 5)
+		if (!scheduler.len)
+			scheduler = STR("default-scheduler");
+		if (diagnose_age(c, created_s) >= 5 &&
 			diagnose_say(c, DIAGNOSIS_WAITING, "not_scheduled",
-				"scheduler %.*s has not looked at it for %lld s: is it running?",
-				STR_ARGS(scheduler.len ? scheduler : STR("default-scheduler")), (long long) diagnose_age(c, created_s));
+				"scheduler %.*s has not looked at it for %lld s: is it running?", STR_ARGS(scheduler),
+				(long long) diagnose_age(c, created_s)))
+			diagnose_fix(c, "bring scheduler %.*s back (kubectl -n kube-system get pods,leases), or another schedulerName in "
+					".mlctl/templates/kubernetes/deployment.yaml",
+				STR_ARGS(diagnose_quote(scheduler, 60)));
 		return;
 	}
 	if (diagnose_has(message, "persistentvolumeclaim \"|unbound immediate PersistentVolumeClaims"))

@@ -143,8 +143,10 @@ bool diagnose_memory_is_tiny(struct diagnose_case *c, const struct value *spec) 
 		    "container %.*s: memory limit %.*s is %s: no process fits in it, and no volume", STR_ARGS(container), STR_ARGS(limit),
 		    is_milli ? "a count of thousandths of a byte; Mi was meant" : "next to nothing"))
 		return true;
-	bool is_number = num_int(digits, 0, INT64_MAX, &number) == 0;
-	diagnose_fix(c, "%s: resources.memory: %.*sMi", diagnose_settings(c), STR_ARGS(is_number ? digits : STR("256")));
+	char enough[32];
+	bool is_number = num_int(digits, 4, INT32_MAX, &number) == 0;
+	snprintf(enough, sizeof(enough), "%lldMi", is_number ? (long long) number : 256LL);
+	diagnose_fix_resource(c, container, "memory", enough, "");
 	return true;
 }
 
@@ -157,7 +159,7 @@ static const struct start {
 		"build the image for the node's architecture (kubectl get nodes -L kubernetes.io/arch)", false},
 	{"out_of_memory", "oom-killed|memory limit too low|cannot allocate memory", "the memory limit is too low to start", "resources",
 		false},
-	{"run_as_root", "image will run as root|run as root", "runAsNonRoot is set, and the image runs as root", "user", false},
+	{"run_as_root", "image will run as root|run as root|breaks non-root policy", "runAsNonRoot is set, and it would run as root", "user", false},
 	{"run_as_root", "non-numeric user",
 		"runAsNonRoot is set, and the image's user is a name, which can't be checked: it must be a number", "user", false},
 	{"user_unknown",
@@ -184,9 +186,8 @@ static const struct start {
 };
 
 static void fix_start(struct diagnose_case *c, const struct start *start, const struct value *spec) {
-	const char *settings = diagnose_settings(c);
 	if (strcmp(start->fix, "resources") == 0)
-		diagnose_fix(c, "%s: resources.memory: 256Mi", settings);
+		diagnose_fix_resource(c, diagnose_str(spec, "name"), "memory", "256Mi", "");
 	else if (strcmp(start->fix, "user") == 0)
 		diagnose_fix(
 			c, "USER 65534:65534 in the Dockerfile, or securityContext.runAsUser: 65534 in .mlctl/templates/kubernetes/deployment.yaml");
@@ -251,8 +252,9 @@ void diagnose_start(struct diagnose_case *c, const struct value *spec, const str
 						"cache|not registered|context canceled");
 	struct diagnose_event event;
 	const struct diagnose_wanted failed = {.reasons = "Failed|FailedCreatePodContainer", .container = container};
-	bool is_lasting = diagnose_event_find(c, &failed, &event) && event.count >= DIAGNOSIS_REPEATS &&
-			  diagnose_age(c, event.first_s) >= DIAGNOSIS_SECRET_GRACE_S;
+	/* What is worked out of the pod's own spec comes out the same each time. */
+	int64_t patience_s = str_is(reason, "CreateContainerConfigError") ? DIAGNOSIS_MISSING_GRACE_S : DIAGNOSIS_SECRET_GRACE_S;
+	bool is_lasting = diagnose_event_find(c, &failed, &event) && event.count >= (patience_s == DIAGNOSIS_MISSING_GRACE_S ? 2 : DIAGNOSIS_REPEATS) && diagnose_age(c, event.first_s) >= patience_s;
 	enum diagnosis_state state = is_passing					   ? DIAGNOSIS_WAITING
 				     : is_lasting || failures >= DIAGNOSIS_REPEATS ? DIAGNOSIS_STUCK
 										   : DIAGNOSIS_FAILING;

@@ -2,6 +2,39 @@
 #include "release/lock.h"
 #include "release/session.h"
 
+static const char *state_name(const struct head *head, int64_t n) {
+	if (n == head->good.n)
+		return "live";
+	if (n == head->candidate.is.n)
+		return "candidate";
+	switch (head_state(head, n)) {
+	case 'g':
+		return "good";
+	case 'r':
+		return "rolled-back";
+	case 'u':
+		return "undecided";
+	case 'f':
+		return "failed";
+	default:
+		return "";
+	}
+}
+
+/* Of all that it names the newest, when that was undone. */
+static void find_failed(const struct head *head, struct release_head *out) {
+	int64_t newest = head->good.n > head->candidate.is.n ? head->good.n : head->candidate.is.n;
+	for (size_t i = 0; i < head->history_count; i++) {
+		char state = head->history[i].state;
+		if (head->history[i].n <= newest)
+			continue;
+		newest = head->history[i].n;
+		out->failed = state == 'r' || state == 'f' || state == 'u' ? newest : 0;
+	}
+	if (out->failed)
+		snprintf(out->failed_state, sizeof(out->failed_state), "%s", state_name(head, out->failed));
+}
+
 int release_head_read(const struct release_context *context, struct release_head *out, struct err *err) {
 	struct run run __attribute__((cleanup(run_clear)));
 	run_init(&run, context, engine_table);
@@ -20,6 +53,7 @@ int release_head_read(const struct release_context *context, struct release_head
 		.good_release = head->good.release,
 		.candidate_release = head->candidate.is.release,
 		.refused_count = head->refused_count};
+	find_failed(head, out);
 	head_entry_revision(&head->good, &out->good_revision);
 	head_entry_revision(&head->previous, &out->previous_revision);
 	head_entry_revision(&head->candidate.is, &out->candidate_revision);
@@ -66,25 +100,6 @@ int release_evidence_read(const struct release_context *context, int64_t n, stru
 }
 
 #define LIST_MAX (sizeof(((struct release_list *) NULL)->items) / sizeof(((struct release_list *) NULL)->items[0]))
-
-static const char *state_name(const struct head *head, int64_t n) {
-	if (n == head->good.n)
-		return "live";
-	if (n == head->candidate.is.n)
-		return "candidate";
-	switch (head_state(head, n)) {
-	case 'g':
-		return "good";
-	case 'r':
-		return "rolled-back";
-	case 'u':
-		return "undecided";
-	case 'f':
-		return "failed";
-	default:
-		return "";
-	}
-}
 
 static void add_number(struct release_list *list, const struct head *head, int64_t n) {
 	for (size_t i = 0; i < list->count; i++)

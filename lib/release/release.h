@@ -128,6 +128,8 @@ struct release_head {
 	double weight;
 	int64_t since_s, good_since_s;
 	char commit[64], actor[128], frozen[256], lock_holder[128];
+	int64_t failed; /* the newest release, when it was undone; 0: it was not */
+	char failed_state[24];
 	size_t refused_count;
 	char refused[32][DIGEST_TEXT_MAX];
 };

@@ -43,7 +43,7 @@ struct causes {
 	struct mirror *replica_sets;
 	struct kept_log logs[LOGS_MAX];
 	size_t next_log;
-	struct kept_list nodes, neighbours, names;
+	struct kept_list nodes, neighbours, names, quotas;
 };
 
 struct causes *causes_new(const struct cause_options *options) {
@@ -63,6 +63,7 @@ void causes_close(struct causes *causes) {
 	document_free(causes->nodes.document);
 	document_free(causes->neighbours.document);
 	document_free(causes->names.document);
+	document_free(causes->quotas.document);
 	free(causes);
 }
 
@@ -391,6 +392,7 @@ void cause_of_deployment(struct causes *causes, const struct value *pods, int64_
 	diagnose_deployment(&world, deployment, out);
 	if (strcmp(out->cause, "quota") == 0) { /* somebody who is leaving may make room */
 		world.pods = pods_around(causes, pods, document);
+		world.quotas = list_again(causes, &causes->quotas, STR("*"), NAMES_MS, &(struct kube_selection) {.kind = "ResourceQuota"});
 		diagnose_deployment(&world, deployment, out);
 	}
 	name_line(causes, out);

@@ -439,7 +439,7 @@ static int fake_diff(void *state, const struct revision *revision, const struct 
 	if (enter(client, &fault, err) != 0)
 		return -1;
 	if (client->world->is_contested)
-		return err_set(err, ERR_CONFLICT, "spec.replicas is kubectl's");
+		return fake_contested(err);
 	if (objects && !rolling_is_whole(client->world, fake_index_of(client->world, revision)))
 		value_add_text(document, value_add_object(document, changes, NULL), "object", "Deployment/fraud");
 	return leave(client, fault, 0, err);

@@ -147,6 +147,7 @@ const struct fake_model *fake_model_of(const struct fake_world *world, int revis
 int fake_index_of(const struct fake_world *world, const struct revision *revision); /* -1: not known */
 int fake_index_for(struct fake_world *world, const struct revision *revision);	    /* known from now on */
 
+int fake_contested(struct err *err);
 /* Somebody with kubectl: NAME's template becomes one that no release knows, and its size this. */
 void fake_by_hand(struct fake_world *world, char letter, int64_t replicas);
 /* What the verbs do in a world that rolls (fake_rolling.c). rolling_move(): the platform at work, until nothing more happens at this

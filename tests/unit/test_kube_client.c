@@ -94,6 +94,53 @@ static void reads_one(void **state) {
 	end(&s);
 }
 
+/* Ages of objects are taken from the server's clock: two minutes ahead of ours here, then set back by an hour. */
+static void the_servers_clock(void **state) {
+	(void) state;
+	static const struct fake_turn turns[] = {
+		{.method = "GET", .url = CORE "pods/a", .status = 200, .headers = "date: Sat, 21 Nov 2026 10:02:00 GMT\n", .answer = "{}"},
+		{.method = "GET", .url = CORE "pods/a", .status = 200, .headers = "date: Sat, 21 Nov 2026 10:02:01 GMT\n", .answer = "{}", .ms = 2000},
+		{.method = "GET", .url = CORE "pods/a", .status = 200, .headers = "date: yesterday\n", .answer = "{}"},
+		{.method = "GET", .url = CORE "pods/a", .status = 200, .headers = "date: Sat, 21 Nov 2026 09:02:04 GMT\n", .answer = "{}"}};
+	static const int64_t ahead_s[] = {120, 120, 120, 120 - 3600 + 2};
+	struct scene s;
+	BEGIN(&s, turns);
+	assert_int_equal(kube_now_s(s.kube), s.clock.wall_s); /* nothing was heard yet */
+	for (size_t i = 0; i < 4; i++) {
+		AUTO_DOCUMENT struct document *pod = NULL;
+		struct err err = {0};
+		assert_int_equal(kube_get(s.kube, "Pod", "a", &pod, &err), 0);
+		assert_int_equal(kube_now_s(s.kube), s.clock.wall_s + ahead_s[i]);
+	}
+	end(&s);
+}
+
+static void what_is_asked_for_in_brief(void **state) {
+	(void) state;
+	static const struct fake_turn turns[] = {
+		{.method = "GET",
+			.url = CORE "secrets/keys",
+			.header = "Accept: application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, application/json",
+			.status = 200,
+			.answer = "{\"metadata\":{\"name\":\"keys\"}}"},
+		{.method = "GET",
+			.url = CORE "pods?limit=2",
+			.header = "Accept: application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1, application/json",
+			.status = 200,
+			.answer = "{\"metadata\":{\"continue\":\"more\"},\"items\":[{\"metadata\":{\"name\":\"a\"}},{\"metadata\":{\"name\":\"b\"}}]}"}};
+	struct scene s;
+	struct err err = {0};
+	BEGIN(&s, turns);
+	struct kube_ask ask = {.selection = {.kind = "Secret", .is_brief = true}, .name = "keys"};
+	assert_int_equal(kube_ask_all(s.kube, &ask, 1, &err), 0);
+	assert_non_null(ask.answer);
+	document_free(ask.answer);
+	AUTO_DOCUMENT struct document *pods = NULL; /* what is beyond is not asked for */
+	assert_int_equal(kube_list(s.kube, &(struct kube_selection){.kind = "Pod", .is_brief = true, .count_max = 2}, &pods, &err), 0);
+	assert_int_equal(value_get(pods->root, "items")->count, 2);
+	end(&s);
+}
+
 static void names_that_are_none(void **state) {
 	(void) state;
 	struct scene s;
@@ -953,6 +1000,8 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kinds),
 		cmocka_unit_test(reads_one),
+		cmocka_unit_test(the_servers_clock),
+		cmocka_unit_test(what_is_asked_for_in_brief),
 		cmocka_unit_test(names_that_are_none),
 		cmocka_unit_test(pages),
 		cmocka_unit_test(lists_that_are_none),
