@@ -693,6 +693,27 @@ static void events_of_ours(void **state) {
 	assert_string_equal(out.items[0], "T Pod/fraud-a R 2x: m");
 }
 
+/* The first of several is forgotten and another takes the free place: each still has its own text. */
+static void keys_that_are_forgotten(void **state) {
+	(void) state;
+	struct kubernetes *k = NEW(struct kubernetes);
+	static const char *const names[] = {"one", "two", "three"};
+	for (; k->key_count < 3; k->key_count++) {
+		snprintf(k->keys[k->key_count].name, KUBE_NAME_MAX, "%s", names[k->key_count]);
+		secret_set(&k->keys[k->key_count].key, str_of(names[k->key_count]), NULL);
+	}
+	control_forget(k, STR("one"));
+	control_forget(k, STR("nobody"));
+	assert_int_equal(k->key_count, 2);
+	secret_set(&k->keys[k->key_count].key, STR("four"), NULL); /* as the next that is read does */
+	assert_string_equal(k->keys[0].name, "three");
+	assert_string_equal(k->keys[0].key.text, "three");
+	assert_string_equal(k->keys[1].key.text, "two");
+	for (size_t i = 0; i < 3; i++)
+		secret_clear(&k->keys[i].key);
+	free(k);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(head_is_swapped),
@@ -714,6 +735,7 @@ int main(void) {
 		cmocka_unit_test(samples),
 		cmocka_unit_test(logs_that_are_followed),
 		cmocka_unit_test(events_of_ours),
+		cmocka_unit_test(keys_that_are_forgotten),
 	};
 	return cmocka_run_group_tests_name("target_kubernetes", tests, NULL, NULL);
 }
