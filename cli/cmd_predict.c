@@ -5,11 +5,12 @@
 
 struct predict_opts {
 	struct where where;
-	const char *rows;
+	const char *rows, *path;
 };
 
 static const struct opt options[] = {
 	OPT_PLACE(struct predict_opts, where),
+	OPT_TEXT(0, "path", struct predict_opts, path, "PATH", "where another server takes it (/predict, or the golden example's own)"),
 	OPT_TEXT(0, "rows", struct predict_opts, rows, "JSON", "the request itself, instead of a file"),
 	{0},
 };
@@ -18,7 +19,7 @@ static const struct opt options[] = {
 #define TIMEOUT_MS 60000
 
 /* A file, "-" for standard input, or the first golden example. */
-static int read_request(struct session *s, const char *file, char **out, struct err *err) {
+static int read_request(struct session *s, const char *file, char **where, char **out, struct err *err) {
 	AUTO_FREE char *text = NULL;
 	size_t len = 0;
 	if (file) {
@@ -37,7 +38,11 @@ static int read_request(struct session *s, const char *file, char **out, struct 
 	AUTO_DOCUMENT struct document *request = document_new("request");
 	if (json_read(s->settings->model.golden, line, VALUE_LIMITS_WIRE, &golden, err) != 0)
 		return -1;
-	const struct value *rows = value_get(golden->root, "rows");
+	const struct value *rows = value_get(golden->root, "rows"), *other = value_get(golden->root, "request"), *to = value_get(golden->root, "path");
+	if (other && to && to->kind == VALUE_STRING)
+		*where = str_dup(to->text);
+	if (other)
+		return json_write(other, JSON_COMPACT, out, err);
 	if (!rows)
 		return err_set(err, ERR_INVALID, "%s: line 1 has no rows", s->settings->model.golden);
 	value_add_copy(request, value_root_object(request), "rows", rows);
@@ -47,14 +52,16 @@ static int read_request(struct session *s, const char *file, char **out, struct 
 static int predict_run(struct cli *cli, const void *raw, const char *const *args, struct err *err) {
 	const struct predict_opts *opts = raw;
 	AUTO_SESSION struct session s = {0};
-	AUTO_FREE char *body = NULL;
+	AUTO_FREE char *body = NULL, *path = NULL;
+	if (opts->path && opts->path[0] != '/')
+		return err_set(err, ERR_USAGE, "--path %s: must begin with /", opts->path);
 	if (session_open(&s, cli, &opts->where, NEED_TARGET, err) != 0)
 		return -1;
 	if (opts->rows)
 		body = mem_text(opts->rows);
-	else if (read_request(&s, args[0], &body, err) != 0)
+	else if (read_request(&s, args[0], &path, &body, err) != 0)
 		return -1;
-	struct target_request request = {.method = "POST", .path = "/predict", .body = body, .timeout_ms = TIMEOUT_MS};
+	struct target_request request = {.method = "POST", .path = opts->path ? opts->path : path ? path : "/predict", .body = body, .timeout_ms = TIMEOUT_MS};
 	struct target_answer answer = {0};
 	if (s.target->call(s.target_state, NULL, &request, &answer, err) != 0)
 		return -1;
@@ -89,7 +96,7 @@ const struct command cmd_predict = {
 	.summary = "ask the service for a prediction",
 	.arguments = "[FILE]",
 	.arguments_max = 1,
-	.about = "Sends FILE (- for standard input), --rows, or the first golden example to POST /predict of what is deployed, and prints the answer.\n",
+	.about = "Sends FILE (- for standard input), --rows, or the first golden example by POST to /predict (or --path) of what is deployed, and prints the answer.\n",
 	.examples = "mlctl predict\nmlctl predict --rows '[[5.1, 3.5, 1.4, 0.2]]'\nhead -1 traffic.jsonl | mlctl predict -\n",
 	.opts = options,
 	.opts_size = sizeof(struct predict_opts),

@@ -1,7 +1,8 @@
+#include "config_seen.h"
 #include "failure.h"
 #include "findings.h"
 #include "out.h"
-#include "session.h"
+#include "traffic_seen.h"
 
 #include <math.h>
 
@@ -21,103 +22,26 @@ struct seen {
 	struct release_head head;
 	struct observed live;
 	size_t ready, right;
-	double requests, errors, p50_s, p99_s;
+	struct traffic_seen traffic;
 	char address[256];
 	const char *health; /* HEALTHY, DEGRADED, DOWN, ROLLING OUT, NOT DEPLOYED, LOST */
-	const char *config; /* in sync, differs, drift, unknown; NULL: no mlctl.yaml here, and nothing that could have drifted */
-	char config_text[600], fix[300];
-	struct texts drift;
-	bool is_previous_kept;
+	struct config_seen config;
 	struct failure failure;
 };
 
 static void seen_clear(struct seen *seen) {
-	texts_clear(&seen->drift);
+	config_seen_clear(&seen->config);
 }
-
-/* The bucket edge under which a share q of the requests is. */
-static double quantile(const struct sample *samples, size_t count, double q) {
-	double total = 0, edge = NAN;
-	for (size_t i = 0; i < count; i++)
-		total += samples[i].bucket_count ? samples[i].bucket_total[samples[i].bucket_count - 1] : 0;
-	for (size_t b = 0; total > 0 && b < BUCKETS_MAX; b++) {
-		double below = 0;
-		for (size_t i = 0; i < count; i++)
-			below += b < samples[i].bucket_count ? samples[i].bucket_total[b] : 0;
-		if (count && b < samples[0].bucket_count && below >= q * total) {
-			edge = samples[0].bucket_le_s[b];
-			break;
-		}
-	}
-	return edge;
-}
-
-static void look_at_traffic(struct session *s, const struct revision *revision, struct seen *seen) {
-	AUTO_FREE struct sample *samples = mem_zero(TARGET_REPLICAS_MAX, sizeof(*samples));
-	size_t count = 0;
-	struct err err = {0};
-	if (s->target->sample(s->target_state, revision, samples, &count, &err) != 0)
-		return;
-	for (size_t i = 0; i < count; i++) {
-		seen->requests += samples[i].requests;
-		seen->errors += samples[i].errors_5xx;
-	}
-	seen->p50_s = quantile(samples, count, 0.5);
-	seen->p99_s = quantile(samples, count, 0.99);
-	for (size_t i = 0; i < count; i++)
-		sample_clear(&samples[i]);
-}
-
-/* Does what runs agree with its record, and the record with mlctl.yaml? The first that does not is told. */
-static void look_at_config(struct session *s, struct seen *seen) {
-	const struct release_head *head = &seen->head;
-	struct err err = {0};
-	if (s->settings) {
-		bool is_same = digest_equal(&head->good_revision.settings, &s->settings->settings_digest);
-		seen->config = is_same ? "in sync" : "differs";
-		snprintf(seen->config_text, sizeof(seen->config_text), "%s", is_same ? "in sync" : "mlctl.yaml differs: mlctl deploy applies it");
-	}
-	if (!s->target->drift || head->candidate) /* what is on its way is no drift */
-		return;
-	if (release_drift(&s->release, head->live, &seen->drift, &err) != 0) {
-		seen->config = "unknown";
-		snprintf(seen->config_text, sizeof(seen->config_text), "unknown: %.400s%s", err.message,
-			err.code == ERR_NOT_FOUND ? ": mlctl deploy --force keeps it again" : "");
-	} else if (seen->drift.count) {
-		seen->config = "drift";
-		snprintf(seen->config_text, sizeof(seen->config_text), "drift of %.400s%s: mlctl deploy repairs it", seen->drift.items[0],
-			seen->drift.count > 1 ? ", and more" : "");
-	} else if (!seen->config) {
-		seen->config = "in sync";
-		snprintf(seen->config_text, sizeof(seen->config_text), "what runs is as r%lld's record says", (long long) head->live);
-	}
-	AUTO_FREE char *kept = NULL;
-	seen->is_previous_kept = !head->previous || s->target->keep_get(s->target_state, head->previous, &kept, &err) == 0 || err.code != ERR_NOT_FOUND;
-}
-
-/* A head that is gone while what it told of is there: nothing is deployed would be a lie. */
-static void look_for_lost_head(struct session *s, struct seen *seen) {
-	AUTO_DOCUMENT struct document *document = document_new("findings");
-	struct err err = {0};
-	struct value *findings = value_root_array(document);
-	if (!s->target->inspect || s->target->inspect(s->target_state, INSPECT_HEAD, document, findings, &err) != 0 || !findings_count(findings, "bad"))
-		return;
-	const struct value *text = value_get(findings->first, "text"), *fix = value_get(findings->first, "fix");
-	seen->health = "LOST";
-	snprintf(seen->config_text, sizeof(seen->config_text), "%.*s", STR_ARGS(text->text));
-	snprintf(seen->fix, sizeof(seen->fix), "%.*s", STR_ARGS(fix->text));
-}
+#define AUTO_SEEN CLEANUP(seen_clear)
 
 static int look(struct session *s, struct seen *seen, struct err *err) {
 	if (release_head_read(&s->release, &seen->head, err) != 0)
 		return -1;
 	seen->health = "NOT DEPLOYED";
-	seen->is_previous_kept = true;
+	config_look(s, &seen->head, &seen->config);
+	if (seen->config.is_head_lost)
+		seen->health = "LOST";
 	failure_read(s, &seen->head, &seen->failure);
-	if (seen->head.exists && seen->head.good)
-		look_at_config(s, seen);
-	if (!seen->head.exists)
-		look_for_lost_head(s, seen);
 	if (!seen->head.exists || !seen->head.live)
 		return 0;
 	const struct revision *live = &seen->head.live_revision;
@@ -129,7 +53,7 @@ static int look(struct session *s, struct seen *seen, struct err *err) {
 	}
 	bool is_whole = seen->live.desired > 0 && (int64_t) seen->ready >= seen->live.desired && seen->right == seen->ready;
 	seen->health = seen->head.candidate ? "ROLLING OUT" : is_whole ? "HEALTHY" : seen->ready ? "DEGRADED" : "DOWN";
-	look_at_traffic(s, live, seen);
+	traffic_look(s, live, &seen->traffic);
 	struct err asking = {0};
 	best_effort(s->target->address(s->target_state, seen->address, &asking)); /* then it is not shown */
 	return 0;
@@ -144,11 +68,11 @@ static void show(struct session *s, const struct seen *seen) {
 	out_colour(cli->is_out_coloured, is_well ? COLOUR_GREEN : strcmp(seen->health, "ROLLING OUT") == 0 ? COLOUR_YELLOW : COLOUR_RED, seen->health, word);
 	if (!h->exists || !h->live) {
 		out_line(cli, "%s   %s   %s   %s", s->service, s->environment, s->target->name, word);
-		if (seen->config_text[0])
-			out_fact(cli, "head", "%s", seen->config_text);
+		if (seen->config.text[0])
+			out_fact(cli, seen->config.is_head_lost ? "head" : "namespace", "%s", seen->config.text);
 		failure_show(cli, &seen->failure);
-		if (seen->fix[0])
-			out_line(cli, "  fix: %s", seen->fix);
+		if (seen->config.fix[0])
+			out_line(cli, "  fix: %s", seen->config.fix);
 		else
 			out_line(cli, "  fix: mlctl deploy --env %s", s->environment);
 		return;
@@ -160,9 +84,9 @@ static void show(struct session *s, const struct seen *seen) {
 		seen->live.note[0] ? "   " : "", seen->live.note);
 	if (seen->live.count == 0)
 		out_line(cli, "  fix: mlctl deploy --env %s   (nothing of r%lld runs)", s->environment, (long long) h->live);
-	out_fact(cli, "traffic", "%.0f requests since start   errors %.2f %%   p50 <= %.4g ms   p99 <= %.4g ms", seen->requests,
-		seen->requests > 0 ? 100 * seen->errors / seen->requests : 0, isnan(seen->p50_s) ? 0 : seen->p50_s * 1000,
-		isnan(seen->p99_s) ? 0 : seen->p99_s * 1000);
+	out_fact(cli, "traffic", "%.0f requests since start   errors %.2f %%   p50 <= %.4g ms   p99 <= %.4g ms", seen->traffic.requests,
+		seen->traffic.requests > 0 ? 100 * seen->traffic.errors / seen->traffic.requests : 0, isnan(seen->traffic.p50_s) ? 0 : seen->traffic.p50_s * 1000,
+		isnan(seen->traffic.p99_s) ? 0 : seen->traffic.p99_s * 1000);
 	for (size_t i = 0; i < seen->live.count; i++) {
 		const struct replica *r = &seen->live.replicas[i];
 		if (r->state != REPLICA_READY || r->restarts > 0)
@@ -176,13 +100,13 @@ static void show(struct session *s, const struct seen *seen) {
 			h->lock_holder[0] ? "   held by " : "   nobody drives it: the next mlctl deploy or rollback ends it", h->lock_holder);
 	if (h->frozen[0])
 		out_fact(cli, "frozen", "%s", h->frozen);
-	if (seen->config)
-		out_fact(cli, "config", "%s", seen->config_text);
-	for (size_t i = 1; i < seen->drift.count; i++)
-		out_fact(cli, "", "%s", seen->drift.items[i]);
+	if (seen->config.state)
+		out_fact(cli, "config", "%s", seen->config.text);
+	for (size_t i = 1; i < seen->config.drift.count; i++)
+		out_fact(cli, "", "%s", seen->config.drift.items[i]);
 	if (h->previous)
 		out_fact(cli, "rollback", "r%lld %s: mlctl rollback", (long long) h->previous,
-			seen->is_previous_kept ? "ready" : "is not kept here any more and would come from the registry");
+			seen->config.is_previous_kept ? "ready" : "is not kept here any more and would come from the registry");
 	else
 		out_fact(cli, "rollback", "nothing to go back to yet");
 }
@@ -207,14 +131,14 @@ static int show_json(struct session *s, const struct seen *seen, struct err *err
 	value_add_text(document, root, "scaling", seen->live.note[0] ? seen->live.note : NULL);
 	failure_json_replicas(document, root, &seen->live);
 	failure_json(document, root, &seen->failure);
-	value_add_double(document, root, "requests", seen->requests);
-	value_add_double(document, root, "errors", seen->errors);
+	value_add_double(document, root, "requests", seen->traffic.requests);
+	value_add_double(document, root, "errors", seen->traffic.errors);
 	value_add_text(document, root, "address", seen->address[0] ? seen->address : NULL);
-	value_add_text(document, root, "config", seen->config);
+	value_add_text(document, root, "config", seen->config.state);
 	struct value *drift = value_add_array(document, root, "drift");
-	for (size_t i = 0; i < seen->drift.count; i++)
-		value_add_text(document, drift, NULL, seen->drift.items[i]);
-	value_add_bool(document, root, "is_previous_kept", seen->is_previous_kept);
+	for (size_t i = 0; i < seen->config.drift.count; i++)
+		value_add_text(document, drift, NULL, seen->config.drift.items[i]);
+	value_add_bool(document, root, "is_previous_kept", seen->config.is_previous_kept);
 	value_add_text(document, root, "frozen", h->frozen[0] ? h->frozen : NULL);
 	value_add_int(document, root, "candidate", h->candidate);
 	value_add_text(document, root, "phase", h->phase[0] ? h->phase : NULL);
@@ -244,7 +168,7 @@ static int status_run(struct cli *cli, const void *raw, const char *const *args,
 	const struct status_opts *opts = raw;
 	(void) args;
 	AUTO_SESSION struct session s = {0};
-	struct seen seen CLEANUP(seen_clear) = {.p50_s = NAN, .p99_s = NAN};
+	AUTO_SEEN struct seen seen = {.traffic = {.p50_s = NAN, .p99_s = NAN}};
 	if (session_open(&s, cli, &opts->where, NEED_TARGET, err) != 0)
 		return -1;
 	if (opts->is_checklist)

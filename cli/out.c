@@ -251,7 +251,8 @@ void out_change(struct cli *cli, const char *name, const struct value *change) {
 		buf_text(&line, " -> ");
 		add_side(&line, value_get(change, "to"));
 	}
-	out_fact(cli, name, "%s", line.ptr ? line.ptr : "");
+	struct str text = str_trim(buf_view(&line));
+	out_fact(cli, name, "%.*s", STR_ARGS(text));
 }
 
 void out_warn(struct cli *cli, const char *format, ...) {

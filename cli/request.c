@@ -84,6 +84,61 @@ static int complete_facts(struct session *s, struct request *request, struct err
 	return 0;
 }
 
+static bool is_same_host(const char *a, const char *b) {
+	struct str rest;
+	return a && b && str_equal(str_cut(str_of(a), '/', &rest), str_cut(str_of(b), '/', &rest));
+}
+
+/* What a tag of another server's image names just now. */
+static int ask_digest(struct session *s, const char *repository, const char *tag, struct digest *out, struct err *err) {
+	struct http *http = NULL;
+	struct store *store = NULL;
+	bool has = false;
+	if (cli_http(s->cli, &http, err) != 0)
+		return -1;
+	bool is_ours = is_same_host(repository, s->settings->image);
+	const struct store_options options = {.http = http,
+		.clock = s->cli->clock,
+		.env = &s->cli->env,
+		.redact = s->cli->redact,
+		.log = &s->cli->log,
+		.is_insecure = is_ours && s->settings->registry.is_insecure,
+		.ca_file = is_ours && s->settings->registry.ca_file ? s->settings->registry.ca_file : env_get(&s->cli->env, "MLCTL_CA_FILE")};
+	if (store_open(repository, &options, &store, err) != 0)
+		return -1;
+	int rc = store_has_manifest(store, tag, out, &has, err);
+	store_close(store);
+	if (rc == 0 && !has)
+		return err_set(err, ERR_REGISTRY, "%s has no image with tag %s", repository, tag);
+	return rc;
+}
+
+/* Another server's image goes out by its digest: what a tag names today may be something else tomorrow, and then it is another revision. */
+static int pin_payload(struct session *s, struct request *request, struct err *err) {
+	struct deploy_request *deploy = &request->deploy;
+	const char *image = s->settings->payload.image;
+	struct digest digest;
+	if (!image)
+		return 0;
+	struct str pinned, tag, name = str_cut(str_of(image), '@', &pinned), repository = str_cut_last(name, ':', &tag);
+	bool has_tag = tag.ptr && !memchr(tag.ptr, '/', tag.len);
+	AUTO_FREE char *from = str_dup(has_tag ? repository : name), *word = has_tag ? str_dup(tag) : mem_text("latest");
+	if (!pinned.ptr && ask_digest(s, from, word, &digest, err) != 0) {
+		err_wrap(err, "payload.image: which image %s is", image);
+		return err_fix(err, "payload.image: %s@sha256:…   needs no registry", from);
+	}
+	AUTO_FREE char *full = pinned.ptr ? mem_format("%s@%.*s", from, STR_ARGS(pinned)) : mem_format("%s@%s", from, digest.text);
+	struct value *payload = value_add_object(request->facts, request->facts->root, "payload");
+	value_add_text(request->facts, payload, "image", full);
+	value_add_text(request->facts, payload, "asked", image);
+	if (pinned.ptr)
+		return 0;
+	AUTO_FREE char *both = mem_format("%s %s", deploy->revision.settings.text, digest.text);
+	digest_of(str_of(both), &deploy->revision.settings);
+	out_step(s->cli, "payload", "%s is %.19s…", image, digest.text);
+	return 0;
+}
+
 int request_make(struct session *s, const struct request_options *options, struct request *out, struct err *err) {
 	struct deploy_request *deploy = &out->deploy;
 	struct value *rendered = NULL;
@@ -92,6 +147,8 @@ int request_make(struct session *s, const struct request_options *options, struc
 		return -1;
 	out->objects = document_new("objects");
 	deploy->revision.settings = s->settings->settings_digest;
+	if (pin_payload(s, out, err) != 0)
+		return -1;
 	revision_name(&deploy->revision.image, &deploy->revision.settings, deploy->revision.name);
 	if (s->target->render(s->target_state, &deploy->revision, deploy->facts, out->objects, &rendered, err) != 0)
 		return -1;

@@ -25,7 +25,8 @@ static void help(FILE *out) {
 		fprintf(out, "\n%s: %s\n", verbs[i].name, verbs[i].summary);
 		options_help(out, verbs[i].verb);
 	}
-	fputs("\nversion: print the version\n\n"
+	fputs("\ncopy [--versioned] FROM TO: copy a folder, for an init container; --versioned: what holds no numbered folder is version 1\n"
+	      "\nversion: print the version\n\n"
 	      "example: mlctl-runner serve --model iris.onnx --listen 127.0.0.1:8080\n"
 	      "         curl -d '{\"rows\":[[5.1,3.5,1.4,0.2]]}' http://127.0.0.1:8080/predict\n",
 		out);
@@ -59,17 +60,18 @@ int main(int argc, char **argv) {
 		puts("mlctl-runner " MLCTL_VERSION);
 		return 0;
 	}
-	const char *names[VERBS];
-	for (size_t i = 0; i < VERBS; i++) {
-		names[i] = verbs[i].name;
-		if (strcmp(argv[1], verbs[i].name) != 0)
+	const char *names[VERBS + 1] = {[VERBS] = "copy"};
+	for (size_t i = 0; i <= VERBS; i++) {
+		if (i < VERBS)
+			names[i] = verbs[i].name;
+		if (strcmp(argv[1], names[i]) != 0)
 			continue;
-		int rc = run(verbs[i].verb, argv + 2, &env, &err);
+		int rc = i < VERBS ? run(verbs[i].verb, argv + 2, &env, &err) : runner_copy(argv + 2, &err);
 		if (err.message[0])
 			fprintf(stderr, "error: %s\n%s%s%s", err.message, err.fix[0] ? "fix: " : "", err.fix, err.fix[0] ? "\n" : "");
 		return rc;
 	}
-	const char *near = text_nearest(argv[1], names, VERBS);
+	const char *near = text_nearest(argv[1], names, VERBS + 1);
 	fprintf(stderr, "error: %s: no such verb%s%s\nfix: mlctl-runner --help\n", argv[1], near ? "; did you mean " : "", near ? near : "");
 	return 2;
 }

@@ -89,7 +89,8 @@ static int open_base(struct making *making, struct err *err) {
 static int make_plan(struct making *making, struct err *err) {
 	const struct build_options *options = making->options;
 	struct sources *sources = making->sources;
-	if (context_collect(options->folder, options->settings->model.path, options->settings->model.golden, &sources->context, err) != 0) {
+	if (context_collect(options->folder, options->settings->model.path, options->settings->model.golden,
+		    options->settings->payload.kind != PAYLOAD_NATIVE, &sources->context, err) != 0) {
 		char where[SETTINGS_WHERE_MAX];
 		if (err->code == ERR_CONFIG && strncmp(err->message, "model.", 6) == 0 &&
 			settings_where(
@@ -242,7 +243,7 @@ static int take_test(struct making *making, struct testing *testing, struct err 
 }
 
 static int test_and_ask_git(struct making *making, struct git_facts *git, struct err *err) {
-	if (making->options->is_untested)
+	if (making->options->is_untested || making->options->settings->payload.kind != PAYLOAD_NATIVE)
 		return ask_git(making, git, err);
 	struct testing testing = {
 		.selftest =

@@ -18,6 +18,7 @@ struct walk {
 	size_t size; /* room in context->files */
 	struct ignore *ignore;
 	struct texts folders; /* still to be read: paths relative to the project's folder */
+	bool is_any;
 	const char *model;    /* as mlctl.yaml writes it, without "./" and trailing "/" */
 	const char *golden;   /* real path of the golden file: not stored twice; NULL: none */
 	struct stat golden_info;
@@ -176,9 +177,22 @@ static bool is_model_file(const char *name) {
 	return !strchr(name + sizeof(CONTEXT_MODEL_FOLDER), '/') && str_ends(str_of(name), ".onnx");
 }
 
+static int find_largest(struct walk *walk, struct err *err) {
+	struct context *context = walk->context;
+	int64_t size = -1;
+	for (size_t i = 0; i < context->count; i++)
+		if (str_starts(str_of(context->files[i].name), CONTEXT_MODEL_FOLDER "/") && context->files[i].size > size) {
+			context->model = i;
+			size = context->files[i].size;
+		}
+	return size < 0 ? err_set(err, ERR_INVALID, "%s: no file in this folder", walk->model) : 0;
+}
+
 /* A folder must hold exactly one model file, as for the runner itself. */
 static int find_model(struct walk *walk, struct err *err) {
 	struct context *context = walk->context;
+	if (walk->is_any)
+		return find_largest(walk, err);
 	size_t found = 0, first = 0, second = 0;
 	for (size_t i = 0; i < context->count; i++)
 		if (str_starts(str_of(context->files[i].name), CONTEXT_MODEL_FOLDER "/") && is_model_file(context->files[i].name)) {
@@ -302,7 +316,7 @@ static int collect(struct walk *walk, const char *model, const char *golden, str
 	return 0;
 }
 
-int context_collect(const char *folder, const char *model, const char *golden, struct context *out, struct err *err) {
+int context_collect(const char *folder, const char *model, const char *golden, bool is_any, struct context *out, struct err *err) {
 	AUTO_CONTEXT struct context context = {.folder = realpath(folder, NULL), .folder_fd = -1};
 	if (!context.folder)
 		return err_sys(err, "%s", folder);
@@ -313,7 +327,7 @@ int context_collect(const char *folder, const char *model, const char *golden, s
 	char *clean = context.root = mem_text(model[0] ? model : ".");
 	for (size_t n = strlen(clean); n > 1 && clean[n - 1] == '/'; n--)
 		clean[n - 1] = '\0';
-	struct walk walk = {.context = &context, .model = clean};
+	struct walk walk = {.is_any = is_any, .context = &context, .model = clean};
 	if (ignore_load(context.folder, &walk.ignore, err) != 0)
 		return -1;
 	int rc = collect(&walk, clean, golden, err);

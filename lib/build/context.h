@@ -32,9 +32,9 @@ struct context {
 	int64_t bytes;
 	size_t ignored; /* files and folders that a pattern kept out */
 };
-/* golden NULL: none. ERR_CONFIG: a path of mlctl.yaml that is not there or no file; ERR_INVALID: an unfetched pointer; ERR_BUILD: refused.
+/* golden NULL: none. is_any: another server loads it, so the folder may hold whatever that wants, and the largest file stands for the model. ERR_CONFIG: a path of mlctl.yaml that is not there or no file; ERR_INVALID: an unfetched pointer; ERR_BUILD: refused.
  */
-int context_collect(const char *folder, const char *model, const char *golden, struct context *out, struct err *err);
+int context_collect(const char *folder, const char *model, const char *golden, bool is_any, struct context *out, struct err *err);
 void context_clear(struct context *context);
 #define AUTO_CONTEXT __attribute__((cleanup(context_clear)))
 /* Opens the file's content. Whoever read from it asks context_verify() afterwards: what changes the bytes changes the size or a time. */

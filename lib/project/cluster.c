@@ -79,7 +79,7 @@ static int check_tolerations(const struct settings *s, struct err *err) {
 }
 
 static int check_payload(const struct settings *s, struct err *err) {
-	static const char *const foreign[] = {"payload.image", "payload.port", "payload.health", "payload.ready", "payload.metrics", "payload.args"};
+	static const char *const foreign[] = {"payload.image", "payload.port", "payload.health", "payload.ready", "payload.metrics", "payload.args", "payload.guard"};
 	bool is_native = s->payload.kind == PAYLOAD_NATIVE;
 	for (size_t i = 0; is_native && i < sizeof(foreign) / sizeof(foreign[0]); i++)
 		if (value_find(s->document->root, foreign[i])) {
@@ -96,7 +96,7 @@ static int check_payload(const struct settings *s, struct err *err) {
 	}
 	if (s->payload.image)
 		return 0;
-	err_set(err, ERR_CONFIG, "payload.image: missing, another server comes in an image of its own, with the model inside");
+	err_set(err, ERR_CONFIG, "payload.image: missing, another server comes in an image of its own");
 	err_fix(err, "payload: {image: registry.example.com/team/%s-server:1.0}", s->name);
 	return refuse(s, "payload.kind", NULL, err);
 }

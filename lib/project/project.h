@@ -120,6 +120,7 @@ struct settings {
 		const char *image, *health, *ready, *metrics;
 		int64_t port; /* 0: the usual one */
 		struct field_texts args;
+		bool has_guard;
 	} payload;
 	const struct value *labels, *annotations; /* of every object and pod */
 

@@ -203,7 +203,7 @@ static const struct field payload[] = {
 	{"kind", FIELD_AT_ENUM(struct settings, payload.kind), .is_deployed = true, .choices = payloads, .fallback = "native",
 		.help = "What answers requests: mlctl's own runner, or another server"},
 	{"image", FIELD_AT_TEXT(struct settings, payload.image), .is_deployed = true, .check = names_check_image_reference,
-		.example = "nvcr.io/nvidia/tritonserver:24.08-py3", .help = "The other server's image, with its model inside; needed for it"},
+		.example = "nvcr.io/nvidia/tritonserver:24.08-py3", .help = "The other server's image; needed for it. triton and tfserving get the model beside it, the others hold theirs"},
 	{"port", FIELD_AT_INT(struct settings, payload.port), .is_deployed = true, .min = 1, .max = 65535,
 		.help = "Where the other server answers HTTP; without it the port that is usual for it"},
 	{"health", FIELD_AT_TEXT(struct settings, payload.health), .is_deployed = true, .check = names_check_url_path, .example = "/healthz",
@@ -214,7 +214,8 @@ static const struct field payload[] = {
 		.help = "The path of its metrics"},
 	{"args", FIELD_AT_TEXTS(struct settings, payload.args), .is_deployed = true, .example = "[--workers, \"2\"]",
 		.help = "Arguments of the other server, in place of those that are usual for it"},
-	{"guard", .kind = FIELD_LATER, .help = "The runner in front of the other server"},
+	{"guard", FIELD_AT_BOOL(struct settings, payload.has_guard), .is_deployed = true, .fallback = "false",
+		.help = "mlctl's runner in front of the other server: exact shares for a canary, and its metrics"},
 	{0},
 };
 static const struct field_table payload_table = {.fields = payload};

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 
+#define ASKING_MS 5000
 #define LOG_LINES 200
 #define LOG_BYTES_MAX ((size_t) 40 * 1024)
 #define EVENTS_BYTES_MAX ((size_t) 12 * 1024)
@@ -85,10 +86,15 @@ static int write_evidence(struct run *run, char **out, struct err *err) {
 	texts_add(&fix, run->fix);
 	if (run->fix[0])
 		add_texts(run, document, root, "fix", &fix, sizeof(run->fix) + 8);
-	/* Logs and events are asked for once each: evidence may be poorer, the undo may not be later. */
+	/* Logs and events are asked for once each, and not for long: evidence may be poorer, the undo may not be later. */
+	int64_t before_ms = context->http ? context->http->deadline_ms : 0, until_ms = run_now(run) + ASKING_MS;
+	if (context->http && (!before_ms || until_ms < before_ms))
+		context->http->deadline_ms = until_ms;
 	best_effort(
 		context->target->logs(context->target_state, &run->subject.revision, LOG_LINES, &lines, (char[64]){""}, &(struct err){0}));
 	best_effort(context->target->events(context->target_state, &events, &(struct err){0}));
+	if (context->http)
+		context->http->deadline_ms = before_ms;
 	add_gate(run, document, root);
 	add_texts(run, document, root, "errors", &run->gate.errors, EVENTS_BYTES_MAX / 2);
 	add_texts(run, document, root, "journal", &run->journal, JOURNAL_BYTES_MAX);

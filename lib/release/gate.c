@@ -47,6 +47,11 @@ static bool is_count(double number) {
 	return isfinite(number) && number >= 0;
 }
 
+/* What a stable replica failed to hand on to this version. */
+static bool is_handover(const char *name) {
+	return strncmp(name, SAMPLE_HANDOVER, strlen(SAMPLE_HANDOVER)) == 0;
+}
+
 /* Whole and from its own time: everything finite, errors among the requests, buckets that only rise and end at +Inf. */
 static bool is_sound(const struct gate *gate, const struct sample *sample, int64_t now_ms) {
 	if (sample->is_constant_clock || sample->at_ms > now_ms || now_ms - sample->at_ms > 2 * gate->interval_ms)
@@ -54,6 +59,8 @@ static bool is_sound(const struct gate *gate, const struct sample *sample, int64
 	if (!is_count(sample->requests) || !is_count(sample->errors_5xx) || !is_count(sample->errors_4xx) ||
 		!is_count(sample->failed_handovers))
 		return false;
+	if (is_handover(sample->replica))
+		return true; /* a counter, without a time */
 	if (sample->errors_5xx + sample->errors_4xx > sample->requests || !sample->bucket_count || sample->bucket_count > BUCKETS_MAX)
 		return false;
 	for (size_t i = 0; i < sample->bucket_count; i++) {
@@ -68,6 +75,8 @@ static bool is_sound(const struct gate *gate, const struct sample *sample, int64
 }
 
 static bool is_known(const struct observed *observed, const char *name) {
+	if (is_handover(name))
+		return true; /* of the other version's replicas; the target knows whose */
 	for (size_t i = 0; i < observed->count; i++)
 		if (strcmp(observed->replicas[i].name, name) == 0)
 			return true;
@@ -75,6 +84,8 @@ static bool is_known(const struct observed *observed, const char *name) {
 }
 
 static bool has_same_edges(struct gate_side *side, const struct sample *sample) {
+	if (is_handover(sample->replica))
+		return true;
 	if (!side->bucket_count) {
 		side->bucket_count = sample->bucket_count;
 		memcpy(side->bucket_le_s, sample->bucket_le_s, sizeof(side->bucket_le_s));
@@ -109,12 +120,13 @@ static bool has_fallen(const struct gate_replica *old, const struct sample *samp
 }
 
 static void add_one(struct gate_side *side, struct gate_replica *replica, const struct sample *sample, int64_t now_ms) {
+	bool is_own = !is_handover(sample->replica); /* else the stable version's restarts are none of this one */
 	if (replica->start_s != sample->start_s) { /* a new process: its counters began at zero */
-		side->restarts++;
+		side->restarts += is_own;
 		*replica = (struct gate_replica){.start_s = sample->start_s, .seen_ms = now_ms};
 		memcpy(replica->name, sample->replica, sizeof(replica->name));
 	} else if (has_fallen(replica, sample)) { /* a restart that hid its start, or nonsense: begin again from here, take nothing */
-		side->restarts++;
+		side->restarts += is_own;
 		remember(replica, sample, now_ms);
 		return;
 	}
@@ -208,7 +220,7 @@ static bool is_alive(const struct gate *gate, const struct canary_settings *sett
 /* Somebody has just been heard. */
 static bool is_heard(const struct gate *gate, int64_t now_ms) {
 	for (size_t i = 0; i < gate->canary.count; i++)
-		if (gate->canary.replicas[i].is_fresh && now_ms - gate->canary.replicas[i].seen_ms <= 2 * gate->interval_ms)
+		if (gate->canary.replicas[i].is_fresh && !is_handover(gate->canary.replicas[i].name) && now_ms - gate->canary.replicas[i].seen_ms <= 2 * gate->interval_ms)
 			return true;
 	return false;
 }

@@ -4,12 +4,14 @@
 
 #define TOLERANCE_DEFAULT 1e-4
 #define DEPTH_MAX 64
+#define PATH_BYTES_MAX 512
 
 void golden_free(struct golden *golden) {
 	if (!golden)
 		return;
 	for (size_t i = 0; i < GOLDEN_EXAMPLES_MAX; i++) {
 		free(golden->examples[i].body);
+		free(golden->examples[i].path);
 		document_free(golden->documents[i]);
 	}
 	free(golden);
@@ -28,6 +30,28 @@ static int make_body(const struct value *line, char **out, struct err *err) {
 	return json_write(root, JSON_COMPACT, out, err);
 }
 
+static bool is_path(struct str text) {
+	for (size_t i = 0; i < text.len; i++)
+		if (text.ptr[i] <= 0x20 || text.ptr[i] >= 0x7f || text.ptr[i] == '#')
+			return false;
+	return text.len > 0 && text.len <= PATH_BYTES_MAX && text.ptr[0] == '/';
+}
+
+/* Of another server: its request and its answer as they are. */
+static int read_exchange(struct golden_example *example, const struct value *line, const struct value *request, int number, struct err *err) {
+	struct str path;
+	example->expected = value_get(line, "answer");
+	example->is_whole = true;
+	if (!example->expected)
+		return err_set(err, ERR_INVALID, "golden example %d: answer: missing", number);
+	if (value_opt_str(line, "path", STR("/predict"), &path, err) != 0 || !is_path(path)) {
+		err_clear(err);
+		return err_set(err, ERR_INVALID, "golden example %d: path: must be a path, as in /v2/models/fraud/infer", number);
+	}
+	example->path = str_dup(path);
+	return json_write(request, JSON_COMPACT, &example->body, err);
+}
+
 static int read_line(struct golden *golden, struct str line, int number, struct err *err) {
 	char name[40];
 	snprintf(name, sizeof(name), "golden:%d", number);
@@ -35,13 +59,16 @@ static int read_line(struct golden *golden, struct str line, int number, struct 
 	struct golden_example *example = &golden->examples[golden->count];
 	if (json_read(name, line, VALUE_LIMITS_CONFIG, document, err) != 0)
 		return -1;
-	example->predictions = value_get((*document)->root, "predictions");
-	if (!example->predictions)
+	const struct value *request = value_get((*document)->root, "request");
+	example->expected = value_get((*document)->root, "predictions");
+	if (!request && !example->expected)
 		return err_set(err, ERR_INVALID, "golden example %d: predictions: missing", number);
 	if (value_opt_double((*document)->root, "tolerance", TOLERANCE_DEFAULT, &example->tolerance, err) != 0)
 		return err_wrap(err, "golden example %d", number);
-	if (make_body((*document)->root, &example->body, err) != 0)
+	if (request ? read_exchange(example, (*document)->root, request, number, err) != 0 : make_body((*document)->root, &example->body, err) != 0)
 		return -1;
+	if (!request)
+		example->path = mem_text("/predict");
 	golden->count++;
 	return 0;
 }
@@ -91,13 +118,13 @@ int golden_compare(const struct golden_example *example, struct str answer, stru
 	AUTO_DOCUMENT struct document *document = NULL;
 	if (json_read("answer", answer, VALUE_LIMITS_WIRE, &document, err) != 0)
 		return -1;
-	const struct value *got = value_get(document->root, "predictions");
+	const struct value *got = example->is_whole ? document->root : value_get(document->root, "predictions");
 	if (!got)
 		return err_set(err, ERR_INVALID, "the answer has no predictions");
 	struct {
 		const struct value *want, *parent, *item;
 	} levels[DEPTH_MAX];
-	const struct value *want = example->predictions;
+	const struct value *want = example->expected;
 	int depth = 0;
 	for (;;) {
 		bool is_inner = want->kind == VALUE_ARRAY || want->kind == VALUE_OBJECT;

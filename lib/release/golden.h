@@ -1,5 +1,8 @@
 /* Golden examples: requests with their expected answers, a JSON object a line. Here they are replayed over HTTP, at the canary or through
- * the front door, and the answers compared. Numbers may differ by the example's tolerance, absolute below 1 and relative above; whole
+ * the front door, and the answers compared:
+ *   {"rows": [...], "predictions": [...], "tolerance": 1e-4}            what the runner's POST /predict takes and gives
+ *   {"path": "/v2/models/m/infer", "request": {...}, "answer": {...}}   what another server's POST does; members of its answer that are not named are free
+ * Numbers may differ by the example's tolerance, absolute below 1 and relative above; whole
  * numbers, texts and nulls must be the same. */
 #pragma once
 
@@ -9,8 +12,9 @@
 #define GOLDEN_BYTES_MAX ((size_t) 4 * 1024 * 1024)
 
 struct golden_example {
-	char *body; /* of the request, owned */
-	const struct value *predictions;
+	char *path, *body; /* of the request, owned */
+	const struct value *expected;
+	bool is_whole; /* of the answer; else of its predictions */
 	double tolerance;
 };
 struct golden {

@@ -92,7 +92,7 @@ static int add_samples(struct run *run, struct bake *bake, const struct revision
 static void replay_one(struct run *run, struct bake *bake) {
 	const struct release_context *context = run->context;
 	const struct golden_example *example = &bake->golden->examples[bake->golden_next++ % bake->golden->count];
-	struct target_request request = {.method = "POST", .path = "/predict", .body = example->body, .timeout_ms = GOLDEN_TIMEOUT_MS};
+	struct target_request request = {.method = "POST", .path = example->path, .body = example->body, .timeout_ms = GOLDEN_TIMEOUT_MS};
 	struct target_answer answer __attribute__((cleanup(target_answer_clear))) = {0};
 	struct err err = {0};
 	run->gate.golden_sent++;
@@ -241,7 +241,7 @@ enum event effect_promote(struct run *run) {
 /* One example through the front door. A lost answer or a 503 of a switch just done is tried again; a wrong one is not. */
 static int smoke_one(struct run *run, const struct golden_example *example, struct err *err) {
 	const struct release_context *context = run->context;
-	struct target_request request = {.method = "POST", .path = "/predict", .body = example->body, .timeout_ms = GOLDEN_TIMEOUT_MS};
+	struct target_request request = {.method = "POST", .path = example->path, .body = example->body, .timeout_ms = GOLDEN_TIMEOUT_MS};
 	for (int tries = 1;; tries++) {
 		struct target_answer answer __attribute__((cleanup(target_answer_clear))) = {0};
 		int rc = context->target->call(context->target_state, NULL, &request, &answer, err);

@@ -2,6 +2,9 @@
 
 #include <stdio.h>
 
+#define EVENTS_OF_MAX 24 /* objects */
+#define EVENTS_EACH_MAX 50
+
 static void warned(void *self, const char *text) {
 	const struct target_context *context = self;
 	if (context->warn)
@@ -43,6 +46,8 @@ static void kubernetes_close(void *state) {
 	kube_close(k->kube);
 	for (size_t i = 0; i < k->key_count; i++)
 		secret_clear(&k->keys[i].key);
+	for (size_t i = 0; i < PROBED_MAX; i++)
+		sample_clear(&k->probed[i].sample);
 	free(k->name);
 	free(k->canary);
 	free(k->head);
@@ -299,7 +304,11 @@ static int call_pod(struct kubernetes *k, const struct revision *revision, const
 		.body = request->body,
 		.is_hop = true,
 		.timeout_ms = request->timeout_ms};
-	return kube_proxy(k->kube, &proxy, answer, err);
+	if (kube_proxy(k->kube, &proxy, answer, err) != 0)
+		return -1;
+	if (!port.control)
+		probe_note(k, pod, answer->status, answer->ms * 1000);
+	return 0;
 }
 
 static int kubernetes_call(void *state, const struct revision *revision, const struct target_request *request, struct target_answer *out,
@@ -313,30 +322,49 @@ static int kubernetes_call(void *state, const struct revision *revision, const s
 	return rc;
 }
 
-/* "POD: line" of each line that is newer than the cursor (RFC 3339 stamps of one length compare as texts do). */
-static void add_lines(struct str text, const char *pod, const char *after, char newest[64], struct texts *out) {
+/* How far a pod's log was read. Each has its own end: one of all would skip lines that come while another is read. */
+static struct log_end *log_end(struct kubernetes *k, struct str uid) {
+	for (size_t i = 0; i < k->log_end_count; i++)
+		if (str_is(uid, k->log_ends[i].uid))
+			return &k->log_ends[i];
+	if (k->log_end_count == PODS_MAX) /* who came first is long gone */
+		memmove(k->log_ends, k->log_ends + 1, --k->log_end_count * sizeof(k->log_ends[0]));
+	struct log_end *end = &k->log_ends[k->log_end_count++];
+	*end = (struct log_end) {0};
+	snprintf(end->uid, sizeof(end->uid), "%.*s", STR_ARGS(uid));
+	return end;
+}
+
+/* "POD: line" of each line that is newer than `newest`, which is moved (the kubelet's stamps are of one length, and compare as texts do). */
+static void add_lines(struct str text, const char *pod, char newest[64], struct texts *out) {
 	struct str rest = text;
 	while (rest.len) {
 		struct str words, line = str_cut(rest, '\n', &rest), stamp = str_cut(line, ' ', &words);
 		if (!words.ptr || stamp.len >= 63)
 			continue;
-		if (after[0] && strncmp(stamp.ptr, after, stamp.len) <= 0)
+		if (strncmp(stamp.ptr, newest, stamp.len) <= 0)
 			continue;
-		if (strncmp(stamp.ptr, newest, stamp.len) > 0)
-			snprintf(newest, 64, "%.*s", STR_ARGS(stamp));
+		snprintf(newest, 64, "%.*s", STR_ARGS(stamp));
 		AUTO_FREE char *full = mem_format("%s: %.*s", pod, STR_ARGS(words));
 		texts_add(out, full);
 	}
 }
 
+/* Others may have put their own beside ours (a mesh's proxy), and then a log must be asked for by name. */
+static struct str own_container(const struct value *pod) {
+	const struct value *containers = value_find(pod, "spec.containers");
+	value_each(container, containers)
+		if (str_is(object_text(container, "name"), "runner"))
+			return STR("runner");
+	return object_text(value_at(containers, 0), "name");
+}
+
 static int kubernetes_logs(void *state, const struct revision *revision, int lines, struct texts *out, char cursor[64], struct err *err) {
 	struct kubernetes *k = state;
 	AUTO_VIEW struct view view = {0};
-	bool is_following = cursor && cursor[0];
-	char after[64] = "", newest[64] = "";
-	if (is_following)
-		snprintf(after, sizeof(after), "%s", cursor);
-	snprintf(newest, sizeof(newest), "%s", after);
+	bool is_following = cursor && cursor[0]; /* what it says is of no use: the ends are kept here */
+	if (!is_following)
+		k->log_end_count = 0;
 	if (view_ask(k, &view, err) != 0)
 		return -1;
 	for (size_t i = 0; i < view.pod_count; i++) {
@@ -344,28 +372,31 @@ static int kubernetes_logs(void *state, const struct revision *revision, int lin
 		AUTO_FREE char *name = str_dup(object_text(view.pods[i], "metadata.name"));
 		if (!pod_is(view.pods[i], NULL, revision ? revision->name : NULL))
 			continue;
-		struct kube_logs logs = {.pod = name, .lines = is_following ? 0 : lines, .has_timestamps = true, .bytes_max = 1024 * 1024};
-		logs.since_time = is_following ? after : NULL;
+		struct log_end *end = log_end(k, object_text(view.pods[i], "metadata.uid"));
+		AUTO_FREE char *container = str_dup(own_container(view.pods[i]));
+		struct kube_logs logs = {.pod = name, .container = container[0] ? container : NULL, .has_timestamps = true, .bytes_max = 1024 * 1024};
+		logs.since_time = is_following && end->newest[0] ? end->newest : NULL;
+		logs.lines = is_following ? 0 : lines; /* a pod that came since is read from its beginning */
 		struct err one = {0};
 		if (kube_logs(k->kube, &logs, &text, &one) == 0)
-			add_lines(str_of(text), name, after, newest, out);
+			add_lines(str_of(text), name, end->newest, out);
 		else
 			log_debug(k->context.log, "logs of %s: %s", name, one.message); /* a pod that has not begun, or is gone already */
 	}
 	if (cursor)
-		snprintf(cursor, 64, "%s", newest[0] ? newest : "0");
+		snprintf(cursor, 64, "following");
 	return 0;
 }
 
-static int kubernetes_events(void *state, struct texts *out, struct err *err) {
-	struct kubernetes *k = state;
-	AUTO_DOCUMENT struct document *events = NULL;
-	if (kube_list(k->kube, &(struct kube_selection) {.kind = "Event"}, &events, err) != 0)
-		return -1;
-	value_each(event, value_get(events->root, "items")) {
+static void add_object(struct texts *fields, struct str kind, struct str name) {
+	AUTO_FREE char *field = mem_format("involvedObject.kind=%.*s,involvedObject.name=%.*s", STR_ARGS(kind), STR_ARGS(name));
+	if (fields->count < EVENTS_OF_MAX)
+		texts_add(fields, field);
+}
+
+static void add_events(const struct value *events, struct texts *out) {
+	value_each(event, events) {
 		struct str name = object_text(event, "involvedObject.name"), stamp = object_text(event, "lastTimestamp");
-		if (!str_starts(name, k->name) || out->count >= 200)
-			continue;
 		if (!stamp.len)
 			stamp = object_text(event, "eventTime");
 		struct str reason = object_text(event, "reason"), message = object_text(event, "message"), kind = object_text(event, "involvedObject.kind");
@@ -373,17 +404,49 @@ static int kubernetes_events(void *state, struct texts *out, struct err *err) {
 			(long long) object_int(event, "count", 1), (int) (message.len > 500 ? 500 : message.len), message.ptr);
 		texts_add(out, text);
 	}
+}
+
+/* Of our own objects alone, by name: a namespace may hold tens of thousands, and a neighbour's name may begin with ours. */
+static int kubernetes_events(void *state, struct texts *out, struct err *err) {
+	struct kubernetes *k = state;
+	AUTO_VIEW struct view view = {0};
+	AUTO_DOCUMENT struct document *sets = NULL;
+	AUTO_TEXTS struct texts fields = {0};
+	struct kube_ask asks[EVENTS_OF_MAX];
+	if (view_ask(k, &view, err) != 0 || kube_list(k->kube, &(struct kube_selection) {.kind = "ReplicaSet", .labels = k->labels}, &sets, err) != 0)
+		return -1;
+	add_object(&fields, STR("Deployment"), str_of(k->name));
+	add_object(&fields, STR("Deployment"), str_of(k->canary));
+	value_each(set, value_get(sets->root, "items"))
+		if (object_int(set, "spec.replicas", 0) > 0) /* the others are history */
+			add_object(&fields, STR("ReplicaSet"), object_text(set, "metadata.name"));
+	for (size_t i = 0; i < view.pod_count; i++)
+		if (!pod_is_ready(view.pods[i])) /* who has something to tell comes first */
+			add_object(&fields, STR("Pod"), object_text(view.pods[i], "metadata.name"));
+	for (size_t i = 0; i < view.pod_count; i++)
+		if (pod_is_ready(view.pods[i]))
+			add_object(&fields, STR("Pod"), object_text(view.pods[i], "metadata.name"));
+	for (size_t i = 0; i < fields.count; i++)
+		asks[i] = (struct kube_ask) {.selection = {.kind = "Event", .fields = fields.items[i], .count_max = EVENTS_EACH_MAX}};
+	if (kube_ask_all(k->kube, asks, fields.count, err) != 0)
+		return -1;
+	for (size_t i = 0; i < fields.count; i++) {
+		add_events(asks[i].answer ? value_get(asks[i].answer->root, "items") : NULL, out);
+		document_free(asks[i].answer);
+	}
 	return 0;
 }
 
 /* The most public way in: an Ingress' or a route's host, a load balancer's address, a node's port, else the name inside the cluster. */
 static int kubernetes_address(void *state, char out[256], struct err *err) {
 	struct kubernetes *k = state;
-	struct kube_ask asks[] = {{.selection = {.kind = "Service"}, .name = k->name}, {.selection = {.kind = "Ingress"}, .name = k->name}};
-	if (kube_ask_all(k->kube, asks, 2, err) != 0)
+	struct kube_ask asks[] = {{.selection = {.kind = "Service"}, .name = k->name}, {.selection = {.kind = "Ingress"}, .name = k->name},
+		{.selection = {.kind = "HTTPRoute"}, .name = k->name}};
+	if (kube_ask_all(k->kube, asks, 3, err) != 0)
 		return -1;
 	AUTO_DOCUMENT struct document *service = asks[0].answer;
 	AUTO_DOCUMENT struct document *ingress = asks[1].answer;
+	AUTO_DOCUMENT struct document *route = asks[2].answer;
 	if (!service) {
 		*err = asks[0].err;
 		return err->code == ERR_NOT_FOUND ? (err_clear(err), not_deployed(k, err)) : -1;
@@ -391,12 +454,15 @@ static int kubernetes_address(void *state, char out[256], struct err *err) {
 	const struct value *rule = ingress ? value_at(value_find(ingress->root, "spec.rules"), 0) : NULL;
 	const struct value *balancer = value_at(value_find(service->root, "status.loadBalancer.ingress"), 0);
 	const struct value *port = value_at(value_find(service->root, "spec.ports"), 0);
+	const struct value *routed = route ? value_at(value_find(route->root, "spec.hostnames"), 0) : NULL;
 	struct str host = object_text(balancer, "hostname").len ? object_text(balancer, "hostname") : object_text(balancer, "ip");
 	long long number = (long long) object_int(port, "port", 80);
 	if (object_text(rule, "host").len) {
 		struct str path = object_text(value_at(value_find(rule, "http.paths"), 0), "path");
 		snprintf(out, 256, "http%s://%.*s%.*s", value_find(ingress->root, "spec.tls") ? "s" : "", STR_ARGS(object_text(rule, "host")),
 			STR_ARGS(path));
+	} else if (routed && routed->kind == VALUE_STRING) {
+		snprintf(out, 256, "http://%.*s", STR_ARGS(routed->text)); /* TLS is its gateway's to know */
 	} else if (host.len) {
 		snprintf(out, 256, "http://%.*s:%lld", STR_ARGS(host), number);
 	} else if (object_int(port, "nodePort", 0)) {

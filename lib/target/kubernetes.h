@@ -33,6 +33,16 @@ struct answered { /* a pod that has told its revision once: it can't become anot
 	int restarts;
 };
 
+#define PROBED_MAX 16
+struct probed { /* a pod without counters for us, and what we asked of it */
+	char uid[64];
+	struct sample sample;
+};
+
+struct log_end { /* how far a pod's log was read */
+	char uid[64], newest[64];
+};
+
 struct kubernetes {
 	struct target_context context;
 	struct kube *kube;
@@ -50,6 +60,8 @@ struct kubernetes {
 	} polled;
 	struct answered answered[PODS_MAX];
 	size_t answered_count;
+	struct log_end log_ends[PODS_MAX];
+	size_t log_end_count;
 	struct {
 		char name[KUBE_NAME_MAX];
 		struct secret key;
@@ -60,6 +72,9 @@ struct kubernetes {
 	int64_t memory_needed_bytes;	 /* of the objects at hand; 0: not known */
 	size_t next_pod;		 /* of call(): one after the other */
 	int service_port;		 /* of Service NAME; 0: not asked yet */
+	struct probed probed[PROBED_MAX];
+	bool has_warned_prometheus;
+	size_t next_probed, shared_own, shared_all; /* the last two: of the share that was told last */
 };
 
 /* What is there now of the service: trees lent from `asks`, or from `made`, which copies what the mirrors hold. */
@@ -79,6 +94,9 @@ int view_ask(struct kubernetes *k, struct view *view, struct err *err);
 /* As the mirrors have it. */
 int view_mirrored(struct kubernetes *k, struct view *view, struct err *err);
 
+/* Do the stable pods hand nothing on, so that their Service sends each pod of both its share? Then so many of all that are ready are the revision's. */
+bool view_is_shared(const struct view *view);
+void view_ratio(const struct view *view, const struct revision *revision, size_t *own, size_t *all);
 /* Texts of an object: "" when it is not there. */
 struct str object_label(const struct value *object, const char *label);
 struct str object_annotation(const struct value *object, const char *annotation);
@@ -112,6 +130,10 @@ int control_all(struct kubernetes *k, const struct value *const *pods, size_t co
 int kubernetes_observe(void *state, const struct revision *revision, struct observed *out, struct err *err);
 int kubernetes_poll(void *state, const struct revision *revision, struct observed *out, struct err *err);
 int kubernetes_sample(void *state, const struct revision *revision, struct sample *samples, size_t *count, struct err *err);
+
+/* kubernetes_numbers.c: what pods have counted, as the pods, a Prometheus or our own asking says. */
+/* One golden example was answered by a pod that has no counters for us. */
+void probe_note(struct kubernetes *k, const struct value *pod, int status, int64_t us);
 
 /* kubernetes_change.c */
 /* Asks for each object of a list, side by side: asks[i] as list[i], free() and document_free() are the caller's; words holds what they name. One that is

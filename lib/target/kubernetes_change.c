@@ -263,6 +263,21 @@ int kubernetes_stage(void *state, int64_t fence, const struct revision *revision
 
 /* ---- the share ---- */
 
+/* Nothing hands on: what share the replicas make is what there is, and is said. */
+static int tell_ratio(struct kubernetes *k, const struct view *view, const struct revision *revision, double weight, struct err *err) {
+	size_t own = 0, all = 0;
+	view_ratio(view, revision, &own, &all);
+	if (weight > 0 && all == own)
+		return err_set(err, ERR_NETWORK, "no pod of %s is ready beside the canary", k->name);
+	if (weight <= 0 || !k->context.warn || (own == k->shared_own && all == k->shared_all))
+		return 0;
+	AUTO_FREE char *text = mem_format("share is %zu of %zu by replica count, not %g %%: this payload hands nothing on (payload.guard: true does)", own, all, weight);
+	k->context.warn(k->context.warn_self, text);
+	k->shared_own = own;
+	k->shared_all = all;
+	return 0;
+}
+
 /* Tells every stable pod that is ready what to hand on. One that goes away meanwhile hands nothing on either. */
 static int put_split(struct kubernetes *k, const struct view *view, const struct revision *revision, double weight, int64_t ttl_s, struct err *err) {
 	AUTO_DOCUMENT struct document *service = NULL;
@@ -461,6 +476,8 @@ int kubernetes_route(void *state, int64_t fence, const struct revision *stable, 
 	if (weight < 100) {
 		if (check_fence(k, fence, err) != 0)
 			return -1;
+		if (stable && view_is_shared(&view))
+			return tell_ratio(k, &view, revision, weight, err);
 		return stable ? put_split(k, &view, revision, weight, ttl_s, err) : scale_away(k, fence, revision, objects, &view, err);
 	}
 	if (strcmp(k->applied, revision->name) != 0)

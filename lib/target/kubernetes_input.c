@@ -15,6 +15,8 @@
 #define PROGRESS_S_MIN 600 /* an image is pulled, too */
 #define DRAIN_DELAY_S 5    /* endpoints have forgotten a pod by then */
 #define DRAIN_ROOM_S 5
+#define GUARD_AHEAD_S 2 /* what a guard took at its last moment is answered by then, or finished by the server's own drain */
+#define GUARD_PORT 8080
 #define GRACE_ROOM_S 10
 
 /* Of the peak twice, and what the runner itself takes; on a grid of 1, 1.5, 2, 3, 4 ... so that a measurement a little different is the same pod. */
@@ -36,6 +38,7 @@ struct maker {
 	struct value *root, *self;
 	struct kubernetes_input *out;
 	bool is_canary;
+	struct str server_image; /* by its digest where the build's facts know it */
 };
 
 static struct str text_at(const struct maker *m, const char *path) {
@@ -69,12 +72,17 @@ static const struct {
 	{"serviceSelector", NULL, "the Service's: of this role; of both where the runner hands no requests on"},
 	{"revision", NULL, "the name of this image with these settings"},
 	{"digest", NULL, "the image's"},
-	{"image", "image", "the container's image"},
+	{"image", "image", "the container's image: of what answers"},
+	{"runnerImage", "image", "the image that mlctl build made"},
 	{"isNative", NULL, "mlctl's own runner answers"},
+	{"isGuarded", "payload.guard", "it stands in front of another server"},
+	{"bringsModel", NULL, "another server gets its model from mlctl's image, at /models/NAME"},
 	{"modelCreated", NULL, "when the model's file was last changed, by its commit; nothing when nobody knows"},
 	{"user", NULL, "the user and group number that the container runs as"},
 	{"port", "serve.port", "where the container answers"},
-	{"controlPort", NULL, "where it is steered; only of the runner"},
+	{"serverPort", "payload.port", "where another server answers; the same without a guard"},
+	{"serverPortName", NULL, "that port's name: http, or server behind a guard"},
+	{"controlPort", NULL, "where it is steered; only of the runner, and of a guard"},
 	{"controlSecret", NULL, "the Secret with the key for that"},
 	{"metricsPort", NULL, "where the metrics are; only when it is a port of its own"},
 	{"metricsPath", "payload.metrics", "and their path"},
@@ -91,6 +99,7 @@ static const struct {
 	{"startupSeconds", "probes.startup", "until it answers at latest"},
 	{"progressSeconds", "probes.startup", "until a rollout has moved on at latest"},
 	{"drainDelaySeconds", NULL, "how long a pod that ends still takes requests"},
+	{"serverDelaySeconds", NULL, "the same of another server, which outlives its guard's"},
 	{"drainSeconds", "serve.timeout", "how long it finishes those that it has"},
 	{"graceSeconds", "serve.timeout", "until it is killed"},
 	{"serviceAccount", "serviceAccount.name", "NAME, or the one that is set"},
@@ -252,6 +261,7 @@ static void add_times(const struct maker *m) {
 	add_number(m, "startupSeconds", startup);
 	add_number(m, "progressSeconds", startup + 120 > PROGRESS_S_MIN ? startup + 120 : PROGRESS_S_MIN);
 	add_number(m, "drainDelaySeconds", DRAIN_DELAY_S);
+	add_number(m, "serverDelaySeconds", DRAIN_DELAY_S + (m->out->is_guarded ? GUARD_AHEAD_S : 0));
 	add_number(m, "drainSeconds", drain);
 	add_number(m, "graceSeconds", drain + GRACE_ROOM_S);
 }
@@ -278,13 +288,14 @@ static const struct server {
 	int64_t port, metrics_port;
 	const char *health, *ready, *metrics;
 	int64_t user;
+	bool brings_model;
 } servers[] = {
-	{"native", 8080, 0, "/v2/health/live", "/v2/health/ready", "/metrics", 65532},
-	{"triton", 8000, 8002, "/v2/health/live", "/v2/health/ready", "/metrics", 1000},
-	{"tfserving", 8501, 0, "", "", "/monitoring/prometheus/metrics", 65532},
-	{"fastapi", 8000, 0, "", "", "/metrics", 65532},
-	{"flask", 5000, 0, "", "", "/metrics", 65532},
-	{"http", 8080, 0, "", "", "/metrics", 65532},
+	{"native", 8080, 0, "/v2/health/live", "/v2/health/ready", "/metrics", 65532, false},
+	{"triton", 8000, 8002, "/v2/health/live", "/v2/health/ready", "/metrics", 1000, true},
+	{"tfserving", 8501, 0, "", "", "/monitoring/prometheus/metrics", 65532, true},
+	{"fastapi", 8000, 0, "", "", "/metrics", 65532, false},
+	{"flask", 5000, 0, "", "", "/metrics", 65532, false},
+	{"http", 8080, 0, "", "", "/metrics", 65532, false},
 };
 
 static const struct server *find_server(struct str kind) {
@@ -300,17 +311,30 @@ static void add_path(const struct maker *m, const char *name, struct str set, co
 		add_text(m, name, path);
 }
 
+/* Ports of one pod differ. */
+static int64_t next_free(int64_t port, int64_t taken, int64_t also) {
+	while (port == taken || port == also)
+		port++;
+	return port;
+}
+
 static void add_server(const struct maker *m) {
 	struct kubernetes_input *out = m->out;
 	const struct server *server = find_server(text_at(m, "payload.kind"));
 	struct str health = text_at(m, "payload.health"), ready = text_at(m, "payload.ready"), model = text_at(m, "model.name");
 	AUTO_FREE char *model_path = mem_format("/v1/models/%.*s", STR_ARGS(model));
 	const char *usual = str_is(text_at(m, "payload.kind"), "tfserving") ? model_path : server->ready;
-	out->port = out->is_native ? number_at(m, "serve.port", server->port) : number_at(m, "payload.port", server->port);
+	int64_t behind = number_at(m, "payload.port", server->port);
+	out->port = out->is_native ? number_at(m, "serve.port", server->port) : !out->is_guarded ? behind : next_free(GUARD_PORT, behind, server->metrics_port);
 	out->service_port = number_at(m, "expose.port", 80);
 	add_number(m, "port", out->port);
-	if (out->is_native) {
-		out->control_port = out->port == CONTROL_PORT ? CONTROL_PORT + 1 : CONTROL_PORT;
+	if (!out->is_native) {
+		add_number(m, "serverPort", behind);
+		add_text(m, "serverPortName", out->is_guarded ? "server" : "http");
+	}
+	if (out->has_split) {
+		int64_t other = out->is_native ? 0 : behind;
+		out->control_port = next_free(CONTROL_PORT, out->port, other);
 		add_number(m, "controlPort", out->control_port);
 	}
 	if (server->metrics_port)
@@ -325,11 +349,11 @@ static void add_names(const struct maker *m, const struct target_context *contex
 	struct kubernetes_input *out = m->out;
 	AUTO_FREE char *name = mem_format("%s%s", context->service, m->is_canary ? "-canary" : "");
 	struct str account = text_at(m, "serviceAccount.name"), spread = text_at(m, "scheduling.spread");
-	struct str server = text_at(m, "payload.image");
-	if (server.len)
-		snprintf(out->image, sizeof(out->image), "%.*s", STR_ARGS(server));
+	AUTO_FREE char *runner = mem_format("%.*s@%s", STR_ARGS(repository), revision->image.text);
+	if (out->is_native)
+		snprintf(out->image, sizeof(out->image), "%s", runner);
 	else
-		snprintf(out->image, sizeof(out->image), "%.*s@%s", STR_ARGS(repository), revision->image.text);
+		snprintf(out->image, sizeof(out->image), "%.*s", STR_ARGS(m->server_image));
 	snprintf(out->control_secret, sizeof(out->control_secret), "%s-%s", context->service, revision->name);
 	value_add_text(m->document, m->root, "service", context->service);
 	value_add_text(m->document, m->root, "environment", context->env);
@@ -341,7 +365,10 @@ static void add_names(const struct maker *m, const struct target_context *contex
 	out->name = value_get(m->self, "name")->text.ptr;
 	add_text(m, "revision", revision->name);
 	add_text(m, "digest", revision->image.text);
+	value_add_bool(m->document, m->self, "isGuarded", out->is_guarded);
+	value_add_bool(m->document, m->self, "bringsModel", find_server(text_at(m, "payload.kind"))->brings_model);
 	add_text(m, "image", out->image);
+	add_text(m, "runnerImage", runner);
 	add_text(m, "controlSecret", out->control_secret);
 	AUTO_FREE char *account_name = str_dup(account.len ? account : str_of(context->service));
 	add_text(m, "serviceAccount", account_name);
@@ -365,7 +392,10 @@ int kubernetes_input_make(const struct target_context *context, const struct rev
 	}
 	const struct value *created = facts ? value_find(facts, "model.created") : NULL;
 	out->is_native = !payload.len || str_is(payload, "native");
-	out->has_split = out->is_native;
+	const struct value *guard = value_find(m.settings, "payload.guard"), *pinned = facts ? value_find(facts, "payload.image") : NULL;
+	out->is_guarded = !out->is_native && guard && guard->kind == VALUE_BOOL && guard->boolean;
+	out->has_split = out->is_native || out->is_guarded;
+	m.server_image = pinned && pinned->kind == VALUE_STRING ? pinned->text : text_at(&m, "payload.image");
 	m.root = value_root_object(out->document);
 	add_settings(&m);
 	m.self = value_add_object(out->document, m.root, "this");

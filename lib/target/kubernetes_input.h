@@ -10,7 +10,7 @@ struct kubernetes_input {
 	char image[768];           /* "repository@sha256:..." */
 	char control_secret[80];
 	int64_t port, control_port, replicas, service_port; /* control_port 0: none */
-	bool has_split, has_autoscaler, is_native;
+	bool has_split, has_autoscaler, is_native, is_guarded;
 	const struct value *labels, *pod_labels; /* what every object, and a Deployment and its pods, must carry */
 };
 int kubernetes_input_make(const struct target_context *context, const struct revision *revision, const struct value *facts, bool is_canary,

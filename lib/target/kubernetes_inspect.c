@@ -197,21 +197,32 @@ static bool inspect_server(struct kubernetes *k, struct document *document, stru
 
 static void inspect_permissions(struct kubernetes *k, struct document *document, struct value *findings) {
 	AUTO_BUF struct buf role = BUF(16 * 1024);
+	AUTO_TEXTS struct texts verbs = {0};
+	struct err err = {0};
 	size_t missing = 0, asked = 0;
+	for (size_t i = 0; i < PERMISSIONS; i++)
+		for (struct str rest = str_of(permissions[i].verbs); rest.ptr;) {
+			AUTO_FREE char *verb = str_dup(str_cut(rest, ' ', &rest));
+			texts_add(&verbs, verb);
+		}
+	AUTO_FREE struct kube_permission *may = mem_zero(verbs.count, sizeof(*may));
+	for (size_t i = 0; i < PERMISSIONS; i++)
+		for (struct str rest = str_of(permissions[i].verbs); rest.ptr; str_cut(rest, ' ', &rest), asked++)
+			may[asked] = (struct kube_permission) {.verb = verbs.items[asked], .group = permissions[i].group, .resource = permissions[i].resource};
+	if (kube_may_all(k->kube, may, asked, &err) != 0) {
+		found(document, findings, "permission", "unknown", err.fix, "%s", err.message);
+		return;
+	}
+	const struct kube_permission *one = may;
 	for (size_t i = 0; i < PERMISSIONS; i++) {
 		AUTO_BUF struct buf lacking = BUF(512);
-		for (struct str verb, rest = str_of(permissions[i].verbs); rest.ptr;) {
-			verb = str_cut(rest, ' ', &rest);
-			AUTO_FREE char *word = str_dup(verb);
-			struct err err = {0};
-			bool may = false;
-			asked++;
-			if (kube_may(k->kube, word, permissions[i].group, permissions[i].resource, &may, &err) != 0) {
-				found(document, findings, "permission", "unknown", err.fix, "%s %s: %s", word, permissions[i].resource, err.message);
+		for (; one < may + asked && one->resource == permissions[i].resource && one->group == permissions[i].group; one++) {
+			if (one->err.code) {
+				found(document, findings, "permission", "unknown", one->err.fix, "%s %s: %s", one->verb, one->resource, one->err.message);
 				return;
 			}
-			if (!may)
-				buf_format(&lacking, "%s%s", lacking.len ? ", " : "", word);
+			if (!one->is_allowed)
+				buf_format(&lacking, "%s%s", lacking.len ? ", " : "", one->verb);
 		}
 		if (!lacking.len)
 			continue;
@@ -220,6 +231,11 @@ static void inspect_permissions(struct kubernetes *k, struct document *document,
 			permissions[i].is_optional ? " (only for services that have such objects, or for better causes)" : "");
 		missing += !permissions[i].is_optional;
 		buf_format(&role, "- {apiGroups: [\"%s\"], resources: [\"%s\"], verbs: [%s]}\n", permissions[i].group, permissions[i].resource, lacking.ptr);
+	}
+	if (cluster_identity(k, &err) != 0 && err.code == ERR_AUTH) { /* of a namespace's own Role a review of all namespaces knows nothing */
+		found(document, findings, "permission", "bad", NULL, "may not get namespace %s", kube_namespace(k->kube));
+		missing++;
+		buf_text(&role, "- {apiGroups: [\"\"], resources: [\"namespaces\"], verbs: [get]}\n");
 	}
 	if (!missing)
 		found(document, findings, "permission", "ok", NULL, "all of %zu in namespace %s", asked, kube_namespace(k->kube));
@@ -295,7 +311,7 @@ static void inspect_no_head(struct kubernetes *k, struct document *document, str
 	const struct value *first = value_at(value_get(list->root, "items"), 0);
 	AUTO_FREE char *create = mem_format("kubectl create namespace %s", kube_namespace(k->kube));
 	if (!first && is_namespace_missing(k))
-		found(document, findings, "head", "bad", create, "namespace %s is not there", kube_namespace(k->kube));
+		found(document, findings, "namespace", "bad", create, "namespace %s is not there", kube_namespace(k->kube));
 	else if (first)
 		found(document, findings, "head", "bad", fix, "there is no head (ConfigMap %s is gone), yet Deployment %.*s of revision %.*s is there", k->head,
 			STR_ARGS(object_text(first, "metadata.name")), STR_ARGS(object_label(first, LABEL_REVISION)));

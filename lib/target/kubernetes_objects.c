@@ -261,7 +261,7 @@ static void add_facts(const struct target_context *context, const struct kuberne
 	value_add_bool(document, root, "has_split", input->has_split);
 	struct value *ports = value_add_object(document, root, "ports");
 	value_add_int(document, ports, "http", input->port);
-	if (input->is_native)
+	if (input->has_split)
 		value_add_int(document, ports, "control", input->control_port);
 	else
 		value_add_null(document, ports, "control");
@@ -270,7 +270,7 @@ static void add_facts(const struct target_context *context, const struct kuberne
 	value_add_bool(document, root, "has_autoscaler", input->has_autoscaler);
 	if (peak)
 		value_add_copy(document, root, "memory_needed_bytes", peak);
-	if (input->is_native)
+	if (input->has_split)
 		value_add_text(document, root, "control_secret", input->control_secret);
 	else
 		value_add_null(document, root, "control_secret");

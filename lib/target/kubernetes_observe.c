@@ -1,7 +1,6 @@
 /* What is true in the cluster: observe() asks now, poll() reads mirrors, both say why what is not ready is not. */
 #include "target/kubernetes.h"
 
-#include "target/prometheus.h"
 
 #include <stdio.h>
 
@@ -9,6 +8,7 @@
 #define STALE_MS_MAX 15000
 #define HELD_MS 8000
 #define SAME_MS 1000 /* a verdict may change with time alone */
+#define EXPLAINED_MAX 12 /* pods of a revision; fewer than kubernetes_cause.c can follow */
 #define YOUNG_S 600 /* a pod that crashed before it was so old is watched for a while before it counts as ready */
 
 void view_clear(struct view *view) {
@@ -157,27 +157,48 @@ static void note_answered(struct kubernetes *k, struct str uid, int restarts) {
 	k->answered[k->answered_count++].restarts = restarts;
 }
 
-/* What the kubelet says it runs: "repository@sha256:...". Of another kind (an id without a repository) it says nothing here. */
+/* The digest in "repository@sha256:..."; {0}: it names none. */
+static struct str digest_in(struct str image) {
+	struct str digest;
+	str_cut_last(image, '@', &digest);
+	return digest.ptr && str_starts(digest, "sha256:") ? digest : (struct str) {0};
+}
+
+static struct str specified_image(const struct value *pod, struct str container) {
+	value_each(one, value_find(pod, "spec.containers"))
+		if (str_equal(object_text(one, "name"), container))
+			return object_text(one, "image");
+	return (struct str) {0};
+}
+
+/* What the kubelet says it runs, against what the pod is to run. Of another kind (an id without a repository) it says nothing here. */
 static bool runs_other_image(const struct value *pod, const struct revision *revision) {
 	value_each(status, value_find(pod, "status.containerStatuses")) {
-		struct str digest, id = object_text(status, "imageID");
-		str_cut(id, '@', &digest);
-		if (str_is(object_text(status, "name"), "runner") && digest.ptr && str_starts(digest, "sha256:"))
-			return !str_is(digest, revision->image.text);
+		struct str name = object_text(status, "name"), runs = digest_in(object_text(status, "imageID"));
+		struct str wanted = str_is(name, "runner") ? str_of(revision->image.text) : digest_in(specified_image(pod, name));
+		if (runs.ptr && wanted.ptr && !str_equal(runs, wanted))
+			return true;
 	}
 	return false;
 }
 
-/* A payload that is not ours can't be asked: what the pod is specified and reported to run is all there is. */
+/* A payload that is not ours can't be asked: what the pod is specified to run, by digest, and is reported to run is all there is. Which revision the pod is
+ * of stands in its template, beside that digest. */
 static void believe_platform(const struct value *pod, const struct revision *revision, struct replica *replica) {
-	value_each(status, value_find(pod, "status.containerStatuses")) {
-		struct str digest, id = object_text(status, "imageID");
-		str_cut(id, '@', &digest);
-		if (digest.ptr && str_is(digest, revision->image.text)) {
-			replica->serving = revision->image;
-			replica->state = REPLICA_READY;
-		}
+	const struct value *statuses = value_find(pod, "status.containerStatuses");
+	value_each(status, statuses) {
+		struct str wanted = digest_in(specified_image(pod, object_text(status, "name"))), runs = digest_in(object_text(status, "imageID"));
+		if (wanted.ptr && str_equal(wanted, runs))
+			continue;
+		replica->state = REPLICA_FAILING;
+		snprintf(replica->reason, sizeof(replica->reason), "ready, but runs %.*s where %.*s was asked for", STR_ARGS(object_text(status, "imageID")),
+			STR_ARGS(specified_image(pod, object_text(status, "name"))));
+		return;
 	}
+	if (!statuses || !statuses->count)
+		return;
+	replica->serving = revision->image;
+	replica->state = REPLICA_READY;
 }
 
 /* The runner's own word on which revision it is. */
@@ -218,7 +239,7 @@ static int fill_replicas(struct kubernetes *k, struct view *view, const struct r
 	struct observed *out, struct err *err) {
 	const struct value *asked[PODS_MAX];
 	struct replica *slots[PODS_MAX];
-	size_t asked_count = 0;
+	size_t asked_count = 0, explained = 0;
 	for (size_t i = 0; i < view->pod_count; i++) {
 		const struct value *pod = view->pods[i];
 		if (!pod_is(pod, role, revision->name) || pod_is_leaving(pod) || out->count == TARGET_REPLICAS_MAX)
@@ -230,7 +251,9 @@ static int fill_replicas(struct kubernetes *k, struct view *view, const struct r
 		snprintf(replica->name, sizeof(replica->name), "%.*s", STR_ARGS(object_text(pod, "metadata.name")));
 		best_effort(clock_parse(since, &replica->since_s)); /* a pod that has not begun has no time */
 		pod_ports(pod, &port);
-		if (!pod_is_ready(pod)) {
+		if (!pod_is_ready(pod) && explained++ >= EXPLAINED_MAX) {
+			continue; /* they are made from one template: these few tell of all, and each costs a watch of its events */
+		} else if (!pod_is_ready(pod)) {
 			explain_pod(k, view, pod, replica);
 		} else if (is_on_trial(k, view, pod, is_polling, replica)) {
 			continue;
@@ -313,11 +336,22 @@ static void explain_missing(struct kubernetes *k, struct view *view, const struc
 		say(add_replica(deployment, out), &diagnosis);
 }
 
+/* Where nothing hands on, the Service of both sends each pod its share. */
+static double ratio_weight(const struct view *view, const struct revision *revision) {
+	size_t own = 0, all = 0;
+	view_ratio(view, revision, &own, &all);
+	return all ? 100 * (double) own / (double) all : 0;
+}
+
 /* The share that the stable pods hand on to `revision`: the least of them. */
 static int split_weight(struct kubernetes *k, const struct view *view, const struct revision *revision, double *out, struct err *err) {
 	const struct value *stable[PODS_MAX];
 	size_t count = 0;
 	double weight = -1;
+	if (view_is_shared(view)) {
+		*out = ratio_weight(view, revision);
+		return 0;
+	}
 	for (size_t i = 0; i < view->pod_count; i++)
 		if (pod_is(view->pods[i], "stable", NULL) && !pod_is_leaving(view->pods[i]) && pod_is_ready(view->pods[i]))
 			stable[count++] = view->pods[i];
@@ -340,6 +374,30 @@ static int split_weight(struct kubernetes *k, const struct view *view, const str
 	}
 	*out = weight < 0 ? 0 : weight;
 	return rc;
+}
+
+/* Stable pods without a control listener: the Service in front of them was made for both. */
+bool view_is_shared(const struct view *view) {
+	bool has_any = false;
+	for (size_t i = 0; i < view->pod_count; i++) {
+		struct pod_port port;
+		if (!pod_is(view->pods[i], "stable", NULL) || pod_is_leaving(view->pods[i]))
+			continue;
+		pod_ports(view->pods[i], &port);
+		if (port.control)
+			return false;
+		has_any = true;
+	}
+	return has_any;
+}
+
+void view_ratio(const struct view *view, const struct revision *revision, size_t *own, size_t *all) {
+	for (size_t i = 0; i < view->pod_count; i++) {
+		if (pod_is_leaving(view->pods[i]) || !pod_is_ready(view->pods[i]))
+			continue;
+		*all += 1;
+		*own += pod_is(view->pods[i], NULL, revision->name);
+	}
 }
 
 static bool has_other_pods(const struct view *view, const struct revision *revision) {
@@ -424,58 +482,4 @@ int kubernetes_poll(void *state, const struct revision *revision, struct observe
 	snprintf(polled->revision, sizeof(polled->revision), "%s", revision->name);
 	polled->observed = *out;
 	return 0;
-}
-
-/* ---- numbers ---- */
-
-static void add_sample(struct kubernetes *k, const struct value *pod, const struct revision *revision, const struct http_answer *answer,
-	struct sample *samples, size_t *count) {
-	struct err err = {0};
-	struct sample sample = {0};
-	char claimed[REVISION_NAME_MAX] = "";
-	struct str name = object_text(pod, "metadata.name");
-	if (*count == TARGET_REPLICAS_MAX || answer->status != 200 ||
-		prometheus_sample((struct str) {answer->body, answer->body_len}, &sample, claimed, &err) != 0)
-		return;
-	bool is_own = strcmp(claimed, revision->name) == 0;
-	sample.at_ms = clock_mono_ms(k->context.clock);
-	if (is_own && pod_is(pod, NULL, revision->name)) {
-		sample.failed_handovers = 0; /* of its own canaries; not its errors */
-		snprintf(sample.replica, sizeof(sample.replica), "%.*s", STR_ARGS(name));
-		samples[(*count)++] = sample;
-		return;
-	}
-	/* What a stable pod failed to hand on belongs to the canary: a sample of its own, so that a restart of either shows. */
-	if (sample.failed_handovers > 0) {
-		struct sample *out = &samples[(*count)++];
-		*out = (struct sample) {.start_s = sample.start_s, .at_ms = sample.at_ms, .failed_handovers = sample.failed_handovers};
-		snprintf(out->replica, sizeof(out->replica), "handover@%.*s", (int) (name.len > 50 ? 50 : name.len), name.ptr);
-	}
-	sample_clear(&sample);
-}
-
-int kubernetes_sample(void *state, const struct revision *revision, struct sample *samples, size_t *count, struct err *err) {
-	struct kubernetes *k = state;
-	AUTO_VIEW struct view view = {0};
-	const struct value *pods[PODS_MAX];
-	size_t n = 0;
-	*count = 0;
-	if (view_mirrored(k, &view, err) != 0)
-		return -1;
-	bool is_canary = deployment_is(view.canary, revision);
-	for (size_t i = 0; i < view.pod_count; i++) {
-		const struct value *pod = view.pods[i];
-		bool is_asked = pod_is(pod, NULL, revision->name) || (is_canary && pod_is(pod, "stable", NULL));
-		if (is_asked && !pod_is_leaving(pod) && str_is(object_text(pod, "status.phase"), "Running"))
-			pods[n++] = pod;
-	}
-	AUTO_FREE struct http_answer *answers = mem_zero(PODS_MAX, sizeof(*answers));
-	AUTO_FREE struct err *errs = mem_zero(PODS_MAX, sizeof(*errs));
-	int rc = control_all(k, pods, n, "GET", "/metrics", NULL, answers, errs, err);
-	for (size_t i = 0; i < n; i++) {
-		if (rc == 0 && !errs[i].code)
-			add_sample(k, pods[i], revision, &answers[i], samples, count);
-		http_answer_clear(&answers[i]);
-	}
-	return rc;
 }

@@ -20,21 +20,24 @@ void add_own_labels(const struct kubernetes *k, struct document *document, struc
 
 /* The cluster's identity is kube-system's uid; who may not see that gets by with the own namespace's. */
 int cluster_identity(struct kubernetes *k, struct err *err) {
-	AUTO_DOCUMENT struct document *found = NULL;
+	struct kube_ask asks[] = {{.selection = {.kind = "Namespace"}, .name = "kube-system"}, {.selection = {.kind = "Namespace"}, .name = kube_namespace(k->kube)}};
 	if (k->cluster[0])
 		return 0;
-	bool is_whole = kube_get(k->kube, "Namespace", "kube-system", &found, err) == 0;
-	if (!is_whole && err->code != ERR_AUTH && err->code != ERR_NOT_FOUND)
-		return err_wrap(err, "asking which cluster this is");
-	if (!is_whole) {
-		err_clear(err);
-		if (kube_get(k->kube, "Namespace", kube_namespace(k->kube), &found, err) != 0) {
-			if (err->code == ERR_NOT_FOUND)
-				err_fix(err, "kubectl create namespace %s", kube_namespace(k->kube));
-			return err_wrap(err, "asking which cluster this is");
-		}
+	if (kube_ask_all(k->kube, asks, 2, err) != 0)
+		return -1;
+	AUTO_DOCUMENT struct document *whole = asks[0].answer;
+	AUTO_DOCUMENT struct document *own = asks[1].answer;
+	if (asks[1].err.code == ERR_NOT_FOUND) { /* told here, before anything is pushed */
+		err_set(err, ERR_NOT_FOUND, "namespace %s is not there", kube_namespace(k->kube));
+		return err_fix(err, "kubectl create namespace %s", kube_namespace(k->kube));
 	}
-	snprintf(k->cluster, sizeof(k->cluster), "%s %.*s", is_whole ? "cluster" : "namespace", STR_ARGS(object_text(found->root, "metadata.uid")));
+	bool is_denied = asks[0].err.code == ERR_AUTH || asks[0].err.code == ERR_NOT_FOUND;
+	if (!whole && (!own || !is_denied)) {
+		*err = asks[is_denied].err;
+		return err_wrap(err, "asking which cluster this is");
+	}
+	snprintf(k->cluster, sizeof(k->cluster), "%s %.*s", whole ? "cluster" : "namespace",
+		STR_ARGS(object_text(whole ? whole->root : own->root, "metadata.uid")));
 	return 0;
 }
 
@@ -70,7 +73,7 @@ int kubernetes_head_get(void *state, char bytes[TARGET_HEAD_BYTES_MAX], size_t *
 	if (kube_get(k->kube, "ConfigMap", k->head, &head, err) != 0) {
 		/* A namespace that is not there is no absent head: nothing could be written. */
 		if (err->code != ERR_NOT_FOUND)
-			return err_wrap(err, "reading the head");
+			return -1;
 		err_clear(err);
 		return 0;
 	}
@@ -107,7 +110,7 @@ int kubernetes_head_put(void *state, const char *bytes, size_t len, const char *
 	if (rc != 0) {
 		if (version[0] && err->code == ERR_NOT_FOUND) /* destroyed meanwhile */
 			err->code = ERR_CONFLICT;
-		return err_wrap(err, "writing the head");
+		return -1;
 	}
 	snprintf(new_version, 64, "%.*s", STR_ARGS(object_text(answer->root, "metadata.resourceVersion")));
 	return 0;

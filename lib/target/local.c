@@ -600,10 +600,10 @@ static void add_failed_handovers(struct local *local, const struct document *inf
 		struct sample sample = {0};
 		struct str name = value_get(replica, "name")->text;
 		if (replica_call(local, name, "GET", "/metrics", NULL, ADMIN_TIMEOUT_MS, &answer, &err) == 0 &&
-			prometheus_sample((struct str) {answer.body, answer.body_len}, &sample, NULL, &err) == 0 && sample.failed_handovers > 0) {
+			prometheus_sample((struct str) {answer.body, answer.body_len}, &sample, NULL, &err) == 0) { /* 0 too: the first that is seen is what the others are counted from */
 			struct sample *out = &samples[(*count)++];
 			*out = (struct sample) {.start_s = sample.start_s, .at_ms = clock_mono_ms(local->context.clock), .failed_handovers = sample.failed_handovers};
-			snprintf(out->replica, sizeof(out->replica), "handover@%.*s", (int) (name.len > 50 ? 50 : name.len), name.ptr);
+			snprintf(out->replica, sizeof(out->replica), SAMPLE_HANDOVER "%.*s", (int) (name.len > 50 ? 50 : name.len), name.ptr);
 		}
 		sample_clear(&sample);
 		http_answer_clear(&answer);

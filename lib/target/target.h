@@ -50,6 +50,7 @@ struct observed { /* what is true now for one revision */
 };
 
 /* Counters of one replica since its start. Samples of other revisions are refused by the target. */
+#define SAMPLE_HANDOVER "handover@" /* before a name: a stable replica's failed hand-overs to this revision, and nothing else of it */
 struct sample {
 	char replica[64];
 	int64_t start_s;                /* process start, wall: a new one means the counters began again */

@@ -87,7 +87,7 @@ static void print_mirror(const struct mirror *mirror, bool has_versions) {
 	fflush(stdout);
 }
 
-/* mirror KIND LABELS MS: a line for each change. */
+/* mirror KIND LABELS MS: a line for each change; at most so long, and until an object is called "end". */
 static int watch(struct driver *driver, char **args, struct err *err) {
 	struct kube_selection selection = {.kind = args[0], .labels = args[1][0] ? args[1] : NULL};
 	struct mirror *mirror = mirror_open(driver->kube, &selection);
@@ -105,7 +105,7 @@ static int watch(struct driver *driver, char **args, struct err *err) {
 		struct http_event event;
 		if (http_step_news(driver->http, until_ms, &event, err) != 0)
 			return -1;
-		if (event.what == HTTP_TIMER)
+		if (event.what == HTTP_TIMER || mirror_find(mirror, "end"))
 			break;
 	}
 	mirror_close(mirror);

@@ -227,7 +227,7 @@ mirror() { # FILE MS
 }
 object() { in_ns create -f - >/dev/null 2>&1 <<<"{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"metadata\": {\"name\": \"$1\", \"labels\": {\"watched\": \"yes\"}}, \"data\": {\"v\": \"$2\"}}"; }
 object a 1
-mirror "$home/mirror" 25000
+mirror "$home/mirror" 250000
 object b 1
 in_ns patch configmap a --type merge -p '{"data": {"v": "2"}}' >/dev/null
 in_ns label configmap b watched- >/dev/null
@@ -239,6 +239,7 @@ if is_own_cluster; then
 		comes_true "a change after its restart ($i)" 30 object "after-$i" "$i"
 		comes_true "arrives ($i)" 15 grep -qE " after-$i=$i " "$home/mirror"
 	done
+	comes_true "the last one" 30 object end 9
 	wait "$watcher"
 	equals "the mirror ends without an error" "$?:$(cat "$home/mirror.err")" "0:"
 	says "and held what there was" "$home/mirror" ': a=2 after-1=1 after-2=2 after-3=3 \(4\)$'

@@ -101,7 +101,8 @@ exits "deploy --force keeps it again" 0 "$MLCTL" deploy --force --json
 all_well "kept releases deleted"
 in_ns delete configmap mlctl.breast-cancer >/dev/null
 exits "the head deleted: status" 0 "$MLCTL" status
-says "it says so" "$out" 'ConfigMap mlctl.breast-cancer .*gone|no head'
+says "it says so" "$out" 'LOST'
+says "and what is there" "$out" 'no head \(ConfigMap mlctl.breast-cancer is gone\), yet Deployment breast-cancer of revision'
 exits "doctor says so" 1 "$MLCTL" doctor
 exits "deploy writes it anew" 0 "$MLCTL" deploy --json
 n=$(json_field "$out" release)
@@ -155,6 +156,12 @@ wait $deploy; code=$?
 case $code in 1 | 7 | 10 | 12) pass "the namespace deleted in the middle: exit $code after $((SECONDS - began)) s" ;; *) flunk "the namespace deleted in the middle: exit $code" "$out" "$err" ;; esac
 says "and says why" "$out" "(namespace|Namespace|destroyed|head|gone|not found)"
 comes_true "it is gone" 60 eval '! kubectl get namespace '"$namespace"
-exits "status then" 1 "$MLCTL" status
-says "names the namespace and the fix" "$err" "(kubectl create namespace $namespace|namespace)"
+exits "status then" 0 "$MLCTL" status
+says "names the namespace" "$out" "namespace $namespace is not there"
+says "and the fix" "$out" "fix: kubectl create namespace $namespace"
+exits "doctor too" 1 "$MLCTL" doctor
+exits "deploy is refused before it begins" 1 "$MLCTL" deploy --json
+says "with the same fix" "$out" "kubectl create namespace $namespace"
+kubectl create namespace "$namespace" >/dev/null; sed -i 's/for: 60s/for: 2s/' mlctl.yaml
+exits "the fix, as it is typed, and deploy" 0 "$MLCTL" deploy --json
 finish

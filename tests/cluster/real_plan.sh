@@ -47,15 +47,17 @@ v2=$(json_field "$out" serving)
 exits "then nothing is left to do" 0 "$MLCTL" plan --exit-code
 
 # A roll that is left half way.
+image_of_template() { in_ns get deployment breast-cancer -o 'jsonpath={.spec.template.spec.containers[0].image}'; }
+# begun DIGEST: a deploy runs, in $pid, and NAME's template is that image's by now.
 begun() {
 	: >"$err"
 	"$MLCTL" deploy --json --events json >"$out" 2>"$err" </dev/null &
 	pid=$!
-	while ! grep -q '"event":"promote"' "$err"; do kill -0 $pid 2>/dev/null || return 1; done
+	while [ "$(image_of_template)" != "$repository@$1" ]; do kill -0 $pid 2>/dev/null || return 1; done
 }
 all_of() { [ "$(in_ns get pods -l mlctl.dev/service=breast-cancer,mlctl.dev/role=stable -o json | jq -r '[.items[] | select(.metadata.deletionTimestamp == null) | .spec.containers[0].image] | unique | join(" ")')" = "$repository@$1" ]; }
 version v1
-begun && kill -INT $pid
+begun "$v1" && kill -INT $pid
 wait $pid
 equals "interrupted in a roll" $? 130
 says "it is not said to be at a weight" "$err" 'on its way to all of the traffic'
@@ -64,7 +66,7 @@ says "status knows where it stopped" "$home/status" '"phase": "PROMOTE interrupt
 exits "the rollback turns it round" 0 "$MLCTL" rollback --json
 equals "v2 serves" "$(json_field "$out" serving)" "$v2"
 all_of "$v2" && pass "on every pod" || flunk "on every pod"
-begun && kill -9 $pid
+begun "$v1" && kill -9 $pid
 wait $pid 2>/dev/null
 comes_true "nobody looks, and the roll goes on by itself" 60 all_of "$v1"
 exits "the same deploy finishes it" 0 "$MLCTL" deploy --json

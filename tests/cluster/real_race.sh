@@ -24,7 +24,7 @@ done
 exits "deploy v1" 0 as one deploy --json
 exits "deploy v2" 0 as two deploy --json
 
-round=0 winners=0 locked=0 slowest=0 both=0 wrong=0
+round=0 written=0 winners=0 locked=0 slowest=0 both=0 wrong=0
 # begin WHO COMMAND...: in the background, everything in $home/r/
 begin() {
 	local who=$1; shift
@@ -52,12 +52,17 @@ writers() {
 said() { sed -E 's/^/# /' "$home/r/$1" | grep -E 'outcome|exit_code|cause|release|message'; }
 bad_round() { wrong=$((wrong + 1)); flunk "race $round ($1): $2"; for who in one two; do echo "# $who: exit $(cat "$home/r/$who.code")"; said $who; tail -4 "$home/r/$who.err" | cut -c1-250 | sed 's/^/# /'; done; }
 
+fresh_settings() { for who in one two; do sed -i "s/^  timeout: .*/  timeout: $((1000 + 2 * round + ${1:-0}))ms/" "$home/$who/project/mlctl.yaml"; done; }
 race() {
-	local kind=$1 delay=$2 codes last other ended wait image release
+	local kind=$1 delay=$2 codes last other wait image release
 	round=$((round + 1)) pids=
+	# After so many rollbacks the first release may be what serves: nothing is before it.
+	if [ "$kind" = rollback/rollback ] && [ "$(as one status --json | jq .previous)" = 0 ]; then
+		fresh_settings 1
+		as one deploy >/dev/null 2>&1
+	fi
 	rm -rf "$home/r"; mkdir "$home/r"
-	# Settings that no release had yet: each deploy is a change.
-	for who in one two; do sed -i "s/^  timeout: .*/  timeout: $((1000 + 2 * round))ms/" "$home/$who/project/mlctl.yaml"; done
+	fresh_settings # that no release had yet: each deploy is a change
 	! has_audit || audit_mark
 	case $kind in
 	deploy/deploy) begin one deploy; sleep "$delay"; begin two deploy ;;
@@ -70,6 +75,10 @@ race() {
 	case $codes in
 	"0 7" | "7 0") winners=$((winners + 1)) locked=$((locked + 1)) ;;
 	"0 0") winners=$((winners + 1)) both=$((both + 1)) ;;
+	"0 12" | "12 0") # two rollbacks one after the other, and the first went back to the first release of all
+		if [ "$kind" = rollback/rollback ] && grep -q 'nothing to go back to' "$home"/r/one "$home"/r/two; then winners=$((winners + 1)) both=$((both + 1))
+		else bad_round "$kind after $delay s" "exit codes $codes"; return; fi
+		[ "$codes" = "0 12" ] && date +%s%N -d '+1 day' >"$home/r/one.end" || date +%s%N -d '+1 day' >"$home/r/two.end" ;; # who was refused says nothing of what serves
 	*) bad_round "$kind after $delay s" "exit codes $codes"; return ;;
 	esac
 	last=one; [ "$(cat "$home/r/two.end")" -gt "$(cat "$home/r/one.end")" ] && last=two
@@ -91,6 +100,7 @@ race() {
 	fi
 	if has_audit; then
 		writers >"$home/writers"
+		written=$((written + $(wc -l <"$home/writers")))
 		[ "$(wc -l <"$home/writers")" -le 2 ] || { bad_round "$kind" "two write at once"; sed 's/^/# /' "$home/writers"; return; }
 	fi
 	grep -hoE '"event":"commit","text":"r[0-9]+' "$home"/r/*.err >>"$home/commits"
@@ -110,8 +120,11 @@ while [ $round -lt $races ]; do
 done
 equals "$round races in $((SECONDS - began)) s: $locked times one was locked out, $both times one came after the other" $winners $round
 [ $wrong = 0 ] && pass "in each the last one said what is true"
-if has_audit; then [ $wrong = 0 ] && pass "never did two write at once, by the audit log"; else skip "never did two write at once" "no audit log"; fi
-[ $locked -ge $((round / 5)) ] && pass "whoever was locked out said so and left, after $slowest ms at most" || flunk "somebody was locked out in $locked of $round"
+if has_audit; then
+	# The check can fail only where both are seen to write.
+	if [ $wrong = 0 ] && [ $written -gt $round ]; then pass "never did two write at once, by the audit log: $written turns of writing"; else flunk "two wrote at once, or hardly any writes were seen: $written turns"; fi
+else skip "never did two write at once" "no audit log"; fi
+[ $locked -ge $((round / 5)) ] && [ $slowest -gt 0 ] && pass "whoever was locked out said so and left, after $slowest ms at most" || flunk "somebody was locked out in $locked of $round"
 equals "no release number was given twice" "$(sort "$home/commits" | uniq -d)" ""
-[ "$(wc -l <"$home/commits")" -ge $round ] && pass "$(wc -l <"$home/commits") releases became good" || flunk "$(wc -l <"$home/commits") releases became good in $round races"
+[ "$(wc -l <"$home/commits")" -ge $((round / 2)) ] && pass "$(wc -l <"$home/commits") releases became good" || flunk "$(wc -l <"$home/commits") releases became good in $round races"
 finish

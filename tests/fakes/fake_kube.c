@@ -183,13 +183,26 @@ static bool is_selected(const struct value *object, const char *labels) {
 	return true;
 }
 
+/* "involvedObject.kind=Pod,involvedObject.name=x" */
+static bool is_of_fields(const struct value *object, const char *fields) {
+	for (struct str rest = str_of(fields); rest.len;) {
+		struct str value, key = str_cut(str_cut(rest, ',', &rest), '=', &value);
+		AUTO_FREE char *path = str_dup(key);
+		if (!str_equal(text_at(object, path), value))
+			return false;
+	}
+	return true;
+}
+
 static void list(const struct fake_kube *kube, const char *collection, struct str query, struct http_answer *answer) {
 	AUTO_DOCUMENT struct document *document = document_new("list");
 	AUTO_FREE char *labels = query_of(query, "labelSelector"), *version = mem_format("%d", kube->version);
+	AUTO_FREE char *fields = query_of(query, "fieldSelector");
 	struct value *root = value_root_object(document), *items = value_add_array(document, root, "items");
 	value_add_text(document, value_add_object(document, root, "metadata"), "resourceVersion", version);
 	for (size_t i = 0; i < kube->count; i++)
-		if (strcmp(kube->objects[i].collection, collection) == 0 && (!labels || is_selected(kube->objects[i].document->root, labels)))
+		if (strcmp(kube->objects[i].collection, collection) == 0 && (!labels || is_selected(kube->objects[i].document->root, labels)) &&
+			(!fields || is_of_fields(kube->objects[i].document->root, fields)))
 			value_add_copy(document, items, NULL, kube->objects[i].document->root);
 	give(answer, 200, root);
 }

@@ -2,6 +2,8 @@
  * by themselves, whether anybody looks or not, and traffic is on whatever pod is ready. */
 #include "fakes/fake_target.h"
 
+#include <errno.h>
+
 bool rolling_is_ready(const struct fake_world *world, const struct fake_pod *pod) {
 	const struct fake_model *model = fake_model_of(world, pod->revision);
 	size_t before = 0;
@@ -9,6 +11,12 @@ bool rolling_is_ready(const struct fake_world *world, const struct fake_pod *pod
 		before += p->revision == pod->revision;
 	return !model->is_stuck && !model->is_failing && world->mono_ms - pod->started_ms >= model->ready_ms &&
 	       (!model->ready_max || before < model->ready_max);
+}
+
+int fake_contested(struct err *err) {
+	err_set(err, ERR_CONFLICT, "spec.replicas is kubectl's");
+	err->sys = EPERM; /* as kube/ marks what belongs to somebody else */
+	return -1;
 }
 
 void fake_by_hand(struct fake_world *world, char letter, int64_t replicas) {
@@ -183,7 +191,7 @@ int rolling_route(struct fake_world *world, const struct revision *stable, int r
 	} else if (!objects) {
 		return err_set(err, ERR_INVALID, "no objects to roll to");
 	} else if (world->is_contested) {
-		return err_set(err, ERR_CONFLICT, "spec.replicas is kubectl's");
+		return fake_contested(err);
 	} else {
 		world->shared = revision;
 		main->exists = true;

@@ -2,6 +2,7 @@
 
 #include "release/head.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 
@@ -318,6 +319,11 @@ static int enter(struct fake_client *client, enum fake_fault *fault, struct err 
 	client->world->is_contested = client->world->is_contested || client->calls == client->contest_at;
 	if (client->fault == FAULT_SIGNAL_CUT && client->signal)
 		return err_set(err, ERR_NETWORK, "network unreachable");
+	if (client->expired_at && client->calls >= client->expired_at) {
+		err_set(err, ERR_AUTH, "HTTP 401, expired");
+		err->sys = EKEYEXPIRED;
+		return -1;
+	}
 	if (client->fail_at && client->calls >= client->fail_at && client->calls < client->fail_at + client->fail_times) {
 		*fault = client->fault;
 		client->happened++;
@@ -433,7 +439,7 @@ static int fake_diff(void *state, const struct revision *revision, const struct 
 	if (enter(client, &fault, err) != 0)
 		return -1;
 	if (client->world->is_contested)
-		return err_set(err, ERR_CONFLICT, "spec.replicas is kubectl's");
+		return fake_contested(err);
 	if (objects && !rolling_is_whole(client->world, fake_index_of(client->world, revision)))
 		value_add_text(document, value_add_object(document, changes, NULL), "object", "Deployment/fraud");
 	return leave(client, fault, 0, err);

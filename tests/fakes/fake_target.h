@@ -116,6 +116,7 @@ struct fake_client { /* one engine's way into the world */
 	int id;
 	int64_t calls, fail_at, fail_times, happened; /* the fail_at-th call (from 1) and the next fail_times - 1 fail */
 	enum fake_fault fault;
+	int64_t expired_at; /* from this call on the credential is not taken, until this is 0 again; 0: never */
 	int64_t contest_at; /* from this call on the world is contested; 0: never */
 	bool is_dead, is_lock_blind;
 	int signal;
@@ -146,6 +147,7 @@ const struct fake_model *fake_model_of(const struct fake_world *world, int revis
 int fake_index_of(const struct fake_world *world, const struct revision *revision); /* -1: not known */
 int fake_index_for(struct fake_world *world, const struct revision *revision);	    /* known from now on */
 
+int fake_contested(struct err *err);
 /* Somebody with kubectl: NAME's template becomes one that no release knows, and its size this. */
 void fake_by_hand(struct fake_world *world, char letter, int64_t replicas);
 /* What the verbs do in a world that rolls (fake_rolling.c). rolling_move(): the platform at work, until nothing more happens at this

@@ -290,6 +290,51 @@ static void test_head_spoiled(void **state) {
 	check(p, deploy(p, 'B'), OUTCOME_DONE, 1, 'B');
 }
 
+/* The credential goes at the n-th call, for every n, and a new one comes only after the command has ended: it says so, never that it was rolled back or that
+ * the rollback failed, and one more deploy is done. */
+static void test_credential_gone(void **state) {
+	struct place_ *p = *state;
+	char letter = 'B';
+	deploy(p, 'A');
+	for (int64_t n = 1;; n++) {
+		struct release_result result;
+		struct release_head head;
+		struct err err = {0};
+		struct deploy_request request = request_for(p, letter);
+		p->client.expired_at = p->client.calls + n;
+		int rc = release_deploy(&p->client.context, &request, &result, &err);
+		bool is_over = p->client.calls < p->client.expired_at;
+		p->client.expired_at = 0;
+		if (rc != 0) {
+			assert_int_equal(err.code, ERR_AUTH);
+			assert_non_null(strstr(err.message, "expired"));
+		} else if (result.outcome != OUTCOME_DONE) {
+			fail_msg("call %d: outcome %d: %s", (int) n, (int) result.outcome, result.cause);
+		}
+		fake_advance(&p->world, 20000); /* the lease has ended */
+		result = deploy(p, letter);
+		if (result.outcome != OUTCOME_DONE && result.outcome != OUTCOME_UNCHANGED)
+			fail_msg("after call %d: outcome %d: %s", (int) n, (int) result.outcome, result.cause);
+		assert_int_equal(release_head_read(&p->client.context, &head, &err), 0);
+		assert_int_equal(head.candidate, 0);
+		struct digest wanted = fake_digest(letter), serving = fake_serving(&p->world);
+		assert_true(digest_equal(&wanted, &serving));
+		if (is_over)
+			break;
+		letter = letter == 'B' ? 'A' : 'B';
+	}
+}
+
+/* It comes back while the command waits for it. */
+static void test_credential_renewed(void **state) {
+	struct place_ *p = *state;
+	deploy(p, 'A');
+	p->client.fault = FAULT_AUTH;
+	p->client.fail_at = p->client.calls + 20;
+	p->client.fail_times = 1;
+	check(p, deploy(p, 'B'), OUTCOME_DONE, 2, 'B');
+}
+
 int main(void) {
 #define CASE(name)                                                                                                                         \
 	cmocka_unit_test_setup_teardown(name, set_up, tear_down), {                                                                        \
@@ -309,6 +354,8 @@ int main(void) {
 		CASE(test_forced_and_drifted),
 		CASE(test_texts_from_outside),
 		CASE(test_head_spoiled),
+		CASE(test_credential_gone),
+		CASE(test_credential_renewed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,6 +109,44 @@ static void test_rules(void **state) {
 	assert_int_equal(judge(&defaults, steps, 2, &v), VERDICT_FAIL);
 }
 
+/* As the targets tell of them: a sample of its own for each stable replica. */
+static void test_handovers(void **state) {
+	(void) state;
+	struct verdict v;
+	struct observed seen = one_replica();
+	struct gate gate = {0};
+	struct sample both[2] = {sample_of(100, 0, 0), {.replica = SAMPLE_HANDOVER "s-1", .start_s = 5, .failed_handovers = 7}};
+	gate_start(&gate, 0, defaults.interval_ms);
+	gate_add(&gate, &gate.canary, &seen, both, 2, 0);
+	both[0] = sample_of(200, 0, 15000);
+	both[1].at_ms = 15000;
+	both[1].failed_handovers = 9;
+	gate_add(&gate, &gate.canary, &seen, both, 2, 15000);
+	gate_verdict(&gate, &defaults, 15000, &v);
+	assert_true(fabs(v.requests - 102) < 1e-9 && fabs(v.errors - 2) < 1e-9); /* what was there before the bake is not the bake's */
+	both[0] = sample_of(300, 0, 30000);
+	both[1] = (struct sample){.replica = SAMPLE_HANDOVER "s-1", .start_s = 6, .at_ms = 30000, .failed_handovers = 1};
+	gate_add(&gate, &gate.canary, &seen, both, 2, 30000);
+	gate_verdict(&gate, &defaults, 30000, &v);
+	assert_true(fabs(v.errors - 3) < 1e-9);
+	assert_int_equal(gate.canary.restarts, 0); /* the stable replica's */
+	both[1].at_ms = 45000;
+	both[1].failed_handovers = 60;
+	gate_add(&gate, &gate.canary, &seen, &both[1], 1, 45000);
+	gate_verdict(&gate, &defaults, 45000, &v);
+	assert_int_equal(v.kind, VERDICT_FAIL); /* also when the canary itself says nothing */
+	gate_clear(&gate);
+	/* Alone they are no sign that the canary answers. */
+	gate_start(&gate, 0, defaults.interval_ms);
+	gate_add(&gate, &gate.canary, &seen, (struct sample[]){sample_of(0, 0, 0)}, 1, 0);
+	gate_add(&gate, &gate.canary, &seen, (struct sample[]){sample_of(500, 0, 255000)}, 1, 255000);
+	struct sample alone = {.replica = SAMPLE_HANDOVER "s-1", .start_s = 5, .at_ms = 300000};
+	gate_add(&gate, &gate.canary, &seen, &alone, 1, 300000);
+	gate_verdict(&gate, &defaults, 300000, &v);
+	assert_int_equal(v.kind, VERDICT_WAIT);
+	gate_clear(&gate);
+}
+
 static void test_restart(void **state) {
 	(void) state;
 	struct verdict v;
@@ -231,6 +269,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_wilson),
 		cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_handovers),
 		cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_healthy_and_bad),
 		cmocka_unit_test(test_broken_numbers),

@@ -149,6 +149,24 @@ static void test_golden(void **state) {
 		"{\"predictions\":[{\"v\":[]},{\"v\":{}},{\"v\":null}]}", 0);
 	check_compare("{\"rows\":[[1]],\"predictions\":[{\"v\":1000000}]}", "{\"predictions\":[{\"v\":1000001}]}",
 		-1); /* whole numbers are exact */
+	const char *other = "{\"path\":\"/v2/models/m/infer\",\"request\":{\"inputs\":[]},\"answer\":{\"outputs\":[{\"name\":\"o\",\"data\":[0.5]}]}}";
+	check_compare(other, "{\"id\":\"x\",\"outputs\":[{\"name\":\"o\",\"shape\":[1],\"data\":[0.50001]}]}", 0);
+	check_compare(other, "{\"outputs\":[{\"name\":\"o\",\"data\":[0.6]}]}", -1);
+	check_compare(other, "{\"outputs\":[]}", -1);
+	check_compare("{\"request\":[1],\"answer\":[2]}", "[2]", 0);
+	check_compare("{\"request\":[1]}", "[2]", -2);
+	check_compare("{\"path\":\"predict\",\"request\":[1],\"answer\":[2]}", "[2]", -2);
+	check_compare("{\"path\":\"/a b\",\"request\":[1],\"answer\":[2]}", "[2]", -2);
+	check_compare("{\"path\":7,\"request\":[1],\"answer\":[2]}", "[2]", -2);
+	struct err err = {0};
+	struct golden *golden = NULL;
+	assert_int_equal(golden_read(other, &golden, &err), 0);
+	assert_string_equal(golden->examples[0].path, "/v2/models/m/infer");
+	assert_string_equal(golden->examples[0].body, "{\"inputs\":[]}");
+	golden_free(golden);
+	assert_int_equal(golden_read(one, &golden, &err), 0);
+	assert_string_equal(golden->examples[0].path, "/predict");
+	golden_free(golden);
 }
 
 int main(void) {

@@ -156,7 +156,7 @@ static void test_contested(void **state) {
 	assert_int_equal(world.writes, writes);
 	fake_world_clear(&world);
 	/* Set while it is on its way: everybody is still served, and the exit code does not say that all is as it was. */
-	int stuck = 0;
+	int stuck = 0, left = 0;
 	for (int64_t at = 1; at < 60; at++) {
 		const struct digest both[] = {fake_digest('B'), fake_digest('C')};
 		scene_world(&world, &deploy);
@@ -167,9 +167,13 @@ static void test_contested(void **state) {
 		bool is_stuck = ending.rc == 0 && ending.result.outcome == OUTCOME_ROLLBACK_FAILED;
 		if (is_stuck)
 			assert_non_null(strstr(ending.result.cause, "going back failed: spec.replicas is kubectl's"));
+		else if (ending.rc == 0 && ending.result.outcome == OUTCOME_ROLLED_BACK)
+			assert_true(
+				fake_serves_only(&world, both, 1)); /* nothing of NAME was changed, and the field is left to its owner */
 		else
 			assert_true(is_refused || ending.result.outcome == OUTCOME_DONE);
 		stuck += is_stuck;
+		left += ending.rc == 0 && ending.result.outcome == OUTCOME_ROLLED_BACK;
 		assert_true(fake_serves_only(&world, both, 2));
 		world.is_contested = false;
 		if (is_stuck) {
@@ -181,8 +185,9 @@ static void test_contested(void **state) {
 		assert_string_equal(world.violations, "");
 		fake_world_clear(&world);
 	}
-	print_message("# contested on the way: %d times there was no way back, and it was said\n", stuck);
-	assert_true(stuck > 0);
+	print_message(
+		"# contested on the way: %d times there was no way back, and it was said; %d times nothing was changed\n", stuck, left);
+	assert_true(stuck > 0 && left > 0);
 }
 
 int main(void) {

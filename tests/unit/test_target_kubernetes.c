@@ -61,6 +61,7 @@ static void begin(struct scene *s) {
 	if (target_find("kubernetes")->open(s->k, &context, &err) != 0)
 		fail_msg("%s", err.message);
 	fake_kube_put(&s->server, "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"kube-system\"}}");
+	fake_kube_put(&s->server, "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"ml\"}}");
 	put_head(&s->server, "7");
 }
 
@@ -237,6 +238,30 @@ static void heads_of_others(void **state) {
 	fake_kube_put(&s.server, "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"mlctl.fraud\",\"labels\":{" OURS
 				 "},\"annotations\":{\"mlctl.dev/cluster\":\"cluster of-the-backup\"}},\"data\":{\"head\":\"{}\"}}");
 	FAILS(kubernetes_head_get(s.k, bytes, &len, version, &err), ERR_CONFLICT);
+}
+
+/* Before anything is pushed it is told that the namespace is not there. */
+static void places(void **state) {
+	(void) state;
+	struct scene s AUTO_SCENE;
+	char place[80], again[80];
+	begin(&s);
+	WORKS(target_find("kubernetes")->identity(s.k, place, &err));
+	assert_true(strncmp(place, "cluster uid-", 12) == 0);
+	WORKS(target_find("kubernetes")->identity(s.k, again, &err));
+	assert_int_equal(s.server.log.count, 2);
+	s.k->cluster[0] = '\0';
+	fake_kube_drop(&s.server, "namespaces", "kube-system");
+	WORKS(target_find("kubernetes")->identity(s.k, place, &err));
+	assert_true(strncmp(place, "namespace uid-", 14) == 0);
+	s.k->cluster[0] = '\0';
+	fake_kube_drop(&s.server, "namespaces", "ml");
+	struct err err = {0};
+	assert_int_equal(target_find("kubernetes")->identity(s.k, place, &err), -1);
+	assert_string_equal(err.message, "namespace ml is not there");
+	assert_string_equal(err.fix, "kubectl create namespace ml");
+	s.server.refused = "namespaces";
+	FAILS(target_find("kubernetes")->identity(s.k, place, &err), ERR_AUTH);
 }
 
 /* --- stage and route */
@@ -554,11 +579,18 @@ static void odd_pods(void **state) {
 	}
 	fake_kube_drop(&s.server, "pods", "fraud-ready");
 	put_pod(&s, "fraud-ready", "stable", MAIN, "", READY); /* the last of the list */
+	for (int i = 0; i < 100; i++) { /* and as many that don't get ready: a few tell of all */
+		AUTO_FREE char *name = mem_format("pending-%03d", i);
+		put_pod(&s, name, "stable", MAIN, "", ",\"status\":{\"phase\":\"Pending\"}");
+	}
+	size_t before = s.fake.started;
 	observe(&s, MAIN, seen);
 	size_t ready = 0;
 	for (size_t i = 0; i < seen->count; i++)
 		ready += seen->replicas[i].state == REPLICA_READY;
 	assert_int_equal(ready, 1);
+	assert_int_equal(seen->count, 103); /* an evicted one tells why its successors may go the same way */
+	assert_true(s.fake.started - before < 100);
 }
 
 #define METRICS(revision, failed)                                                                                                          \
@@ -606,11 +638,67 @@ static void samples(void **state) {
 	assert_true(has_handover);
 }
 
+static int times(const struct texts *texts, const char *text) {
+	int found = 0;
+	for (size_t i = 0; i < texts->count; i++)
+		found += strcmp(texts->items[i], text) == 0;
+	return found;
+}
+
+static void follow(struct scene *s, struct answers *answers, const char *logs, char cursor[64], struct texts *out) {
+	answers->logs = logs;
+	WORKS(target_find("kubernetes")->logs(s->k, NULL, 50, out, cursor, &err));
+}
+
+/* A pod that has said nothing yet, one that says something while another is read, and a mesh's container beside ours. */
+static void logs_that_are_followed(void **state) {
+	(void) state;
+	struct scene s AUTO_SCENE;
+	struct answers answers = {0};
+	AUTO_TEXTS struct texts lines = {0};
+	char cursor[64] = "";
+	begin(&s);
+	s.server.pod = pod_answers;
+	s.server.pod_self = &answers;
+	put_pod(&s, "a", "stable", MAIN, "", READY);
+	follow(&s, &answers, "", cursor, &lines);
+	assert_non_null(strstr(s.server.urls.items[s.server.urls.count - 1], "container=runner"));
+	assert_true(cursor[0] != '\0');
+	follow(&s, &answers, "2026-11-21T10:00:01.000000000Z one\n", cursor, &lines);
+	assert_null(strstr(s.server.urls.items[s.server.urls.count - 1], "sinceTime"));
+	put_pod(&s, "b", "stable", MAIN, "", READY);
+	follow(&s, &answers, "2026-11-21T10:00:01.000000000Z one\n2026-11-21T10:00:02.000000000Z two\n", cursor, &lines);
+	assert_non_null(strstr(s.server.urls.items[s.server.urls.count - 2], "sinceTime=2026-11-21T10%3A00%3A01"));
+	assert_int_equal(times(&lines, "a: one"), 1);
+	assert_int_equal(times(&lines, "a: two"), 1);
+	assert_int_equal(times(&lines, "b: one"), 1);
+	assert_int_equal(lines.count, 4);
+}
+
+/* Of our own objects, whatever else is in the namespace and however it is called. */
+static void events_of_ours(void **state) {
+	(void) state;
+	struct scene s AUTO_SCENE;
+	AUTO_TEXTS struct texts out = {0};
+	begin(&s);
+	put_pod(&s, "fraud-a", "stable", MAIN, "", "");
+	for (int i = 0; i < 300; i++) {
+		AUTO_FREE char *json = mem_format("{\"apiVersion\":\"v1\",\"kind\":\"Event\",\"metadata\":{\"name\":\"e%03d\"},\"involvedObject\":{\"kind\":"
+						  "\"Pod\",\"name\":\"%s\"},\"lastTimestamp\":\"T\",\"reason\":\"R\",\"message\":\"m\",\"count\":2}",
+			i, i == 299 ? "fraud-a" : "fraud-detector-x");
+		fake_kube_put(&s.server, json);
+	}
+	WORKS(target_find("kubernetes")->events(s.k, &out, &err));
+	assert_int_equal(out.count, 1);
+	assert_string_equal(out.items[0], "T Pod/fraud-a R 2x: m");
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(head_is_swapped),
 		cmocka_unit_test(lost_answers_are_unclear),
 		cmocka_unit_test(heads_of_others),
+		cmocka_unit_test(places),
 		cmocka_unit_test(without_the_fence_nothing_is_written),
 		cmocka_unit_test(objects_are_read_before_the_fence),
 		cmocka_unit_test(what_is_not_ours_is_not_touched),
@@ -624,6 +712,8 @@ int main(void) {
 		cmocka_unit_test(a_key_that_is_none),
 		cmocka_unit_test(odd_pods),
 		cmocka_unit_test(samples),
+		cmocka_unit_test(logs_that_are_followed),
+		cmocka_unit_test(events_of_ours),
 	};
 	return cmocka_run_group_tests_name("target_kubernetes", tests, NULL, NULL);
 }

@@ -305,7 +305,7 @@ static void test_scheduling(void **state) {
 /* The help lists what there is, and nothing else. */
 static void test_reference(void **state) {
 	(void) state;
-	static const char *const yamls[] = {PROD "    env: {A: b}\n    resources: {cpu: 1, memory: 1Gi}\n", PROD "    payload: {kind: triton, image: x/y}\n"};
+	static const char *const yamls[] = {PROD "    env: {A: b}\n    resources: {cpu: 1, memory: 1Gi}\n", PROD "    payload: {kind: triton, image: x/y, guard: true}\n"};
 	AUTO_BUF struct buf text = BUF(100000), seen = BUF(100000);
 	AUTO_DOCUMENT struct document *facts = document_new("facts");
 	value_add_text(facts, value_add_object(facts, value_root_object(facts), "model"), "created", "2026-11-21T10:02:11Z");
@@ -366,7 +366,14 @@ static void test_payloads(void **state) {
 		assert_true(value_find(w.root, "ports.control")->kind == VALUE_NULL && value_get(w.root, "control_secret")->kind == VALUE_NULL);
 		check_same(value_find(object(&w, "stable", "Service"), "spec.selector"), "{\"mlctl.dev/service\":\"fraud\"}");
 		check_same(value_find(object(&w, "stable", "NetworkPolicy"), "spec.policyTypes"), "[\"Ingress\"]");
-		check_same(value_get(spec, "volumes"), "[{\"name\":\"tmp\",\"emptyDir\":{}}]");
+		bool brings_model = i < 2;
+		check_same(value_get(spec, "volumes"), brings_model ? "[{\"name\":\"tmp\",\"emptyDir\":{}},{\"name\":\"models\",\"emptyDir\":{}}]" : "[{\"name\":\"tmp\",\"emptyDir\":{}}]");
+		const struct value *init = value_at(value_get(spec, "initContainers"), 0);
+		assert_true(brings_model == (init != NULL));
+		if (init) {
+			check_text(init, "image", "r.example.com/team/fraud@" DIGEST);
+			check_same(value_get(init, "command"), "[\"/mlctl-runner\",\"copy\",\"--versioned\",\"/model\",\"/models/model\"]");
+		}
 		assert_null(variable(server, "MLCTL_ADMIN_KEY"));
 		assert_non_null(variable(server, "A"));
 		check_text(variable(server, "HOME"), "value", "/tmp");
@@ -378,6 +385,43 @@ static void test_payloads(void **state) {
 		if (i == 1)
 			check_same(value_get(server, "args"), "[\"--rest_api_port=8501\",\"--model_name=model\",\"--model_base_path=/models/model\"]");
 	}
+}
+
+/* The runner in front of it: clients, probes and mlctl ask that one. */
+static void test_guarded(void **state) {
+	(void) state;
+	struct world w AUTO_WORLD = {0};
+	render(&w, PROD "    payload: {kind: triton, image: \"r.x/server:1\", guard: true}\n    monitoring: {serviceMonitor: true}\n    env: {A: b}\n",
+		"{\"payload\":{\"image\":\"r.x/server@" DIGEST "\"},\"model\":{\"created\":\"2026-11-21T10:02:11Z\"}}");
+	const struct value *containers = value_find(object(&w, "canary", "Deployment"), "spec.template.spec.containers");
+	const struct value *guard = value_at(containers, 0), *server = value_at(containers, 1);
+	assert_int_equal(containers->count, 2);
+	check_text(guard, "image", "r.example.com/team/fraud@" DIGEST);
+	check_text(guard, "name", "runner");
+	check_text(server, "image", "r.x/server@" DIGEST);
+	check_text(w.root, "image", "r.x/server@" DIGEST);
+	check_same(value_get(guard, "ports"), "[{\"name\":\"http\",\"containerPort\":8080,\"protocol\":\"TCP\"},{\"name\":\"control\",\"containerPort\":8081,\"protocol\":\"TCP\"}]");
+	check_same(value_at(value_get(server, "ports"), 0), "{\"name\":\"server\",\"containerPort\":8000,\"protocol\":\"TCP\"}");
+	check_text(variable(guard, "MLCTL_UPSTREAM"), "value", "127.0.0.1:8000");
+	check_text(variable(guard, "MLCTL_UPSTREAM_READY"), "value", "/v2/health/ready");
+	check_text(variable(guard, "MLCTL_MODEL_CREATED"), "value", "2026-11-21T10:02:11Z");
+	check_text(server, "readinessProbe.httpGet.port", "server");
+	check_text(guard, "readinessProbe.httpGet.port", "http");
+	assert_null(value_get(guard, "envFrom"));
+	assert_non_null(value_get(server, "envFrom"));
+	assert_true(value_get(w.root, "has_split")->boolean);
+	check_text(w.root, "ports.control", "8081");
+	check_text(w.root, "control_secret", "fraud-v-0123456789ab");
+	check_same(value_find(object(&w, "stable", "Service"), "spec.selector"), "{\"mlctl.dev/service\":\"fraud\",\"mlctl.dev/role\":\"stable\"}");
+	check_text(value_at(value_find(object(&w, "stable", "ServiceMonitor"), "spec.endpoints"), 1), "port", "http");
+	struct world taken AUTO_WORLD = {0};
+	render(&taken, PROD "    payload: {kind: http, image: r.x/y, port: 8081, guard: true}\n", NULL);
+	check_text(taken.root, "ports.http", "8080");
+	check_text(taken.root, "ports.control", "8082");
+	struct world same AUTO_WORLD = {0};
+	render(&same, PROD "    payload: {kind: http, image: r.x/y, guard: true}\n", NULL);
+	check_text(same.root, "ports.http", "8081");
+	check_text(same.root, "ports.control", "8082");
 }
 
 /* A change of the content is another name; the order of the file is no change. */
@@ -546,7 +590,7 @@ static void test_settings_refuse(void **state) {
 	refuse_settings(PROD "    payload: {kind: triton}\n", "mlctl.yaml:8:21", "payload.image: missing", "payload: {image: ");
 	refuse_settings(PROD "    payload: {kind: http, image: x/y}\n    serve: {port: 80}\n", "mlctl.yaml:9:19", "the runner's", "payload.port: 80");
 	refuse_settings(PROD "    payload: {kind: http, image: \"x/y:\"}\n", "mlctl.yaml:8:34", "an image, as in", "");
-	refuse_settings(PROD "    payload: {kind: http, image: x/y, guard: true}\n", "mlctl.yaml:8:39", "not built yet", "");
+	refuse_settings(PROD "    payload: {guard: true}\n", "mlctl.yaml:8:22", "the native runner has its own", "");
 	refuse_settings(PROD "    scale: {cpu: 50%}\n", "mlctl.yaml:8:18", "nothing scales", "scale.max: 2");
 	refuse_settings(PROD "    scale: {min: 4, max: 2}\n", "mlctl.yaml:8:26", "is below scale.min", "");
 	refuse_settings(TOP "namespace: ml\nenvironments: {a: {target: local}}\n", "mlctl.yaml:4:1", "target local has no such thing, only kubernetes", "namespace: null");
@@ -565,6 +609,7 @@ int main(void) {
 		cmocka_unit_test(test_scheduling),
 		cmocka_unit_test(test_reference),
 		cmocka_unit_test(test_payloads),
+		cmocka_unit_test(test_guarded),
 		cmocka_unit_test(test_config_map),
 		cmocka_unit_test(test_overlay),
 		cmocka_unit_test(test_overlay_schema),
