@@ -217,6 +217,15 @@ int engine_stuck(struct run *run, const struct observed *seen, const char *what,
 	return 0;
 }
 
+static int stuck(struct run *run, const struct observed *seen, const struct revision *revision, struct err *err) {
+	char what[48];
+	if (revision->release)
+		snprintf(what, sizeof(what), "r%" PRId64, revision->release);
+	else
+		snprintf(what, sizeof(what), "%s", revision->name);
+	return engine_stuck(run, seen, what, err);
+}
+
 static bool is_right(const struct replica *replica, const struct revision *revision) {
 	return replica->state == REPLICA_READY && digest_equal(&replica->serving, &revision->image);
 }
@@ -286,7 +295,7 @@ int engine_await(struct run *run, const struct wait_wish *wish, struct observed 
 		do {
 			rc = context->target->poll(context->target_state, wish->revision, out, err);
 		} while (rc != 0 && remote_again(&remote, err));
-		if (rc != 0 || engine_stuck(run, out, wish->revision->name, err) != 0)
+		if (rc != 0 || stuck(run, out, wish->revision, err) != 0)
 			return -1;
 		if (wish->is_routing ? plan_is_serving(out, wish->revision) : plan_is_whole(out, wish->revision))
 			return 0;

@@ -35,8 +35,8 @@ seconds() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }'
 timed() {
 	local file=$1 began=$EPOCHREALTIME
 	shift
-	"$@" >"$file.said" 2>&1 </dev/null
-	printf '%s\n%s\n' "$(seconds "$began")" "$(grep -v '^$' "$file.said" | tail -1)" >"$file"
+	"$@" >"$file.said" 2>"$file.err" </dev/null
+	printf '%s\n%s\n' "$(seconds "$began")" "$(cat "$file.said" "$file.err" | grep -v '^$' | tail -1)" >"$file"
 }
 # The objects of the project in this folder, in this namespace, as manifests that need nothing else.
 manifests() {
@@ -82,8 +82,8 @@ everyday() {
 	namespace=mlctl-bench-${name//_/-}-$(printf %04x $RANDOM)
 	shift 3
 	fails "$namespace" "$@"
-	# Two causes at a time: six rollouts.
-	while [ "$(wc -w <<<"$workers")" -gt 3 ]; do
+	# Three causes at a time: nine rollouts, most of which just wait.
+	while [ "$(wc -w <<<"$workers")" -gt 6 ]; do
 		wait -n
 		workers=$(for p in $workers; do kill -0 "$p" 2>/dev/null && printf ' %s' "$p"; done)
 	done
@@ -102,7 +102,7 @@ for name in $names; do
 	printf '  %-8s %6s    fix: %s\n' '' '' "$fix"
 	for who in helm kubectl; do printf '  %-8s %6s s  %s\n' $who "$(head -1 "$home/said/$name-$who")" "$(sed -n 2p "$home/said/$name-$who" | cut -c1-200)"; done
 	all=$((all + 1))
-	tail -qn 1 "$home/said/$name-helm" "$home/said/$name-kubectl" | grep -qvE 'timed out|deadline|not ready|InProgress|Available' && others=$((others + 1))
+	tail -qn 1 "$home/said/$name-helm" "$home/said/$name-kubectl" | grep -qvE 'timed out|deadline|successfully|not ready|InProgress|Available' && others=$((others + 1))
 	awk -v a="$(head -1 "$home/said/$name-mlctl")" -v b="$(head -1 "$home/said/$name-helm")" 'BEGIN { exit !(a < b) }' && [ -n "$word" ] && quicker=$((quicker + 1))
 done
 printf '%s|%s|%s|||\n' "causes named before helm --wait and kubectl rollout status gave up" "$quicker of $all" "$others of $all" >>"${ROWS:-/dev/stdout}"

@@ -32,12 +32,18 @@ healthy() {
 	END
 	git add -A && git commit -qm first
 }
-# container FIELD: a field of the container, by a template of the project; pod FIELD: of the pod. volumes LIST.
+# container FIELD: a field of the container, by a template of the project; pod FIELD: of the pod, which the template has not.
 template() { [ -e ".mlctl/templates/$1" ] || { mkdir -p ".mlctl/templates/$(dirname "$1")" && cp "$ROOT/templates/$1" ".mlctl/templates/$1"; }; }
 container() { template payload/native.yaml; printf '  - %s\n' "$1" >>.mlctl/templates/payload/native.yaml; }
 probe() { template payload/native.yaml; sed -i "$1" .mlctl/templates/payload/native.yaml; }
 pod() { template kubernetes/deployment.yaml; sed -i "s|^      enableServiceLinks: false|&\n      $1|" .mlctl/templates/kubernetes/deployment.yaml; }
-volumes() { template kubernetes/deployment.yaml; sed -i "/^      volumes:/,/emptyDir: {}/d; s|^      enableServiceLinks: false|&\n      volumes: $1|" .mlctl/templates/kubernetes/deployment.yaml; }
+# block KEY VALUE: in place of what the pod's template says under that key.
+block() {
+	template kubernetes/deployment.yaml
+	awk -v key="      $1:" -v line="      $1: $2" 'index($0, key) == 1 { print line; skips = 1; next } skips && /^       / { next } { skips = 0; print }' \
+		.mlctl/templates/kubernetes/deployment.yaml >deployment.new && mv deployment.new .mlctl/templates/kubernetes/deployment.yaml
+}
+volumes() { block volumes "$1"; }
 sidecar() { case $1 in *securityContext*) set -- "$1" ;; *) set -- "$1, securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}" ;; esac; template kubernetes/deployment.yaml; sed -i "s|^        - \$include: payload.*|&\n        - {name: metrics, image: $A, $1}|" .mlctl/templates/kubernetes/deployment.yaml; }
 actor() { probe '/^    startupProbe:/,$d'; container "image: $A"; container 'command: [/bin/actor]'; container "args: [$1]"; }
 nobody_leaves() { [ -z "$(in_ns get pods -o json | jq -r '.items[] | select(.metadata.deletionTimestamp != null) | .metadata.name')" ]; }
@@ -74,14 +80,14 @@ all_cases() {
 	now_and_then canary registry_tls fails registry_tls 'CA of' 'ErrImagePull' 10 'container "image: $CLUSTER_HOST:$hook/actor:1"'
 	now_and_then first registry_refused fails registry_unreachable 'curl -v' 'ErrImagePull' 45 'container "image: $CLUSTER_NODE:5999/actor:1"'
 	now_and_then first registry_limited fails registry_rate_limited imagePullSecrets 'ErrImagePull' 45 'container "image: $broken/limited/actor:1"'
-	everyday canary pull_secret fails pull_secret_missing 'create secret docker-registry regcred' 'ErrImagePull' 10 'container "image: $broken/basic/actor:1"; pod "imagePullSecrets: [{name: regcred}]"; sed -i "/^      imagePullSecrets:$/,/do: {name/d" .mlctl/templates/kubernetes/deployment.yaml'
+	everyday canary pull_secret fails pull_secret_missing 'create secret docker-registry regcred' 'ErrImagePull' 10 'container "image: $broken/basic/actor:1"; block imagePullSecrets "[{name: regcred}]"'
 	everyday first other_platform fails wrong_architecture architecture 'ErrImagePull' 10 'container "image: $REGISTRY/index:1"'
 	everyday canary other_program fails wrong_architecture architecture 'exec format error' 10 'container "image: $REGISTRY/foreign:1"'
 	now_and_then first image_never fails image_never_pulled IfNotPresent 'ErrImageNeverPull' 10 'container "image: $REGISTRY/never:1"; container "imagePullPolicy: Never"'
 
 	# ---- memory and crashes: three times, as one may be chance
 	everyday canary out_of_memory fails out_of_memory 'mlctl.yaml:6  resources.memory: [0-9]+Mi' 'restarts=2 is terminated OOMKilled' 10 'memory 32Mi; actor "sleep, \"1\", eat, \"200\", stay"'
-	now_and_then first out_of_memory_init fails out_of_memory 'resources.memory' 'restarts=2 is terminated OOMKilled' 10 'pod "initContainers: [{name: fetch, image: $A, args: [eat, \"200\"], resources: {limits: {memory: 32Mi}}}]"'
+	now_and_then first out_of_memory_init fails out_of_memory 'resources.memory' 'restarts=2 is terminated OOMKilled' 10 'block initContainers "[{name: fetch, image: $A, args: [eat, \"200\"], resources: {limits: {memory: 32Mi}}}]"'
 	everyday first crash_python fails crash_loop logs 'restarts=2 is terminated Error 1' 10 'actor "say, \"ValueError: no such column: age\", exit, \"1\""'
 	now_and_then canary crash_panic fails crash_loop logs 'restarts=2 is terminated Error 2' 10 'actor "say, \"panic: assignment to entry in nil map\", exit, \"2\""'
 	now_and_then first crash_segv fails crash_loop logs 'restarts=2 is terminated Error 139' 10 'actor segv'
@@ -90,7 +96,7 @@ all_cases() {
 	now_and_then canary exits_at_once fails exits_at_once . 'restarts=2 is terminated Completed 0' 10 'actor "say, hello, exit, \"0\""'
 	now_and_then first no_module fails crash_loop . 'is terminated Error 1' 20 'actor "say, \"ModuleNotFoundError: No module named torch\", exit, \"1\""'
 	everyday first sidecar fails crash_loop metrics 'metrics restarts=2 is terminated Error 1' 12 'sidecar "args: [say, \"error: no config\", exit, \"1\"]"'
-	now_and_then canary init_fails fails crash_loop fetch 'fetch restarts=2 is terminated Error 3' 10 'pod "initContainers: [{name: fetch, image: $A, args: [say, \"error: download of model: no route to host\", exit, \"3\"]}]"'
+	now_and_then canary init_fails fails crash_loop fetch 'fetch restarts=2 is terminated Error 3' 10 'block initContainers "[{name: fetch, image: $A, args: [say, \"error: download of model: no route to host\", exit, \"3\"]}]"'
 	now_and_then first read_only fails read_only_file_system emptyDir 'restarts=2 is terminated Error 1' 10 'actor "write, /state/cache, \"1\", stay"'
 
 	# ---- starting
@@ -106,7 +112,7 @@ all_cases() {
 	now_and_then canary secret_key fails secret_key_missing 'add the key model' 'CreateContainerConfigError' 10 'in_ns create secret generic keys --from-literal=other=1; sidecar "args: [stay], env: [{name: KEY, valueFrom: {secretKeyRef: {name: keys, key: model}}}]"'
 	now_and_then canary config_map fails config_map_missing 'create configmap settings' 'CreateContainerConfigError' 10 'container "envFrom: [{configMapRef: {name: settings}}]"'
 	now_and_then first volume_secret fails secret_missing 'create secret generic tls' 'FailedMount' 10 'container "volumeMounts: [{name: certs, mountPath: /certs}]"; volumes "[{name: certs, secret: {secretName: tls}}]"'
-	everyday canary service_account fails service_account 'create serviceaccount scorer' 'serviceaccount .scorer. not found' 10 'template kubernetes/deployment.yaml; sed -i "s/serviceAccountName: .*/serviceAccountName: scorer/" .mlctl/templates/kubernetes/deployment.yaml'
+	everyday canary service_account fails service_account 'create serviceaccount scorer' 'serviceaccount .scorer. not found' 10 'block serviceAccountName scorer'
 	now_and_then first host_path fails volume_path . 'FailedMount' 10 'container "volumeMounts: [{name: m, mountPath: /m}]"; volumes "[{name: m, hostPath: {path: /nosuch/models, type: Directory}}]"'
 
 	# ---- probes
@@ -141,7 +147,7 @@ all_cases() {
 	now_and_then canary quota_deployments refused 'exceeded quota: few' 'memory 65Mi; in_ns create quota few --hard=count/deployments.apps=1'
 	now_and_then first node_name fails node_name nodeName 'Pending' 12 'pod "nodeName: nosuch"'
 	now_and_then first deadline refused 'activeDeadlineSeconds in ReplicaSet is not Supported' 'pod "activeDeadlineSeconds: 5"'
-	now_and_then first init_stuck fails init_running logs 'fetch restarts=0 is running' 110 'pod "initContainers: [{name: fetch, image: $A, args: [stay]}]"'
+	now_and_then first init_stuck fails init_running logs 'fetch restarts=0 is running' 110 'block initContainers "[{name: fetch, image: $A, args: [stay]}]"'
 	now_and_then first resource_field fails container_start . 'CreateContainerConfigError' 10 'sidecar "args: [stay], env: [{name: X, valueFrom: {resourceFieldRef: {containerName: nosuch, resource: limits.cpu}}}]"'
 	now_and_then first csi_driver fails volume_driver csidrivers 'FailedMount' 10 'container "volumeMounts: [{name: m, mountPath: /m}]"; volumes "[{name: m, csi: {driver: nosuch.csi.example.com}}]"'
 	now_and_then first nfs fails volume_driver . 'FailedMount' 35 'container "volumeMounts: [{name: m, mountPath: /m}]"; volumes "[{name: m, nfs: {server: 198.18.3.1, path: /models}}]"'
@@ -167,7 +173,7 @@ all_cases() {
 	everyday canary registry_once recovers 'ErrImagePull' 'sidecar "args: [stay], imagePullPolicy: Always"; sed -i "s|name: metrics, image: [^,]*|name: metrics, image: $broken/once/actor:1|" .mlctl/templates/kubernetes/deployment.yaml' :
 	now_and_then first one_oom recovers 'OOMKilled' 'sidecar "args: [once, /d/a, eat, \"200\", stay], resources: {limits: {memory: 32Mi}}, volumeMounts: [{name: d, mountPath: /d}]"; volumes "[{name: d, emptyDir: {}}]"' :
 	now_and_then canary config_map_late recovers 'FailedMount' 'container "volumeMounts: [{name: c, mountPath: /c}]"; volumes "[{name: c, configMap: {name: settings}}]"' 'sleep 5; in_ns create configmap settings --from-literal=a=1'
-	now_and_then first account_late recovers 'serviceaccount .scorer. not found' 'template kubernetes/deployment.yaml; sed -i "s/serviceAccountName: .*/serviceAccountName: scorer/" .mlctl/templates/kubernetes/deployment.yaml' 'sleep 5; in_ns create serviceaccount scorer'
+	now_and_then first account_late recovers 'serviceaccount .scorer. not found' 'block serviceAccountName scorer' 'sleep 5; in_ns create serviceaccount scorer'
 	now_and_then canary webhook_back recovers 'failed calling webhook' 'memory 65Mi; webhook https://$CLUSTER_HOST:15999/' 'sleep 9; kubectl delete validatingwebhookconfiguration $namespace'
 	now_and_then first slow_pull recovers 'Pulling image' 'sidecar "args: [stay], imagePullPolicy: Always"; sed -i "s|name: metrics, image: [^,]*|name: metrics, image: $broken/slow/actor:1|" .mlctl/templates/kubernetes/deployment.yaml' :
 	now_and_then canary quota_freed recovers 'exceeded quota' 'memory 65Mi; for i in 1 2; do apply "{apiVersion: v1, kind: Pod, metadata: {name: other$i}, spec: {containers: [{name: c, image: $A, args: [stay], lifecycle: {preStop: {sleep: {seconds: 14}}}}]}}"; done; in_ns wait --for=condition=Ready pod/other1 pod/other2 --timeout=30s; in_ns create quota small --hard=pods=3; in_ns delete pod other1 other2 --wait=false' :
