@@ -87,7 +87,7 @@ all_cases() {
 
 	# ---- memory and crashes: three times, as one may be chance
 	everyday canary out_of_memory fails out_of_memory 'mlctl.yaml:6  resources.memory: [0-9]+Mi' 'restarts=2 is terminated OOMKilled' 10 'memory 32Mi; actor "sleep, \"1\", eat, \"200\", stay"'
-	now_and_then first out_of_memory_init fails out_of_memory 'resources.memory' 'restarts=2 is terminated OOMKilled' 10 'block initContainers "[{name: fetch, image: $A, args: [eat, \"200\"], resources: {limits: {memory: 32Mi}}}]"'
+	now_and_then first out_of_memory_init fails out_of_memory 'resources.limits.memory' 'restarts=2 is terminated OOMKilled' 10 'block initContainers "[{name: fetch, image: $A, args: [eat, \"200\"], resources: {limits: {memory: 32Mi}}}]"'
 	everyday first crash_python fails crash_loop logs 'restarts=2 is terminated Error 1' 10 'actor "say, \"ValueError: no such column: age\", exit, \"1\""'
 	now_and_then canary crash_panic fails crash_loop logs 'restarts=2 is terminated Error 2' 10 'actor "say, \"panic: assignment to entry in nil map\", exit, \"2\""'
 	now_and_then first crash_segv fails crash_loop logs 'restarts=2 is terminated Error 139' 10 'actor segv'
