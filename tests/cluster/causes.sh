@@ -180,3 +180,7 @@ all_cases() {
 	now_and_then first claim_late recovers 'not found' 'volumes "[{name: d, persistentVolumeClaim: {claimName: data}}]"; goes_too "persistentvolume/$namespace"; apply "{apiVersion: v1, kind: PersistentVolume, metadata: {name: $namespace}, spec: {storageClassName: hand, capacity: {storage: 1Mi}, accessModes: [ReadWriteOnce], hostPath: {path: /tmp}}}"' 'sleep 5; apply "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data}, spec: {storageClassName: hand, volumeName: $namespace, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}}"; sleep 60; kubectl delete pv "$namespace" --wait=false'
 	now_and_then canary pod_deleted recovers 'Running' 'container "startupProbe: {initialDelaySeconds: 3}"' 'sleep 4; in_ns delete pod -l mlctl.dev/role=canary --wait=false'
 }
+# What changes the node for everybody: one after the other, when nothing else goes on.
+lonely_cases() {
+	now_and_then canary node_cordoned recovers 'were unschedulable' 'memory 65Mi; kubectl cordon "$(kubectl get nodes -o "jsonpath={.items[0].metadata.name}")"' 'sleep 12; kubectl uncordon "$(kubectl get nodes -o "jsonpath={.items[0].metadata.name}")"'
+}
