@@ -152,12 +152,12 @@ test: all san ## every test that needs no root and no network, under ASan and UB
 test-peers: all ## against other people's programs (registries, crane, skopeo, ...): installs them first
 	$(Q)tests/peers/deps.sh && SHARED="$(SHARED)" tests/run peers
 # Exit 77 of deps.sh: nothing to build a cluster with. The tier says so then, and skips.
-test-cluster: all ## on a real Kubernetes node on this machine (root), or on yours: KUBECONFIG and REGISTRY
+test-cluster: all ## on a real Kubernetes node on this machine (root), or on yours: KUBECONFIG and REGISTRY; ONLY=PATTERN
 	$(Q)$(MAKE) --no-print-directory FLAVOUR=san build/san/tests/cluster/kube_driver
-	$(Q)tests/cluster/deps.sh || [ $$? = 77 ] && SHARED="$(SHARED)" tests/run cluster
+	$(Q)tests/cluster/deps.sh || [ $$? = 77 ] && SHARED="$(SHARED)" tests/run cluster "$(ONLY)"
 test-cluster-light: all ## on a real API server with simulated nodes (no root)
 	$(Q)$(MAKE) --no-print-directory FLAVOUR=san build/san/tests/cluster/kube_driver
-	$(Q)tests/cluster/deps.sh || [ $$? = 77 ] && SHARED="$(SHARED)" tests/run cluster-light
+	$(Q)tests/cluster/deps.sh || [ $$? = 77 ] && SHARED="$(SHARED)" tests/run cluster-light "$(ONLY)"
 bench: all ## speed and memory, side by side with what you would use instead
 	$(Q)tests/peers/deps.sh && SHARED="$(SHARED)" tests/bench/run
 demo: all ## a real model built, pushed, deployed, answering, canaried and rolled back

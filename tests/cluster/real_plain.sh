@@ -15,7 +15,7 @@ exits "a pod answers through the API server" 0 pod_predict "$pod"
 says "with a prediction" "$out" '"predictions"'
 exits "its metrics too" 0 pod_ask "$pod" /metrics
 says "with counters" "$out" '^mlctl_'
-equals "each pod runs the digest that was pushed" "$(in_ns get pods -l app=breast-cancer -o json | jq -r '.items[].status.containerStatuses[0].imageID' | sort -u)" "$v1"
+equals "each pod runs the digest that was pushed" "$(in_ns get pods -l app=breast-cancer -o json | jq -r '.items[].status.containerStatuses[0].imageID' | sed 's,.*@,,' | sort -u)" "${v1#*@}" # the node names the repository that it first had it from
 
 if address=$(address_of breast-cancer); then
 	exits "the Service answers" 0 curl -sf -m 5 -H 'Content-Type: application/json' -d "$(head -1 traffic.jsonl)" "http://$address/predict"
