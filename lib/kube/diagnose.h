@@ -6,6 +6,15 @@
  * messages, which differ between versions and container runtimes. Causes as measured, over time: tests/wire/kubernetes/causes, made by
  * tests/cluster/record_causes.
  *
+ * When it is hopeless, and why then. At once: what no second try can change (an image that is not there or denied, another architecture, a command that
+ * the image has not, a refusal by admission, a request above every node). After 8 s: a reference that leads nowhere, since what belongs to it may be made a
+ * moment late; whoever may not see names waits 30 s. After the third end of a container: crash loop, out of memory, liveness; the kubelet waits 10 s
+ * before the third life, so that this takes some 12 to 20 s from the first, and one that comes right in its third life is never given up. After the second:
+ * what a program says of itself that nothing outside can mend (a module or a flag that is not there, mlctl's own runner and its model), and less memory
+ * than build measured. A registry that refuses connections: three pulls, some 40 s, as long as a restart of it takes. A server that answers, but
+ * wrongly (404, 401): three probes; one that does not answer yet may be loading, until its startup probe gives up. Never: what waits for room, a node, a
+ * gate, a person; the deploy's own time ends that, with the same cause.
+ *
  * A verdict can change while nothing in the world does: ask again each second. Only the pods of the release in question are asked about. */
 #pragma once
 

@@ -253,8 +253,10 @@ void diagnose_start(struct diagnose_case *c, const struct value *spec, const str
 	struct diagnose_event event;
 	const struct diagnose_wanted failed = {.reasons = "Failed|FailedCreatePodContainer", .container = container};
 	/* What is worked out of the pod's own spec comes out the same each time. */
-	int64_t patience_s = str_is(reason, "CreateContainerConfigError") ? DIAGNOSIS_MISSING_GRACE_S : DIAGNOSIS_SECRET_GRACE_S;
-	bool is_lasting = diagnose_event_find(c, &failed, &event) && event.count >= (patience_s == DIAGNOSIS_MISSING_GRACE_S ? 2 : DIAGNOSIS_REPEATS) && diagnose_age(c, event.first_s) >= patience_s;
+	bool is_of_spec = str_is(reason, "CreateContainerConfigError");
+	int64_t patience_s = is_of_spec ? DIAGNOSIS_MISSING_GRACE_S : DIAGNOSIS_SECRET_GRACE_S;
+	bool is_lasting = diagnose_event_find(c, &failed, &event) && event.count >= (is_of_spec ? 2 : DIAGNOSIS_REPEATS) &&
+			  diagnose_age(c, event.first_s) >= patience_s;
 	enum diagnosis_state state = is_passing					   ? DIAGNOSIS_WAITING
 				     : is_lasting || failures >= DIAGNOSIS_REPEATS ? DIAGNOSIS_STUCK
 										   : DIAGNOSIS_FAILING;

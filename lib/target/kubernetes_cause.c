@@ -8,12 +8,13 @@
 #define LOG_BYTES_MAX ((size_t) 32 * 1024)
 #define LOG_TRIES_MAX 3
 #define NAMES_MAX 24
-#define FIRST_LIST_MS 5000
+#define FIRST_LIST_MS 1000 /* what comes later is seen by the next look */
 #define NAMES_MS 1000
 #define NODE_MS 2000
 #define NODES_MS 5000
 #define NODES_MAX 500
 #define NEIGHBOURS_MAX 500
+#define QUIET_MS 3000 /* a server that is away is left alone: the lease has to be renewed meanwhile */
 #define REFUSED_MS 30000 /* what we may not see, somebody may still let us */
 #define VOLUME_WAIT_S 3
 
@@ -44,6 +45,7 @@ struct causes {
 	struct kept_log logs[LOGS_MAX];
 	size_t next_log;
 	struct kept_list nodes, neighbours, names, quotas;
+	int64_t quiet_ms; /* until then nothing is asked for */
 };
 
 struct causes *causes_new(const struct cause_options *options) {
@@ -78,6 +80,15 @@ static int64_t now_ms(const struct causes *causes) {
 	return clock_mono_ms(causes->options.clock);
 }
 
+static bool is_quiet(const struct causes *causes) {
+	return now_ms(causes) < causes->quiet_ms;
+}
+
+static void heed(struct causes *causes, const struct err *err) {
+	if (err->code == ERR_NETWORK || err->code == ERR_TIMEOUT)
+		causes->quiet_ms = now_ms(causes) + QUIET_MS;
+}
+
 static struct str text_of(const struct value *object, const char *path) {
 	const struct value *found = value_find(object, path);
 	return found && found->kind == VALUE_STRING ? found->text : STR("");
@@ -110,7 +121,8 @@ static void add_events(struct causes *causes, const char *kind, struct str name,
 		slot->events = mirror_open(causes->options.kube, &(struct kube_selection) {.kind = "Event", .fields = fields});
 	}
 	slot->used = ++causes->uses;
-	best_effort(mirror_await(slot->events, FIRST_LIST_MS, 0, &unseen));
+	if (!is_quiet(causes) && mirror_await(slot->events, FIRST_LIST_MS, 0, &unseen) != 0)
+		heed(causes, &unseen);
 	for (size_t i = 0; i < mirror_count(slot->events); i++)
 		value_add_copy(document, into, NULL, mirror_at(slot->events, i));
 }
@@ -121,7 +133,8 @@ static const struct value *replica_sets_of(struct causes *causes, const struct v
 	if (!causes->replica_sets)
 		causes->replica_sets =
 			mirror_open(causes->options.kube, &(struct kube_selection) {.kind = "ReplicaSet", .labels = causes->options.labels});
-	best_effort(mirror_await(causes->replica_sets, FIRST_LIST_MS, 0, &unseen));
+	if (!is_quiet(causes) && mirror_await(causes->replica_sets, FIRST_LIST_MS, 0, &unseen) != 0)
+		heed(causes, &unseen);
 	struct value *sets = value_add_array(document, document->root, "replicaSets");
 	for (size_t i = 0; i < mirror_count(causes->replica_sets); i++) {
 		const struct value *set = mirror_at(causes->replica_sets, i);
@@ -138,9 +151,13 @@ static const struct value *replica_sets_of(struct causes *causes, const struct v
 static const struct value *list_again(struct causes *causes, struct kept_list *kept, struct str of, int64_t after_ms,
 	const struct kube_selection *selection) {
 	struct err unseen = {0};
-	if (!str_is(of, kept->of) || now_ms(causes) >= kept->again_ms) {
+	bool is_other = !str_is(of, kept->of);
+	if (is_other && is_quiet(causes))
+		return NULL;
+	if (is_other || (now_ms(causes) >= kept->again_ms && !is_quiet(causes))) {
 		struct document *document = NULL;
 		bool is_seen = kube_list(causes->options.kube, selection, &document, &unseen) == 0;
+		heed(causes, &unseen);
 		document_free(kept->document);
 		kept->document = document;
 		snprintf(kept->of, sizeof(kept->of), "%.*s", STR_ARGS(of));
@@ -224,8 +241,9 @@ static void names_of_pod(const struct value *pod, struct names *names) {
 static const struct value *known_names(struct causes *causes, const struct value *pod) {
 	struct kept_list *kept = &causes->names;
 	struct str uid = text_of(pod, "metadata.uid");
-	if (kept->document && str_is(uid, kept->of) && now_ms(causes) < kept->again_ms)
-		return kept->document->root;
+	bool is_same = kept->document && str_is(uid, kept->of);
+	if (is_quiet(causes) || (is_same && now_ms(causes) < kept->again_ms))
+		return is_same ? kept->document->root : NULL;
 	struct names names = {0};
 	struct kube_ask asks[NAMES_MAX];
 	struct err unseen = {0};
@@ -240,6 +258,7 @@ static const struct value *known_names(struct causes *causes, const struct value
 			.selection = {.kind = names.items[i].is_secret ? "Secret" : "ConfigMap", .is_brief = true}, .name = texts.items[i]};
 	bool is_asked = kube_ask_all(causes->options.kube, asks, names.count, &unseen) == 0;
 	document_free(kept->document);
+	heed(causes, &unseen);
 	kept->document = document_new("names");
 	struct value *root = value_root_object(kept->document);
 	for (int kind = 0; kind < 2 && is_asked; kind++) {
@@ -249,8 +268,10 @@ static const struct value *known_names(struct causes *causes, const struct value
 				continue;
 			if (asks[i].answer)
 				value_add_str(kept->document, list, NULL, names.items[i].name);
-			else if (asks[i].err.code != ERR_NOT_FOUND)
+			else if (asks[i].err.code != ERR_NOT_FOUND) {
 				list->kind = VALUE_NULL;
+				heed(causes, &asks[i].err);
+			}
 		}
 	}
 	for (size_t i = 0; i < names.count; i++)
@@ -305,7 +326,7 @@ static const char *log_of(struct causes *causes, const struct value *pod, const 
 		snprintf(kept->uid, sizeof(kept->uid), "%.*s", STR_ARGS(uid));
 		snprintf(kept->container, sizeof(kept->container), "%s", wanted->container);
 	}
-	if (kept->text || kept->tries >= LOG_TRIES_MAX || (kept->tries && now_ms(causes) - kept->asked_ms < NAMES_MS))
+	if (kept->text || is_quiet(causes) || kept->tries >= LOG_TRIES_MAX || (kept->tries && now_ms(causes) - kept->asked_ms < NAMES_MS))
 		return kept->text;
 	AUTO_FREE char *name = str_dup(text_of(pod, "metadata.name"));
 	struct err unseen = {0};
@@ -316,7 +337,8 @@ static const char *log_of(struct causes *causes, const struct value *pod, const 
 		.bytes_max = LOG_BYTES_MAX};
 	kept->tries++;
 	kept->asked_ms = now_ms(causes);
-	best_effort(kube_logs(causes->options.kube, &logs, &kept->text, &unseen));
+	if (kube_logs(causes->options.kube, &logs, &kept->text, &unseen) != 0)
+		heed(causes, &unseen);
 	return kept->text;
 }
 

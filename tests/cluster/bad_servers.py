@@ -90,6 +90,6 @@ registry = http.server.ThreadingHTTPServer((address, int(registry_port)), Regist
 webhook = http.server.ThreadingHTTPServer((address, int(webhook_port)), Webhook)
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(cert, key)
-webhook.socket = context.wrap_socket(webhook.socket, server_side=True)
+webhook.socket = context.wrap_socket(webhook.socket, server_side=True, do_handshake_on_connect=False)  # else one that hangs holds up the rest
 threading.Thread(target=webhook.serve_forever, daemon=True).start()
 registry.serve_forever()

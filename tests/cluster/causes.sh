@@ -87,7 +87,7 @@ all_cases() {
 
 	# ---- memory and crashes: three times, as one may be chance
 	everyday canary out_of_memory fails out_of_memory 'mlctl.yaml:6  resources.memory: [0-9]+Mi' 'restarts=2 is terminated OOMKilled' 10 'memory 32Mi; actor "sleep, \"1\", eat, \"200\", stay"'
-	now_and_then first out_of_memory_init fails out_of_memory 'resources.memory' 'restarts=2 is terminated OOMKilled' 10 'block initContainers "[{name: fetch, image: $A, args: [eat, \"200\"], resources: {limits: {memory: 32Mi}}}]"'
+	now_and_then first out_of_memory_init fails out_of_memory 'resources.limits.memory' 'restarts=2 is terminated OOMKilled' 10 'block initContainers "[{name: fetch, image: $A, args: [eat, \"200\"], resources: {limits: {memory: 32Mi}}}]"'
 	everyday first crash_python fails crash_loop logs 'restarts=2 is terminated Error 1' 10 'actor "say, \"ValueError: no such column: age\", exit, \"1\""'
 	now_and_then canary crash_panic fails crash_loop logs 'restarts=2 is terminated Error 2' 10 'actor "say, \"panic: assignment to entry in nil map\", exit, \"2\""'
 	now_and_then first crash_segv fails crash_loop logs 'restarts=2 is terminated Error 139' 10 'actor segv'
@@ -179,4 +179,8 @@ all_cases() {
 	now_and_then canary quota_freed recovers 'exceeded quota' 'memory 65Mi; for i in 1 2; do apply "{apiVersion: v1, kind: Pod, metadata: {name: other$i}, spec: {containers: [{name: c, image: $A, args: [stay], lifecycle: {preStop: {sleep: {seconds: 14}}}}]}}"; done; in_ns wait --for=condition=Ready pod/other1 pod/other2 --timeout=30s; in_ns create quota small --hard=pods=3; in_ns delete pod other1 other2 --wait=false' :
 	now_and_then first claim_late recovers 'not found' 'volumes "[{name: d, persistentVolumeClaim: {claimName: data}}]"; goes_too "persistentvolume/$namespace"; apply "{apiVersion: v1, kind: PersistentVolume, metadata: {name: $namespace}, spec: {storageClassName: hand, capacity: {storage: 1Mi}, accessModes: [ReadWriteOnce], hostPath: {path: /tmp}}}"' 'sleep 5; apply "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data}, spec: {storageClassName: hand, volumeName: $namespace, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}}"; sleep 60; kubectl delete pv "$namespace" --wait=false'
 	now_and_then canary pod_deleted recovers 'Running' 'container "startupProbe: {initialDelaySeconds: 3}"' 'sleep 4; in_ns delete pod -l mlctl.dev/role=canary --wait=false'
+}
+# What changes the node for everybody: one after the other, when nothing else goes on.
+lonely_cases() {
+	now_and_then canary node_cordoned recovers 'were unschedulable' 'memory 65Mi; kubectl cordon "$(kubectl get nodes -o "jsonpath={.items[0].metadata.name}")"' 'sleep 12; kubectl uncordon "$(kubectl get nodes -o "jsonpath={.items[0].metadata.name}")"'
 }

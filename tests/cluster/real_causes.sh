@@ -116,8 +116,11 @@ run_case() {
 }
 everyday() { run_case "$@"; }
 now_and_then() { [ -z "${THOROUGH:-}" ] && [ "$pattern" = . ] || run_case "$@"; }
+nobody_works() { while [ "$(jobs -rp | wc -l)" -gt "$(wc -w <<<"$own")" ]; do wait -n; done; }
 all_cases
-while [ "$(jobs -rp | wc -l)" -gt "$(wc -w <<<"$own")" ]; do wait -n; done
+nobody_works
+lonely_cases
+nobody_works
 
 for name in $names; do
 	told=$(cat "$results/$name" 2>/dev/null)

@@ -47,7 +47,8 @@ static void look(const struct value *moment) {
 		.pods = value_get(moment, "pods"),
 		.replica_sets = value_get(moment, "replica_sets"),
 		.secrets_known = value_get(moment, "secrets_known"),
-		.config_maps_known = value_get(moment, "config_maps_known")};
+		.config_maps_known = value_get(moment, "config_maps_known"),
+		.quotas = value_get(moment, "quotas")};
 	if (now && now->kind == VALUE_NUMBER && num_double(now->text, &now_s) == 0 && now_s > -1e15 && now_s < 1e15)
 		world.now_s = (int64_t) now_s;
 	value_each(pod, world.pods) ask(diagnose_pod, &world, pod);

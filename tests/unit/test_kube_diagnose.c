@@ -25,7 +25,7 @@ struct moment {
 	double now_s;
 	const struct value *objects[KINDS][OBJECTS_MAX];
 	size_t counts[KINDS];
-	const struct value *secrets, *config_maps, *log;
+	const struct value *secrets, *config_maps, *quotas, *log;
 	struct document *lists;
 };
 
@@ -71,6 +71,7 @@ static void step(struct moment *m, const struct value *next) {
 	value_each(path, value_get(next, "gone")) drop(m, path->text);
 	m->secrets = newer(next, "secrets_known", m->secrets);
 	m->config_maps = newer(next, "config_maps_known", m->config_maps);
+	m->quotas = newer(next, "quotas", m->quotas);
 	m->log = newer(next, "log", m->log);
 	document_free(m->lists);
 	m->lists = document_new("lists");
@@ -117,6 +118,7 @@ static void diagnose(const struct moment *m, double now_s, int64_t memory, int u
 		.pods = lists[PODS],
 		.secrets_known = m->secrets,
 		.config_maps_known = m->config_maps,
+		.quotas = m->quotas,
 		.memory_needed_bytes = memory,
 		.settings_file = "mlctl.yaml"};
 	struct diagnosis one;
