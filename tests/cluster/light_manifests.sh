@@ -116,7 +116,7 @@ others+=({get,create}:pods/{exec,attach,portforward} {create,update,patch}:pods/
 	create:jobs.batch create:daemonsets.apps create:statefulsets.apps get:persistentvolumeclaims create:leases.coordination.k8s.io '*:secrets' 'get:*')
 equals "may do what mlctl does (${#rights[@]} rights)" "$(wrong true "${rights[@]}")" ""
 equals "and nothing else, and nowhere else (${#others[@]} others)" "$(wrong false "${others[@]}")" ""
-equals "the question would have been answered with no" "$(wrong true get:pods list:roles.rbac.authorization.k8s.io)" "list:roles.rbac.authorization.k8s.io false"
+equals "the question would have been answered with no" "$(wrong true list:pods list:roles.rbac.authorization.k8s.io)" "list:roles.rbac.authorization.k8s.io false"
 exits "the cluster's identity can be read" 0 as_deployer get namespace kube-system -o 'jsonpath={.metadata.uid}'
 equals "it is the cluster's" "$(cat "$out")" "$(kubectl get namespace kube-system -o 'jsonpath={.metadata.uid}')"
 exits "nodes can be listed" 0 as_deployer get nodes
