@@ -157,9 +157,10 @@ enum event effect_park(struct run *run) {
 	run_park(run);
 	run->outcome = OUTCOME_INTERRUPTED;
 	struct head_candidate *candidate = &run->head.candidate;
-	bool is_baking = candidate->phase == PHASE_BAKE;
+	/* A roll that was begun goes on by itself. */
+	bool is_stopped = candidate->phase == PHASE_BAKE || !engine_is_rolling(run);
 	bool is_stopping = run->head.good.n && !run->subject.is_same && !run->subject.again && candidate->phase >= PHASE_BAKE;
-	if (is_stopping && engine_route(run, &good, &run->subject.revision, run->subject.objects, 0, &err) == 0 && is_baking)
+	if (is_stopping && engine_route(run, &good, &run->subject.revision, run->subject.objects, 0, &err) == 0 && is_stopped)
 		candidate->weight = 0;
 	else if (err.code == ERR_LOCKED)
 		return effect_lost(run);
@@ -168,7 +169,7 @@ enum event effect_park(struct run *run) {
 	run->head.lock = (struct head_lock){0};
 	if (head_save(run, &err) == 0)
 		run->is_holding = false; /* else the lease ends by itself, and the head still says where to go on */
-	if (candidate->phase <= PHASE_BAKE)
+	if (candidate->phase < PHASE_BAKE || is_stopped)
 		run_tell(run, "interrupted", "r%" PRId64 " is kept at weight %g; the next deploy goes on, rollback undoes it",
 			run->subject.entry.n, candidate->weight);
 	else
