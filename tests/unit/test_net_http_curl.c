@@ -269,7 +269,7 @@ static void a_body_that_breaks(void **state) {
 	struct source gone = {.bytes = 3000000, .fail_at = 1000000}, shorter = {.bytes = 3000000, .short_at = 1000000};
 	struct source *const sources[] = {&gone, &shorter};
 	for (size_t i = 0; i < 2; i++) {
-		static const struct loopback_turn turn = {.answer = OK};
+		static const struct loopback_turn turn = {.body_bytes_read = 2000000, .answer = OK}; /* more than comes: no answer is first */
 		struct loopback *server = loopback_start(&turn, 1);
 		struct http *http = new_http(NULL, NULL);
 		AUTO_FREE char *url = loopback_url(server, "/x");
@@ -281,7 +281,7 @@ static void a_body_that_breaks(void **state) {
 		assert_non_null(strstr(answer.failure.message, i == 0 ? "model.onnx: gone" : "the body ended after"));
 		http_answer_clear(&answer);
 		http_close(http);
-		assert_int_equal(loopback_stop(server), 0);
+		loopback_stop(server); /* it may break before the server has taken the connection at all */
 	}
 }
 
