@@ -12,15 +12,6 @@
 #define PROMETHEUS_BYTES_MAX ((size_t) 8 * 1024 * 1024)
 #define QUERY_BYTES_MAX ((size_t) 4096)
 
-/* What a stable pod failed to hand on belongs to the canary: a sample of its own, so that a restart of either shows. */
-static void add_handovers(const struct sample *from, struct sample *samples, size_t *count) {
-	size_t len = strlen(from->replica), most = sizeof(from->replica) - sizeof(SAMPLE_HANDOVER);
-	struct sample *out = &samples[(*count)++];
-	*out = (struct sample) {.start_s = from->start_s, .at_ms = from->at_ms, .failed_handovers = from->failed_handovers};
-	/* Names of pods differ in their ends. */
-	snprintf(out->replica, sizeof(out->replica), SAMPLE_HANDOVER "%s", from->replica + (len > most ? len - most : 0));
-}
-
 static void add_sample(struct kubernetes *k, const struct value *pod, const struct revision *revision, const struct http_answer *answer,
 	struct sample *samples, size_t *count) {
 	struct err err = {0};
@@ -38,7 +29,7 @@ static void add_sample(struct kubernetes *k, const struct value *pod, const stru
 		samples[(*count)++] = sample;
 		return;
 	}
-	add_handovers(&sample, samples, count);
+	sample_add_handovers(&sample, samples, count);
 	sample_clear(&sample);
 }
 
@@ -152,7 +143,7 @@ static void take_vector(struct kubernetes *k, const struct prometheus_pod *pod, 
 		samples[(*count)++] = sample;
 		return;
 	}
-	add_handovers(&sample, samples, count);
+	sample_add_handovers(&sample, samples, count);
 }
 
 static int sample_prometheus(struct kubernetes *k, struct str base, const struct value *const *of, size_t n, const struct revision *revision,

@@ -590,7 +590,6 @@ static int local_keep_get(void *state, int64_t release, char **text, struct err 
 	return fs_read(path, TEXT_BYTES_MAX, text, &len, err);
 }
 
-/* What stable's replicas failed to hand on belongs to the canary: it goes into a sample of its own, so that a restart of either shows. */
 static void add_failed_handovers(struct local *local, const struct document *info, const struct revision *revision, struct sample *samples, size_t *count) {
 	value_each(replica, value_get(info->root, "replicas")) {
 		if (*count == TARGET_REPLICAS_MAX || !text_is(replica, "role", "front") || text_is(replica, "revision", revision->name))
@@ -601,9 +600,9 @@ static void add_failed_handovers(struct local *local, const struct document *inf
 		struct str name = value_get(replica, "name")->text;
 		if (replica_call(local, name, "GET", "/metrics", NULL, ADMIN_TIMEOUT_MS, &answer, &err) == 0 &&
 			prometheus_sample((struct str) {answer.body, answer.body_len}, &sample, NULL, &err) == 0) { /* 0 too: the first that is seen is what the others are counted from */
-			struct sample *out = &samples[(*count)++];
-			*out = (struct sample) {.start_s = sample.start_s, .at_ms = clock_mono_ms(local->context.clock), .failed_handovers = sample.failed_handovers};
-			snprintf(out->replica, sizeof(out->replica), SAMPLE_HANDOVER "%.*s", (int) (name.len > 50 ? 50 : name.len), name.ptr);
+			sample.at_ms = clock_mono_ms(local->context.clock);
+			snprintf(sample.replica, sizeof(sample.replica), "%.*s", STR_ARGS(name));
+			sample_add_handovers(&sample, samples, count);
 		}
 		sample_clear(&sample);
 		http_answer_clear(&answer);

@@ -1,5 +1,7 @@
 #include "target/target.h"
 
+#include <stdio.h>
+
 #define TARGET(name) extern const struct target target_##name;
 #include "target/targets.def"
 #undef TARGET
@@ -35,6 +37,14 @@ void revision_name(const struct digest *image, const struct digest *settings, ch
 void sample_clear(struct sample *sample) {
 	texts_clear(&sample->errors);
 	*sample = (struct sample){0};
+}
+
+void sample_add_handovers(const struct sample *from, struct sample *samples, size_t *count) {
+	size_t len = strlen(from->replica), most = sizeof(from->replica) - sizeof(SAMPLE_HANDOVER);
+	struct sample *out = &samples[(*count)++];
+	*out = (struct sample){.start_s = from->start_s, .at_ms = from->at_ms, .failed_handovers = from->failed_handovers};
+	/* Names of pods differ in their ends. */
+	snprintf(out->replica, sizeof(out->replica), SAMPLE_HANDOVER "%s", from->replica + (len > most ? len - most : 0));
 }
 
 void target_answer_clear(struct target_answer *answer) {

@@ -63,6 +63,8 @@ struct sample {
 	struct texts errors;            /* distinct 5xx texts, "10x HTTP 500 output is NaN", at most 10 */
 };
 void sample_clear(struct sample *sample);
+/* What a stable replica failed to hand on belongs to the canary: a sample of its own, so that a restart of either shows. There must be room. */
+void sample_add_handovers(const struct sample *from, struct sample *samples, size_t *count);
 
 struct target_request {
 	const char *method, *path, *body; /* body NULL: none */
