@@ -47,7 +47,7 @@ static bool is_count(double number) {
 	return isfinite(number) && number >= 0;
 }
 
-/* What a stable replica failed to hand on to this version. */
+/* What a stable replica handed on to this version. */
 static bool is_handover(const char *name) {
 	return strncmp(name, SAMPLE_HANDOVER, strlen(SAMPLE_HANDOVER)) == 0;
 }
@@ -57,7 +57,7 @@ static bool is_sound(const struct gate *gate, const struct sample *sample, int64
 	if (sample->is_constant_clock || sample->at_ms > now_ms || now_ms - sample->at_ms > 2 * gate->interval_ms)
 		return false;
 	if (!is_count(sample->requests) || !is_count(sample->errors_5xx) || !is_count(sample->errors_4xx) ||
-		!is_count(sample->failed_handovers))
+		!is_count(sample->handed_on) || !is_count(sample->failed_handovers))
 		return false;
 	if (is_handover(sample->replica))
 		return true; /* a counter, without a time */
@@ -104,6 +104,7 @@ static void remember(struct gate_replica *replica, const struct sample *sample, 
 	replica->requests = sample->requests;
 	replica->errors_5xx = sample->errors_5xx;
 	replica->errors_4xx = sample->errors_4xx;
+	replica->handed_on = sample->handed_on;
 	replica->failed_handovers = sample->failed_handovers;
 	memcpy(replica->buckets, sample->bucket_total, sizeof(replica->buckets));
 	replica->is_fresh = true;
@@ -111,7 +112,7 @@ static void remember(struct gate_replica *replica, const struct sample *sample, 
 
 static bool has_fallen(const struct gate_replica *old, const struct sample *sample) {
 	if (sample->requests < old->requests || sample->errors_5xx < old->errors_5xx || sample->errors_4xx < old->errors_4xx ||
-		sample->failed_handovers < old->failed_handovers)
+		sample->handed_on < old->handed_on || sample->failed_handovers < old->failed_handovers)
 		return true;
 	for (size_t i = 0; i < sample->bucket_count; i++)
 		if (sample->bucket_total[i] < old->buckets[i])
@@ -119,11 +120,25 @@ static bool has_fallen(const struct gate_replica *old, const struct sample *samp
 	return false;
 }
 
+/* Of the hand-overs that newly failed those that count now; see GATE_WAY_MS. */
+static double failures_of(struct gate_replica *replica, double handed_on, double failed) {
+	if (replica->is_way_known)
+		return failed;
+	bool is_late = replica->seen_ms - replica->first_ms >= GATE_WAY_MS;
+	replica->held_back += failed;
+	if (!is_late && !(handed_on > 0))
+		return 0;
+	replica->is_way_known = true;
+	double counted = is_late ? replica->held_back : 0;
+	replica->held_back = 0;
+	return counted;
+}
+
 static void add_one(struct gate_side *side, struct gate_replica *replica, const struct sample *sample, int64_t now_ms) {
 	bool is_own = !is_handover(sample->replica); /* else the stable version's restarts are none of this one */
 	if (replica->start_s != sample->start_s) { /* a new process: its counters began at zero */
 		side->restarts += is_own;
-		*replica = (struct gate_replica){.start_s = sample->start_s, .seen_ms = now_ms};
+		*replica = (struct gate_replica){.start_s = sample->start_s, .first_ms = now_ms, .seen_ms = now_ms};
 		memcpy(replica->name, sample->replica, sizeof(replica->name));
 	} else if (has_fallen(replica, sample)) { /* a restart that hid its start, or nonsense: begin again from here, take nothing */
 		side->restarts += is_own;
@@ -135,7 +150,7 @@ static void add_one(struct gate_side *side, struct gate_replica *replica, const 
 	side->requests += sample->requests - replica->requests;
 	side->errors_5xx += sample->errors_5xx - replica->errors_5xx;
 	side->errors_4xx += sample->errors_4xx - replica->errors_4xx;
-	side->failed_handovers += sample->failed_handovers - replica->failed_handovers;
+	side->failed_handovers += failures_of(replica, sample->handed_on - replica->handed_on, sample->failed_handovers - replica->failed_handovers);
 	for (size_t i = 0; i < sample->bucket_count; i++)
 		side->buckets[i] += sample->bucket_total[i] - replica->buckets[i];
 	remember(replica, sample, now_ms);
@@ -176,6 +191,7 @@ void gate_add(struct gate *gate, struct gate_side *side, const struct observed *
 			/* What it counted before the bake is its baseline. */
 			replica = &side->replicas[side->count++];
 			memcpy(replica->name, sample->replica, sizeof(replica->name));
+			replica->first_ms = now_ms;
 			remember(replica, sample, now_ms);
 		}
 		if (side == &gate->canary)
@@ -225,6 +241,13 @@ static bool is_heard(const struct gate *gate, int64_t now_ms) {
 	return false;
 }
 
+static bool is_way_open(const struct gate *gate) {
+	for (size_t i = 0; i < gate->canary.count; i++)
+		if (gate->canary.replicas[i].held_back > 0)
+			return false;
+	return true;
+}
+
 static void judge(const struct gate *gate, const struct canary_settings *settings, int64_t now_ms, struct verdict *v) {
 	int64_t elapsed_ms = now_ms - gate->started_ms;
 	const struct gate_side *canary = &gate->canary;
@@ -241,7 +264,7 @@ static void judge(const struct gate *gate, const struct canary_settings *setting
 	else if (settings->latency_p99_ms > 0 && v->slow >= GATE_ERRORS_MIN && v->slow_low > GATE_SLOW_SHARE)
 		v->kind = VERDICT_FAIL;
 	else if (elapsed_ms >= settings->for_ms && is_enough && v->high < settings->error_rate_max && is_heard(gate, now_ms) &&
-		 is_alive(gate, settings, now_ms))
+		 is_alive(gate, settings, now_ms) && is_way_open(gate))
 		v->kind = VERDICT_PASS;
 	else if (settings->max_ms > 0 && elapsed_ms >= settings->max_ms)
 		v->kind = VERDICT_UNDECIDED;

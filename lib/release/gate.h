@@ -3,7 +3,11 @@
  * An error is a 5xx, a failed hand-over or a wrong golden answer; 4xx count only where their share is more than 5 points above the stable
  * version's. FAIL needs at least 3 errors and the Wilson 95 % lower bound over the limit; PASS needs requests_min and the upper bound
  * under it, and that the canary was still answering of late. Numbers that are missing, not finite, stale, constant, falling or from
- * somebody else add nothing, so they never pass. */
+ * somebody else add nothing, so they never pass.
+ *
+ * What a stable replica failed to hand on before it handed on anything speaks of the way and not of the version: a Service's endpoints reach a node
+ * seconds after its pods are ready, and later when the API server was away. It is held back, PASS with it, until the first success, which
+ * forgives it, or until GATE_WAY_MS after the replica was first seen, when all of it counts. */
 #pragma once
 
 #include "release/release.h"
@@ -12,12 +16,14 @@
 #define GATE_SLOW_SHARE 0.01
 #define GATE_4XX_POINTS 0.05
 #define GATE_TEXTS_MAX 10
+#define GATE_WAY_MS 15000
 
 struct gate_replica {
 	char name[64];
-	int64_t start_s, seen_ms;
-	double requests, errors_5xx, errors_4xx, failed_handovers, buckets[BUCKETS_MAX];
-	bool is_fresh; /* its last sample was usable */
+	int64_t start_s, first_ms, seen_ms;
+	double requests, errors_5xx, errors_4xx, handed_on, failed_handovers, buckets[BUCKETS_MAX];
+	double held_back; /* hand-overs that failed before the first that did not */
+	bool is_way_known, is_fresh; /* is_fresh: its last sample was usable */
 };
 
 struct gate_side { /* what one version did since the bake began */

@@ -627,7 +627,7 @@ static int local_sample(void *state, const struct revision *revision, struct sam
 		if (replica_call(local, name, "GET", "/metrics", NULL, ADMIN_TIMEOUT_MS, &answer, &asking) == 0 && answer.status == 200 &&
 			prometheus_sample((struct str) {answer.body, answer.body_len}, out, claimed, &asking) == 0) {
 			if (strcmp(claimed, revision->name) == 0) {
-				out->failed_handovers = 0; /* of its own canaries; not its errors */
+				out->handed_on = out->failed_handovers = 0; /* of its own canaries; not its errors */
 				out->at_ms = clock_mono_ms(local->context.clock);
 				snprintf(out->replica, sizeof(out->replica), "%.*s", STR_ARGS(name));
 				(*count)++;

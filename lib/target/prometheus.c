@@ -89,9 +89,9 @@ int prometheus_sample(struct str text, struct sample *out, char build_revision[R
 			has_requests = true;
 		} else if (str_is(line.name, "mlctl_errors_total")) {
 			add_error(&line, &sample);
-		} else if (str_is(line.name, "mlctl_handover_total") && str_is(label(line.labels, "result"), "failed")) {
+		} else if (str_is(line.name, "mlctl_handover_total")) {
 			is_good = is_number;
-			sample.failed_handovers = line.value;
+			*(str_is(label(line.labels, "result"), "failed") ? &sample.failed_handovers : &sample.handed_on) = line.value;
 		} else if (str_is(line.name, "process_start_time_seconds")) {
 			is_good = is_number;
 			has_start = true;

@@ -42,7 +42,7 @@ void sample_clear(struct sample *sample) {
 void sample_add_handovers(const struct sample *from, struct sample *samples, size_t *count) {
 	size_t len = strlen(from->replica), most = sizeof(from->replica) - sizeof(SAMPLE_HANDOVER);
 	struct sample *out = &samples[(*count)++];
-	*out = (struct sample){.start_s = from->start_s, .at_ms = from->at_ms, .failed_handovers = from->failed_handovers};
+	*out = (struct sample){.start_s = from->start_s, .at_ms = from->at_ms, .handed_on = from->handed_on, .failed_handovers = from->failed_handovers};
 	/* Names of pods differ in their ends. */
 	snprintf(out->replica, sizeof(out->replica), SAMPLE_HANDOVER "%s", from->replica + (len > most ? len - most : 0));
 }

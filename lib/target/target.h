@@ -50,20 +50,20 @@ struct observed { /* what is true now for one revision */
 };
 
 /* Counters of one replica since its start. Samples of other revisions are refused by the target. */
-#define SAMPLE_HANDOVER "handover@" /* before a name: a stable replica's failed hand-overs to this revision, and nothing else of it */
+#define SAMPLE_HANDOVER "handover@" /* before a name: a stable replica's hand-overs to this revision, and nothing else of it */
 struct sample {
 	char replica[64];
 	int64_t start_s;                /* process start, wall: a new one means the counters began again */
 	int64_t at_ms;                  /* mono, when it was read */
 	bool is_constant_clock;         /* the replica's own clock did not move since the last read: stale */
-	double requests, errors_5xx, errors_4xx, failed_handovers;
+	double requests, errors_5xx, errors_4xx, handed_on, failed_handovers;
 	size_t bucket_count;
 	double bucket_le_s[BUCKETS_MAX]; /* the last is +Inf */
 	double bucket_total[BUCKETS_MAX]; /* cumulative */
 	struct texts errors;            /* distinct 5xx texts, "10x HTTP 500 output is NaN", at most 10 */
 };
 void sample_clear(struct sample *sample);
-/* What a stable replica failed to hand on belongs to the canary: a sample of its own, so that a restart of either shows. There must be room. */
+/* What a stable replica handed on, or failed to, belongs to the canary: a sample of its own, so that a restart of either shows. There must be room. */
 void sample_add_handovers(const struct sample *from, struct sample *samples, size_t *count);
 
 struct target_request {

@@ -23,6 +23,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size) {
 	counter(sample.errors_5xx);
 	counter(sample.errors_4xx);
 	counter(sample.failed_handovers);
+	counter(sample.handed_on);
 	assert(sample.start_s >= 0 && sample.bucket_count >= 2 && sample.bucket_count <= BUCKETS_MAX && sample.errors.count <= 10);
 	for (size_t i = 0; i < sample.bucket_count; i++) {
 		counter(sample.bucket_total[i]);

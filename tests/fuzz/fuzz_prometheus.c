@@ -25,6 +25,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size) {
 		counter(sample->errors_5xx);
 		counter(sample->errors_4xx);
 		counter(sample->failed_handovers);
+		counter(sample->handed_on);
 		assert(sample->bucket_count == 0 || (sample->bucket_count >= 2 && sample->bucket_count <= BUCKETS_MAX && isinf(sample->bucket_le_s[sample->bucket_count - 1])));
 		assert(sample->bucket_count == 0 || pods[i].read_s > 0);
 		for (size_t b = 0; b < sample->bucket_count; b++)
