@@ -10,6 +10,7 @@
 #define LEASE_RENEW_MS 5000
 #define LEASE_STOP_MS 10000
 #define FORWARD_RETRY_MS 30000 /* how long a step forward is tried before it counts as failed */
+#define LOOK_RETRY_MS 3000
 #define UNDO_RETRY_MS 120000   /* an undo has longer */
 #define PARK_MS 4000	       /* an interrupt must be done within 6 s */
 #define READY_TIMEOUT_MS 120000
@@ -36,6 +37,7 @@ struct run {
 	char version[64];
 	bool is_guest; /* writes the head beside a holder of the lock: never renews for it */
 	bool is_holding, is_saving, is_undoing, is_parking;
+	bool is_looking; /* changes nothing: whoever asks how things are wants an answer, or to hear soon that there is none */
 	char token[HEAD_TOKEN_MAX];
 	int64_t renewed_ms, started_ms;
 	int64_t park_until_ms; /* everything that an interrupt does is done by then */

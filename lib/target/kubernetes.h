@@ -94,9 +94,6 @@ int view_ask(struct kubernetes *k, struct view *view, struct err *err);
 /* As the mirrors have it. */
 int view_mirrored(struct kubernetes *k, struct view *view, struct err *err);
 
-/* Do the stable pods hand nothing on, so that their Service sends each pod of both its share? Then so many of all that are ready are the revision's. */
-bool view_is_shared(const struct view *view);
-void view_ratio(const struct view *view, const struct revision *revision, size_t *own, size_t *all);
 /* Texts of an object: "" when it is not there. */
 struct str object_label(const struct value *object, const char *label);
 struct str object_annotation(const struct value *object, const char *annotation);
@@ -135,7 +132,15 @@ int kubernetes_sample(void *state, const struct revision *revision, struct sampl
 /* One golden example was answered by a pod that has no counters for us. */
 void probe_note(struct kubernetes *k, const struct value *pod, int status, int64_t us);
 
+/* kubernetes_share.c: what share of the traffic a canary gets. */
+int share_set(struct kubernetes *k, int64_t fence, const struct view *view, const struct revision *revision, double weight, int64_t ttl_s, struct err *err);
+/* Before a canary goes: a route that still leads there would answer with errors. */
+int share_end(struct kubernetes *k, int64_t fence, const struct view *view, struct err *err);
+int share_get(struct kubernetes *k, const struct view *view, const struct revision *revision, double *out, struct err *err);
+
 /* kubernetes_change.c */
+/* Applies a list of objects of a release, the Deployment's number of replicas as its object says. */
+int objects_put(struct kubernetes *k, int64_t fence, int64_t release, const struct value *list, struct err *err);
 /* Asks for each object of a list, side by side: asks[i] as list[i], free() and document_free() are the caller's; words holds what they name. One that is
  * not there has no answer. */
 int objects_ask(struct kubernetes *k, const struct value *list, struct texts *words, struct kube_ask **out, struct err *err);
@@ -144,6 +149,10 @@ int objects_ask(struct kubernetes *k, const struct value *list, struct texts *wo
 #define SCALE_FIELD ".spec.replicas"
 int scale_is_ours(struct kubernetes *k, const struct value *objects, const struct value *main, struct document **scaler, bool *out, struct err *err);
 bool objects_name(const struct value *list, const char *kind, struct str name);
+/* Kinds of which an earlier version may have left some that are not in `list`. */
+#define LEFTOVER_KINDS 11
+extern const char *const leftover_kinds[LEFTOVER_KINDS];
+bool is_leftover(const struct kubernetes *k, const struct value *list, const char *kind, const struct value *object);
 /* The object as it is sent: with who wrote it, and with what only this moment knows. live: the Deployment that is there, NULL: none; release -1: as
  * the live one says; replicas -1: as the object says; key: uid of its pods' Secret, NULL: as the live one says; least: of a new Deployment whose number
  * is an autoscaler's. */
@@ -169,6 +178,8 @@ int cluster_identity(struct kubernetes *k, struct err *err);
 void add_own_labels(const struct kubernetes *k, struct document *document, struct value *metadata, const char *part);
 /* The objects of every kept release, as an array. is_whole false: one could not be read, so what is in none of them may yet be needed. */
 int kept_objects(struct kubernetes *k, struct document **out, bool *is_whole, struct err *err);
+/* Those of the revision that NAME is at; NULL: they are not kept, so nothing can be said about what it lacks. */
+const struct value *kept_of(const struct document *kept, const struct value *main);
 
 /* kubernetes_inspect.c */
 int kubernetes_check(void *state, const struct store *store, struct texts *facts, struct err *err);

@@ -200,6 +200,11 @@ static int apply_list(struct kubernetes *k, const struct value *list, struct cha
 	return rc;
 }
 
+int objects_put(struct kubernetes *k, int64_t fence, int64_t release, const struct value *list, struct err *err) {
+	struct change change = {.fence = fence, .release = release, .replicas = -1};
+	return apply_list(k, list, &change, err);
+}
+
 /* ---- the key of a revision's control listener ---- */
 
 /* uid: of the Secret, made now or there already; "" for a payload without a control listener. */
@@ -259,66 +264,6 @@ int kubernetes_stage(void *state, int64_t fence, const struct revision *revision
 	if (check_fence(k, fence, err) != 0 || make_key(k, objects, revision, change.key, err) != 0)
 		return -1;
 	return apply_list(k, value_get(objects, "canary"), &change, err);
-}
-
-/* ---- the share ---- */
-
-/* Nothing hands on: what share the replicas make is what there is, and is said. */
-static int tell_ratio(struct kubernetes *k, const struct view *view, const struct revision *revision, double weight, struct err *err) {
-	size_t own = 0, all = 0;
-	view_ratio(view, revision, &own, &all);
-	if (weight > 0 && all == own)
-		return err_set(err, ERR_NETWORK, "no pod of %s is ready beside the canary", k->name);
-	if (weight <= 0 || !k->context.warn || (own == k->shared_own && all == k->shared_all))
-		return 0;
-	AUTO_FREE char *text = mem_format("share is %zu of %zu by replica count, not %g %%: this payload hands nothing on (payload.guard: true does)", own, all, weight);
-	k->context.warn(k->context.warn_self, text);
-	k->shared_own = own;
-	k->shared_all = all;
-	return 0;
-}
-
-/* Tells every stable pod that is ready what to hand on. One that goes away meanwhile hands nothing on either. */
-static int put_split(struct kubernetes *k, const struct view *view, const struct revision *revision, double weight, int64_t ttl_s, struct err *err) {
-	AUTO_DOCUMENT struct document *service = NULL;
-	const struct value *pods[PODS_MAX];
-	size_t count = 0, ready = 0;
-	if (kube_get(k->kube, "Service", k->canary, &service, err) != 0) {
-		if (err->code != ERR_NOT_FOUND || weight > 0)
-			return -1;
-		err_clear(err); /* nothing to hand on to: what is left of the share ends by itself */
-		return 0;
-	}
-	struct str ip = object_text(service->root, "spec.clusterIP");
-	int64_t port = object_int(value_at(value_find(service->root, "spec.ports"), 0), "port", 0);
-	bool is_v6 = ip.len && memchr(ip.ptr, ':', ip.len);
-	AUTO_FREE char *body = mem_format("{\"revision\":\"%s\",\"upstream\":\"%s%.*s%s:%lld\",\"weight\":%.6g,\"ttl_s\":%lld}", revision->name,
-		is_v6 ? "[" : "", STR_ARGS(ip), is_v6 ? "]" : "", (long long) port, weight, (long long) (ttl_s > 0 ? ttl_s : 1));
-	for (size_t i = 0; i < view->pod_count; i++) {
-		const struct value *pod = view->pods[i];
-		struct pod_port ports;
-		pod_ports(pod, &ports);
-		bool is_stable = pod_is(pod, "stable", NULL) && !pod_is(pod, NULL, revision->name) && !pod_is_leaving(pod) && pod_is_ready(pod);
-		ready += is_stable;
-		if (is_stable && ports.control)
-			pods[count++] = pod;
-	}
-	if (weight > 0 && !ready) /* else the canary would bake without a request until its time is up */
-		return err_set(err, ERR_NETWORK, "no pod of %s is ready to hand anything on", k->name);
-	AUTO_FREE struct http_answer *answers = mem_zero(PODS_MAX, sizeof(*answers));
-	AUTO_FREE struct err *errs = mem_zero(PODS_MAX, sizeof(*errs));
-	int rc = control_all(k, pods, count, "PUT", "/admin/split", body, answers, errs, err);
-	for (size_t i = 0; i < count; i++) {
-		struct str name = object_text(pods[i], "metadata.name");
-		if (rc == 0 && errs[i].code && errs[i].code != ERR_NOT_FOUND) {
-			*err = errs[i];
-			rc = err_wrap(err, "setting the weight of %s to %.6g %% at pod %.*s", revision->name, weight, STR_ARGS(name));
-		} else if (rc == 0 && !errs[i].code && answers[i].status / 100 != 2) {
-			rc = err_set(err, ERR_NETWORK, "pod %.*s answered %d to a new weight", STR_ARGS(name), answers[i].status);
-		}
-		http_answer_clear(&answers[i]);
-	}
-	return rc;
 }
 
 static bool has_autoscaler(const struct value *objects) {
@@ -459,7 +404,7 @@ static int roll(struct kubernetes *k, int64_t fence, const struct revision *revi
 		return -1;
 	k->applied[0] = '\0'; /* cut in the middle, NAME is nobody's for sure: then the one before is applied again, too */
 	if (view->canary)
-		best_effort(put_split(k, view, revision, 0, 1, &split)); /* a pod that fails just now hands nothing on either */
+		best_effort(share_set(k, fence, view, revision, 0, 1, &split)); /* a pod that fails just now hands nothing on either */
 	if (make_key(k, objects, revision, change.key, err) != 0 || drop_autoscaler(k, objects, view->main, &change, err) != 0 ||
 		apply_list(k, value_get(objects, "stable"), &change, err) != 0 || raise_to_least(k, objects, live, err) != 0)
 		return -1;
@@ -476,9 +421,7 @@ int kubernetes_route(void *state, int64_t fence, const struct revision *stable, 
 	if (weight < 100) {
 		if (check_fence(k, fence, err) != 0)
 			return -1;
-		if (stable && view_is_shared(&view))
-			return tell_ratio(k, &view, revision, weight, err);
-		return stable ? put_split(k, &view, revision, weight, ttl_s, err) : scale_away(k, fence, revision, objects, &view, err);
+		return stable ? share_set(k, fence, &view, revision, weight, ttl_s, err) : scale_away(k, fence, revision, objects, &view, err);
 	}
 	if (strcmp(k->applied, revision->name) != 0)
 		return roll(k, fence, revision, objects, &view, err);
@@ -506,43 +449,34 @@ static bool is_kept_object(const struct document *kept, const char *kind, const 
 	return false;
 }
 
-/* Of the release that NAME's annotation names; NULL: it is not kept, so nothing can be said about what it lacks. */
-static const struct value *objects_of_main(const struct document *kept, const struct value *main) {
-	struct str image = main ? object_label(main, LABEL_REVISION) : (struct str) {0};
-	value_each(objects, kept->root)
-		value_each(object, value_get(objects, "stable"))
-			if (image.len && str_is(object_text(object, "kind"), "Deployment") && str_equal(object_label(object, LABEL_REVISION), image))
-				return objects;
-	return NULL;
+const char *const leftover_kinds[LEFTOVER_KINDS] = {"ConfigMap", "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy", "Ingress", "HTTPRoute",
+	"ServiceMonitor", "PrometheusRule", "Deployment", "Service", "ServiceAccount"};
+
+bool is_leftover(const struct kubernetes *k, const struct value *list, const char *kind, const struct value *object) {
+	struct str name = object_text(object, "metadata.name");
+	return object_is_ours(k, object) && !object_label(object, LABEL_PART).len && !str_is(name, k->canary) && !objects_name(list, kind, name);
 }
 
-/* Kinds whose objects may be left over by an earlier version. A ConfigMap stays for as long as any kept release names it; the others
- * belong to NAME, so what its version does not have goes. */
-static const char *const prunable[] = {"ConfigMap", "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy", "Ingress", "HTTPRoute", "ServiceMonitor",
-	"ServiceAccount"};
-#define PRUNABLE (sizeof(prunable) / sizeof(prunable[0]))
-
+/* A ConfigMap stays for as long as any kept release names it; the others belong to NAME, so what its version does not have goes. */
 static int prune(struct kubernetes *k, int64_t fence, const struct value *main, struct err *err) {
-	struct kube_ask asks[PRUNABLE];
+	struct kube_ask asks[LEFTOVER_KINDS];
 	AUTO_DOCUMENT struct document *kept = NULL;
 	bool is_whole;
 	if (kept_objects(k, &kept, &is_whole, err) != 0)
 		return -1;
-	const struct value *current = objects_of_main(kept, main);
-	for (size_t i = 0; i < PRUNABLE; i++)
-		asks[i] = (struct kube_ask) {.selection = {.kind = prunable[i], .labels = k->labels}};
-	int rc = kube_ask_all(k->kube, asks, PRUNABLE, err);
+	const struct value *current = kept_of(kept, main);
+	for (size_t i = 0; i < LEFTOVER_KINDS; i++)
+		asks[i] = (struct kube_ask) {.selection = {.kind = leftover_kinds[i], .labels = k->labels}};
+	int rc = kube_ask_all(k->kube, asks, LEFTOVER_KINDS, err);
 	if (rc == 0)
 		rc = check_fence(k, fence, err);
-	for (size_t i = 0; i < PRUNABLE; i++) {
+	for (size_t i = 0; i < LEFTOVER_KINDS; i++) {
+		const char *kind = leftover_kinds[i];
 		/* A kind that this cluster has not, or that we may not list, holds nothing of ours. */
-		value_each(object, rc == 0 && asks[i].answer ? value_get(asks[i].answer->root, "items") : NULL) {
-			if (object_label(object, LABEL_PART).len || !current)
-				continue;
-			bool stays = strcmp(prunable[i], "ConfigMap") == 0 ? !is_whole || is_kept_object(kept, prunable[i], object)
-				: objects_name(value_get(current, "stable"), prunable[i], object_text(object, "metadata.name"));
-			if (!stays && rc == 0)
-				rc = delete_ours(k, fence, prunable[i], object, err);
+		value_each(object, rc == 0 && current && asks[i].answer ? value_get(asks[i].answer->root, "items") : NULL) {
+			bool is_needed = strcmp(kind, "ConfigMap") == 0 && (!is_whole || is_kept_object(kept, kind, object));
+			if (rc == 0 && !is_needed && is_leftover(k, value_get(current, "stable"), kind, object))
+				rc = delete_ours(k, fence, kind, object, err);
 		}
 		document_free(asks[i].answer);
 	}
@@ -564,13 +498,13 @@ static int delete_key(struct kubernetes *k, int64_t fence, const struct revision
 
 /* What not every cluster has, so not every Role grants. */
 static bool is_optional(const char *kind) {
-	return strcmp(kind, "HTTPRoute") == 0 || strcmp(kind, "ServiceMonitor") == 0;
+	return strcmp(kind, "HTTPRoute") == 0 || strcmp(kind, "ServiceMonitor") == 0 || strcmp(kind, "PrometheusRule") == 0;
 }
 
 /* Every object that carries our labels, but the head. is_all: those of mlctl's own state too. */
 static int delete_all(struct kubernetes *k, int64_t fence, bool is_all, struct err *err) {
 	static const char *const kinds[] = {"Ingress", "HTTPRoute", "HorizontalPodAutoscaler", "Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy",
-		"ServiceMonitor", "ConfigMap", "ServiceAccount", "Secret"};
+		"ServiceMonitor", "PrometheusRule", "ConfigMap", "ServiceAccount", "Secret"};
 	enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 	struct kube_ask asks[KINDS];
 	for (size_t i = 0; i < KINDS; i++)
@@ -609,6 +543,8 @@ int kubernetes_retire(void *state, int64_t fence, const struct revision *revisio
 		k->applied[0] = '\0';
 	if (is_main || !view.main) /* the only one there was, or it was cut before NAME was made: nothing beside it is anybody's */
 		return delete_all(k, fence, false, err);
+	if ((!view.canary || deployment_is(view.canary, revision)) && share_end(k, fence, &view, err) != 0)
+		return -1;
 	if (remove_canary(k, fence, revision, err) != 0 || delete_key(k, fence, revision, err) != 0)
 		return -1;
 	return prune(k, fence, view.main, err);

@@ -55,12 +55,12 @@ static int diff_one(struct kubernetes *k, const struct value *object, const stru
 	return 0;
 }
 
-/* Objects of optional kinds that the new version does not have: pruned after it has become good. */
-static void add_deleted(const struct kubernetes *k, const struct value *list, const struct value *there, struct document *document, struct value *changes) {
-	value_each(object, there) {
-		AUTO_FREE char *what = mem_format("%.*s/%.*s", STR_ARGS(object_text(object, "kind")), STR_ARGS(object_text(object, "metadata.name")));
-		AUTO_FREE char *kind = str_dup(object_text(object, "kind"));
-		if (object_is_ours(k, object) && !objects_name(list, kind, object_text(object, "metadata.name")))
+/* Pruned after the new version has become good. A ConfigMap is not told: it stays while a release that is kept names it. */
+static void add_deleted(const struct kubernetes *k, const struct value *list, const char *kind, const struct value *there, struct document *document,
+	struct value *changes) {
+	value_each(object, strcmp(kind, "ConfigMap") == 0 ? NULL : there) {
+		AUTO_FREE char *what = mem_format("%s/%.*s", kind, STR_ARGS(object_text(object, "metadata.name")));
+		if (is_leftover(k, list, kind, object))
 			add_change(document, changes, what, "delete", NULL);
 	}
 }
@@ -69,9 +69,7 @@ int kubernetes_diff(void *state, const struct revision *revision, const struct v
 	struct err *err) {
 	struct kubernetes *k = state;
 	const struct value *list = value_get(objects, "stable");
-	static const char *const optional[] = {"HorizontalPodAutoscaler", "PodDisruptionBudget", "Ingress", "HTTPRoute", "ServiceMonitor"};
-	enum { OPTIONAL = sizeof(optional) / sizeof(optional[0]) };
-	struct kube_ask more[OPTIONAL];
+	struct kube_ask more[LEFTOVER_KINDS];
 	struct kube_ask *asks = NULL;
 	size_t i = 0;
 	(void) revision;
@@ -92,13 +90,13 @@ int kubernetes_diff(void *state, const struct revision *revision, const struct v
 		document_free(asks[i++].answer);
 	}
 	free(asks);
-	for (i = 0; i < OPTIONAL; i++)
-		more[i] = (struct kube_ask) {.selection = {.kind = optional[i], .labels = k->labels}};
+	for (i = 0; i < LEFTOVER_KINDS; i++)
+		more[i] = (struct kube_ask) {.selection = {.kind = leftover_kinds[i], .labels = k->labels}};
 	if (rc == 0)
-		rc = kube_ask_all(k->kube, more, OPTIONAL, err);
-	for (i = 0; i < OPTIONAL; i++) {
+		rc = kube_ask_all(k->kube, more, LEFTOVER_KINDS, err);
+	for (i = 0; i < LEFTOVER_KINDS; i++) {
 		if (rc == 0 && more[i].answer) /* a kind that this cluster does not have holds nothing */
-			add_deleted(k, list, value_get(more[i].answer->root, "items"), document, changes);
+			add_deleted(k, list, leftover_kinds[i], value_get(more[i].answer->root, "items"), document, changes);
 		document_free(more[i].answer);
 	}
 	return rc;

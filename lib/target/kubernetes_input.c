@@ -69,7 +69,7 @@ static const struct {
 	{"podLabels", NULL, "of the Deployment and its pods: also mlctl.dev/role and mlctl.dev/revision"},
 	{"selector", NULL, "finds the pods of this role"},
 	{"bothSelector", NULL, "finds the pods of both"},
-	{"serviceSelector", NULL, "the Service's: of this role; of both where the runner hands no requests on"},
+	{"serviceSelector", NULL, "the Service's: of this role; of both where neither the runner nor an HTTPRoute divides requests"},
 	{"revision", NULL, "the name of this image with these settings"},
 	{"digest", NULL, "the image's"},
 	{"image", "image", "the container's image: of what answers"},
@@ -191,6 +191,11 @@ static void add_settings(const struct maker *m) {
 	}
 }
 
+static bool has_object(const struct maker *m, const char *setting) {
+	const struct value *found = value_find(m->settings, setting);
+	return found && found->kind == VALUE_OBJECT;
+}
+
 static void add_labels(const struct maker *m, const struct target_context *context, const struct revision *revision) {
 	const char *role = m->is_canary ? "canary" : "stable";
 	struct value *labels = value_add_object(m->document, m->self, "labels");
@@ -211,7 +216,7 @@ static void add_labels(const struct maker *m, const struct target_context *conte
 	value_add_text(m->document, both, OBJECTS_LABEL_SERVICE, context->service);
 	struct value *one = value_add_copy(m->document, m->self, "selector", both);
 	value_add_text(m->document, one, OBJECTS_LABEL_ROLE, role);
-	value_add_copy(m->document, m->self, "serviceSelector", m->is_canary || m->out->has_split ? one : both);
+	value_add_copy(m->document, m->self, "serviceSelector", m->is_canary || m->out->has_split || has_object(m, "expose.route") ? one : both);
 	m->out->labels = labels;
 	m->out->pod_labels = pods;
 }
@@ -376,9 +381,8 @@ static void add_names(const struct maker *m, const struct target_context *contex
 		add_text(m, "spreadKey", "kubernetes.io/hostname");
 	else if (str_is(spread, "zone"))
 		add_text(m, "spreadKey", "topology.kubernetes.io/zone");
-	const struct value *ingress = value_find(m->settings, "expose.ingress"), *route = value_find(m->settings, "expose.route");
-	value_add_bool(m->document, m->self, "hasIngress", ingress && ingress->kind == VALUE_OBJECT);
-	value_add_bool(m->document, m->self, "hasRoute", route && route->kind == VALUE_OBJECT);
+	value_add_bool(m->document, m->self, "hasIngress", has_object(m, "expose.ingress"));
+	value_add_bool(m->document, m->self, "hasRoute", has_object(m, "expose.route"));
 }
 
 int kubernetes_input_make(const struct target_context *context, const struct revision *revision, const struct value *facts, bool is_canary,

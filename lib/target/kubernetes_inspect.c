@@ -27,7 +27,7 @@ static const struct {
 	{"networking.k8s.io", "ingresses", "get list create patch delete", false},
 	{"gateway.networking.k8s.io", "httproutes", "get list create patch delete", true},
 	{"monitoring.coreos.com", "servicemonitors", "get list create patch delete", true},
-	{"monitoring.coreos.com", "prometheusrules", "list", true},
+	{"monitoring.coreos.com", "prometheusrules", "get list create patch delete", true},
 	{"", "nodes", "list", true},
 };
 #define PERMISSIONS (sizeof(permissions) / sizeof(permissions[0]))

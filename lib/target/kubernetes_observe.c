@@ -336,70 +336,6 @@ static void explain_missing(struct kubernetes *k, struct view *view, const struc
 		say(add_replica(deployment, out), &diagnosis);
 }
 
-/* Where nothing hands on, the Service of both sends each pod its share. */
-static double ratio_weight(const struct view *view, const struct revision *revision) {
-	size_t own = 0, all = 0;
-	view_ratio(view, revision, &own, &all);
-	return all ? 100 * (double) own / (double) all : 0;
-}
-
-/* The share that the stable pods hand on to `revision`: the least of them. */
-static int split_weight(struct kubernetes *k, const struct view *view, const struct revision *revision, double *out, struct err *err) {
-	const struct value *stable[PODS_MAX];
-	size_t count = 0;
-	double weight = -1;
-	if (view_is_shared(view)) {
-		*out = ratio_weight(view, revision);
-		return 0;
-	}
-	for (size_t i = 0; i < view->pod_count; i++)
-		if (pod_is(view->pods[i], "stable", NULL) && !pod_is_leaving(view->pods[i]) && pod_is_ready(view->pods[i]))
-			stable[count++] = view->pods[i];
-	AUTO_FREE struct http_answer *answers = mem_zero(PODS_MAX, sizeof(*answers));
-	AUTO_FREE struct err *errs = mem_zero(PODS_MAX, sizeof(*errs));
-	int rc = control_all(k, stable, count, "GET", "/admin/split", NULL, answers, errs, err);
-	for (size_t i = 0; i < count; i++) {
-		AUTO_DOCUMENT struct document *split = NULL;
-		struct err unread = {0};
-		struct str to = {0};
-		double one = 0;
-		if (rc == 0 && !errs[i].code && answers[i].status == 200 &&
-			json_read("/admin/split", (struct str) {answers[i].body, answers[i].body_len}, VALUE_LIMITS_CONFIG, &split, &unread) == 0 &&
-			value_opt_str(split->root, "revision", STR(""), &to, &unread) == 0 && str_is(to, revision->name) &&
-			value_opt_double(split->root, "weight", 0, &one, &unread) == 0)
-			weight = weight < 0 || one < weight ? one : weight;
-		else
-			weight = 0;
-		http_answer_clear(&answers[i]);
-	}
-	*out = weight < 0 ? 0 : weight;
-	return rc;
-}
-
-/* Stable pods without a control listener: the Service in front of them was made for both. */
-bool view_is_shared(const struct view *view) {
-	bool has_any = false;
-	for (size_t i = 0; i < view->pod_count; i++) {
-		struct pod_port port;
-		if (!pod_is(view->pods[i], "stable", NULL) || pod_is_leaving(view->pods[i]))
-			continue;
-		pod_ports(view->pods[i], &port);
-		if (port.control)
-			return false;
-		has_any = true;
-	}
-	return has_any;
-}
-
-void view_ratio(const struct view *view, const struct revision *revision, size_t *own, size_t *all) {
-	for (size_t i = 0; i < view->pod_count; i++) {
-		if (pod_is_leaving(view->pods[i]) || !pod_is_ready(view->pods[i]))
-			continue;
-		*all += 1;
-		*own += pod_is(view->pods[i], NULL, revision->name);
-	}
-}
-
 static bool has_other_pods(const struct view *view, const struct revision *revision) {
 	for (size_t i = 0; i < view->pod_count; i++)
 		if (pod_is(view->pods[i], "stable", NULL) && !pod_is(view->pods[i], NULL, revision->name) && !pod_is_leaving(view->pods[i]))
@@ -426,7 +362,7 @@ static int look(struct kubernetes *k, struct view *view, const struct revision *
 		if (fill_replicas(k, view, revision, "canary", is_polling, out, err) != 0)
 			return -1;
 		explain_missing(k, view, canary, revision, "canary", false, out);
-		return is_polling ? 0 : split_weight(k, view, revision, &out->weight, err);
+		return is_polling ? 0 : share_get(k, view, revision, &out->weight, err);
 	}
 	/* Old pods of a Deployment that has another template already. */
 	if (fill_replicas(k, view, revision, "stable", is_polling, out, err) != 0)

@@ -226,3 +226,12 @@ int kept_objects(struct kubernetes *k, struct document **out, bool *is_whole, st
 	*out = take(&all);
 	return 0;
 }
+
+const struct value *kept_of(const struct document *kept, const struct value *main) {
+	struct str image = main ? object_label(main, LABEL_REVISION) : (struct str) {0};
+	value_each(objects, kept->root)
+		value_each(object, value_get(objects, "stable"))
+			if (image.len && str_is(object_text(object, "kind"), "Deployment") && str_equal(object_label(object, LABEL_REVISION), image))
+				return objects;
+	return NULL;
+}

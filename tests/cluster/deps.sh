@@ -4,10 +4,11 @@
 #   tests/cluster/deps.sh           Debian's programs, and Kubernetes
 #   tests/cluster/deps.sh build     Kubernetes alone, which needs no root: .ci/run starts this early, since it takes long
 #   tests/cluster/deps.sh bench     and helm, which only the bench compares with
+#   tests/cluster/deps.sh gateway   and Traefik, through which tests/cluster/real_route.sh sends its requests, with the Gateway API's own kinds
 #   tests/cluster/deps.sh path      prints the folder of the programs built here, and does nothing
 #
 # From the Go module proxy, because Debian has none of it: Kubernetes' own programs (one binary), kwok (simulated nodes), metrics-server,
-# CoreDNS, helm. Each folder with a go.mod beside this file is one of them; it is built into ${XDG_CACHE_HOME:-$HOME/.cache}/mlctl-test/cluster
+# CoreDNS, helm, Traefik. Each folder with a go.mod beside this file is one of them; it is built into ${XDG_CACHE_HOME:-$HOME/.cache}/mlctl-test/cluster
 # and again only when its files change. The first time takes some 12 minutes on two cores, 2 GiB of memory and 4 GB of Go's caches; a second
 # run takes milliseconds. Ends with 0; with 77 and a word where there is no Go of GO_MIN or newer or no module proxy, so that the tests are
 # skipped; with 1 when something broke; 2 is a wrong word. kubectl is one of the programs of tests/peers/deps.sh.
@@ -29,7 +30,8 @@ case ${1:-} in
 path) printf '%s\n' "$bin"; exit 0 ;;
 '' | build) ;;
 bench) modules="$modules helm" ;;
-*) echo "usage: tests/cluster/deps.sh [build | bench | path]" >&2; exit 2 ;;
+gateway) modules="$modules traefik" ;;
+*) echo "usage: tests/cluster/deps.sh [build | bench | gateway | path]" >&2; exit 2 ;;
 esac
 
 # product MODULE: the file it becomes. key_of MODULE: what that is built from, in one word.
@@ -124,6 +126,9 @@ build_all() {
 		{ ${CC:-cc} -Os -static -o "$bin/new/pause" pause/pause.c && pause/pack.sh "$bin/new/pause" mlctl.test/pause:1 "$bin/$(product pause)"; } || fail "the pause image"
 		key_of pause >"$bin/pause.key"
 	fi
+	case " $missing " in
+	*" traefik "*) cat "$("$go" -C traefik list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)"/config/crd/standard/*.yaml >"$bin/gateway-kinds.yaml" || fail "the kinds of the Gateway API" ;;
+	esac
 	rm -rf "$bin/new"
 	exec 8>&-
 }

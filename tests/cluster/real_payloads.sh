@@ -5,10 +5,6 @@
 is_simulated && { skip "payloads" "simulated pods answer nothing"; finish; }
 cluster_service 4s 30
 write_lua
-exchange() { for f in golden.jsonl versions/golden.jsonl versions/*/golden.jsonl; do # what another server's golden examples look like
-	jq -c 'if .request then . else {path: "/predict", request: {rows}, answer: {predictions}, tolerance: (.tolerance // 0.0001)} end' "$f" >"$home/lines" && cp "$home/lines" "$f"
-done; }
-payload() { sed -i '/^payload:/d' mlctl.yaml; echo "payload: $1" >>mlctl.yaml; }
 deployment() { in_ns get deployment breast-cancer -o "jsonpath={$1}"; }
 version v1
 push_image "an image that stands in: v1"

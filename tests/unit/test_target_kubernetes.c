@@ -468,12 +468,19 @@ static void what_no_release_names_is_pruned(void **state) {
 		put_labelled(&s, "v1", "ConfigMap", names[i], "", "");
 		put_labelled(&s, "policy/v1", "PodDisruptionBudget", names[i], "", "");
 	}
+	put_labelled(&s, "monitoring.coreos.com/v1", "PrometheusRule", "fraud-own", "", ""); /* of a template that is gone */
+	put_labelled(&s, "v1", "Service", "fraud-own", "", "");
+	put_canary(&s, OTHER);
 	put_labelled(&s, "v1", "Secret", "mlctl.fraud.r9", ",\"mlctl.dev/part\":\"keep\"", ",\"data\":{\"release\":\"bm8=\"}");
 	WORKS(kubernetes_retire(s.k, 7, &next, false, &err));
 	assert_non_null(fake_kube_find(&s.server, "configmaps", "forgotten")); /* r9 can't be read, and may name it */
 	assert_null(fake_kube_find(&s.server, "poddisruptionbudgets", "forgotten"));
 	assert_null(fake_kube_find(&s.server, "poddisruptionbudgets", "old"));
 	assert_non_null(fake_kube_find(&s.server, "poddisruptionbudgets", "now"));
+	assert_null(fake_kube_find(&s.server, "prometheusrules", "fraud-own"));
+	assert_null(fake_kube_find(&s.server, "services", "fraud-own"));
+	assert_non_null(fake_kube_find(&s.server, "services", "fraud"));
+	assert_non_null(fake_kube_find(&s.server, "services", "fraud-canary")); /* another canary's may be on its way */
 	fake_kube_drop(&s.server, "secrets", "mlctl.fraud.r9");
 	WORKS(kubernetes_retire(s.k, 7, &next, false, &err));
 	assert_null(fake_kube_find(&s.server, "configmaps", "forgotten"));
@@ -508,6 +515,106 @@ static void pod_answers(void *self, const char *pod, const struct http_request *
 static void observe(struct scene *s, const char *revision, struct observed *out) {
 	struct revision of = revision_of(revision);
 	WORKS(kubernetes_observe(s->k, &of, out, &err));
+}
+
+/* --- the share of a server that hands nothing on */
+
+static void put_plain_pod(struct scene *s, const char *name, const char *role, const char *revision) {
+	AUTO_FREE char *json = mem_format("{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"%s\",\"labels\":{" OURS
+					  ",\"mlctl.dev/role\":\"%s\",\"mlctl.dev/revision\":\"%s\"}},\"spec\":{\"containers\":[{\"name\":\"server\",\"ports\":["
+					  "{\"name\":\"http\",\"containerPort\":8080}]}]}" READY "}",
+		name, role, revision);
+	fake_kube_put(&s->server, json);
+}
+#define BACKEND(name, weight) "{\"kind\":\"Service\",\"name\":\"" name "\",\"port\":80,\"weight\":" #weight "}"
+#define ROUTE_REST(backends) ",\"spec\":{\"rules\":[{\"backendRefs\":[" backends "]}]}"
+
+static void put_routed(struct scene *s, const char *backends) {
+	AUTO_FREE char *spec = mem_format(ROUTE_REST("%s"), backends);
+	put_main(s, MAIN, 2);
+	put_canary(s, NEXT);
+	put_plain_pod(s, "fraud-a", "stable", MAIN);
+	put_plain_pod(s, "fraud-canary-a", "canary", NEXT);
+	put_labelled(s, "v1", "Service", "fraud", "", ",\"spec\":{\"selector\":{\"mlctl.dev/role\":\"stable\"}}");
+	put_labelled(s, "gateway.networking.k8s.io/v1", "HTTPRoute", "fraud", "", spec);
+}
+#define ROUTE(backends) "[{\"apiVersion\":\"gateway.networking.k8s.io/v1\",\"kind\":\"HTTPRoute\",\"metadata\":{\"name\":\"fraud\",\"labels\":{" OURS "}}" ROUTE_REST(backends) "}]"
+
+/* "fraud 9000, fraud-canary 1000" */
+static char *weights_of(const struct scene *s) {
+	struct buf text = BUF(1000);
+	value_each(rule, value_find(fake_kube_find(&s->server, "httproutes", "fraud"), "spec.rules"))
+		value_each(backend, value_get(rule, "backendRefs"))
+			buf_format(&text, "%s%.*s %lld", text.len ? ", " : "", STR_ARGS(object_text(backend, "name")), (long long) object_int(backend, "weight", -1));
+	return text.ptr;
+}
+static void expect_weights(const struct scene *s, const char *expected) {
+	AUTO_FREE char *text = weights_of(s);
+	assert_string_equal(text, expected);
+}
+
+static void a_route_has_weights(void **state) {
+	(void) state;
+	struct revision main = revision_of(MAIN), next = revision_of(NEXT);
+	struct scene s AUTO_SCENE;
+	AUTO_FREE struct observed *seen = mem_zero(1, sizeof(*seen));
+	begin(&s);
+	put_routed(&s, BACKEND("fraud", 1) "," BACKEND("maintenance", 2));
+	FAILS(kubernetes_route(s.k, 7, &main, &next, NULL, 10, 60, &err), ERR_CONFLICT); /* what would be applied is not known */
+	keep(&s, 1, MAIN, ROUTE(BACKEND("fraud", 1) "," BACKEND("maintenance", 2)));
+	WORKS(kubernetes_route(s.k, 7, &main, &next, NULL, 10, 60, &err));
+	expect_weights(&s, "fraud 9000, maintenance 20000, fraud-canary 1000");
+	size_t writes = fake_kube_writes(&s.server);
+	WORKS(kubernetes_route(s.k, 7, &main, &next, NULL, 10, 60, &err)); /* a refresh */
+	assert_int_equal(fake_kube_writes(&s.server), writes);
+	observe(&s, NEXT, seen);
+	assert_true(seen->weight > 9.99 && seen->weight < 10.01);
+	WORKS(kubernetes_route(s.k, 7, &main, &next, NULL, 0.5, 60, &err));
+	expect_weights(&s, "fraud 9950, maintenance 20000, fraud-canary 50");
+	FAILS(kubernetes_route(s.k, 6, &main, &next, NULL, 0, 60, &err), ERR_LOCKED);
+	WORKS(kubernetes_route(s.k, 7, &main, &next, NULL, 0, 60, &err));
+	expect_weights(&s, "fraud 1, maintenance 2");
+}
+
+/* Cut in the middle, it would lead to nobody once the canary is gone. */
+static void a_route_ends_before_its_canary(void **state) {
+	(void) state;
+	struct revision next = revision_of(NEXT);
+	struct scene s AUTO_SCENE;
+	begin(&s);
+	put_routed(&s, BACKEND("fraud", 9000) "," BACKEND("fraud-canary", 1000));
+	keep(&s, 1, MAIN, ROUTE(BACKEND("fraud", 1)));
+	WORKS(kubernetes_retire(s.k, 7, &next, false, &err));
+	expect_weights(&s, "fraud 1");
+	assert_null(fake_kube_find(&s.server, "deployments", "fraud-canary"));
+	assert_true(fake_kube_at(&s.server, "PATCH httproutes/fraud", 0) < fake_kube_at(&s.server, "DELETE deployments/fraud-canary", 0));
+	/* Somebody took the canary away. */
+	put_routed(&s, BACKEND("fraud", 9000) "," BACKEND("fraud-canary", 1000));
+	fake_kube_drop(&s.server, "deployments", "fraud-canary");
+	WORKS(kubernetes_retire(s.k, 7, &next, false, &err));
+	expect_weights(&s, "fraud 1");
+}
+
+/* Without a route that divides, the Service's pods of both do. */
+static void no_route_of_ours(void **state) {
+	(void) state;
+	struct revision main = revision_of(MAIN), next = revision_of(NEXT);
+	struct scene s AUTO_SCENE;
+	AUTO_FREE struct observed *seen = mem_zero(1, sizeof(*seen));
+	begin(&s);
+	put_routed(&s, BACKEND("fraud", 1));
+	put_labelled(&s, "v1", "Service", "fraud", "", ",\"spec\":{\"selector\":{}}"); /* as an earlier version, which had no route, left it */
+	WORKS(kubernetes_route(s.k, 7, &main, &next, NULL, 10, 60, &err));
+	observe(&s, NEXT, seen);
+	assert_true(seen->weight > 49 && seen->weight < 51);
+	put_labelled(&s, "v1", "Service", "fraud", "", ",\"spec\":{\"selector\":{\"mlctl.dev/role\":\"stable\"}}");
+	s.server.refused = "httproutes";
+	WORKS(kubernetes_route(s.k, 7, &main, &next, NULL, 10, 60, &err));
+	s.server.refused = NULL;
+	fake_kube_drop(&s.server, "httproutes", "fraud");
+	put_foreign(&s, "gateway.networking.k8s.io/v1", "HTTPRoute", "fraud");
+	WORKS(kubernetes_route(s.k, 7, &main, &next, NULL, 10, 60, &err));
+	assert_int_equal(fake_kube_writes(&s.server), 0);
 }
 
 static void a_key_that_changed(void **state) {
@@ -729,6 +836,9 @@ int main(void) {
 		cmocka_unit_test(all_of_it_goes_and_nothing_else),
 		cmocka_unit_test(destroy_that_may_not_look),
 		cmocka_unit_test(what_no_release_names_is_pruned),
+		cmocka_unit_test(a_route_has_weights),
+		cmocka_unit_test(a_route_ends_before_its_canary),
+		cmocka_unit_test(no_route_of_ours),
 		cmocka_unit_test(a_key_that_changed),
 		cmocka_unit_test(a_key_that_is_none),
 		cmocka_unit_test(odd_pods),
