@@ -41,7 +41,7 @@ struct head_candidate {
 	double weight;
 	int64_t again; /* the release that this one repeats; 0: a deploy */
 	bool is_interrupted;
-	bool is_judged_bad; /* its image goes onto the refused list when it is undone */
+	bool is_judged_bad; /* what plan_judged() says goes onto the refused list when it is undone */
 	bool is_undecided;
 	bool has_rolled; /* a roll to it was begun: whatever is not asked for its revision may be its own, too */
 };

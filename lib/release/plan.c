@@ -16,6 +16,15 @@ bool plan_is_whole(const struct observed *observed, const struct revision *revis
 	return true;
 }
 
+void plan_judged(const struct revision *revision, const struct value *objects, struct digest *out) {
+	const struct value *other = value_get(objects, "answers");
+	*out = revision->image;
+	if (!other || other->kind != VALUE_STRING)
+		return;
+	AUTO_FREE char *both = mem_format("%s\n%.*s\n", revision->image.text, STR_ARGS(other->text));
+	digest_of(str_of(both), out);
+}
+
 __attribute__((format(printf, 3, 4))) static void refuse(struct release_plan *out, const char *fix, const char *format, ...) {
 	va_list args;
 	va_start(args, format);
@@ -42,9 +51,12 @@ void plan_deploy(const struct head *head, const struct observed *live, const cha
 		refuse(out, "mlctl unfreeze", "%s %s is frozen: %s", head->service, head->env, head->frozen);
 		return;
 	}
-	if (head_refuses(head, &request->revision.image) && !request->is_refused_allowed) {
-		refuse(out, "mlctl deploy --allow-refused", "the image %.19s... was refused: an earlier canary of it failed",
-			request->revision.image.text);
+	struct digest judged;
+	plan_judged(&request->revision, request->objects, &judged);
+	if (head_refuses(head, &judged) && !request->is_refused_allowed) {
+		bool is_alone = digest_equal(&judged, &request->revision.image);
+		refuse(out, "mlctl deploy --allow-refused", "the image %.19s...%s was refused: an earlier canary of it failed", request->revision.image.text,
+			is_alone ? "" : " with this server's");
 		return;
 	}
 	if (candidate->is.n && !candidate->again && head_entry_is(&candidate->is, &request->revision) &&

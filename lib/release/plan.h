@@ -11,5 +11,7 @@ bool plan_is_whole(const struct observed *observed, const struct revision *revis
 /* drift: what somebody has changed of the good release's objects; "": nothing. */
 void plan_deploy(const struct head *head, const struct observed *live, const char *drift, const struct deploy_request *request,
 	struct release_plan *out);
+/* What a canary's verdict speaks of, and what is refused for it: the image; where another answers (objects.answers), both together. */
+void plan_judged(const struct revision *revision, const struct value *objects, struct digest *out);
 /* Which release a rollback goes to: its number, 0 when there is none (plan->text says why). */
 void plan_rollback(const struct head *head, const struct rollback_request *request, struct release_plan *out);

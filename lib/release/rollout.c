@@ -311,7 +311,9 @@ static void move_good(struct run *run) {
 		if (!head_entry_is(&head->debts[i], &now))
 			head->debts[left++] = head->debts[i];
 	head->debt_count = left;
-	head_allow(head, &now.image);
+	struct digest judged;
+	plan_judged(&now, run->subject.objects, &judged);
+	head_allow(head, &judged);
 	head_note(head, head->good.n, 'g');
 	head->candidate = (struct head_candidate){0};
 }

@@ -111,8 +111,10 @@ static void settle_outcome(struct run *run) {
 	} else {
 		run->outcome = OUTCOME_ROLLED_BACK;
 	}
+	struct digest judged;
+	plan_judged(&run->subject.revision, run->subject.objects, &judged);
 	if (candidate->is_judged_bad && !run->subject.is_same)
-		head_refuse(&run->head, &run->subject.revision.image);
+		head_refuse(&run->head, &judged);
 	head_note(&run->head, candidate->is.n, state);
 	run->head.live = run->head.good.n;
 	*candidate = (struct head_candidate){0};

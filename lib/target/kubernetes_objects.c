@@ -258,6 +258,8 @@ static void add_facts(const struct target_context *context, const struct kuberne
 		value_add_null(document, root, "namespace");
 	value_add_text(document, root, "image", input->image);
 	value_add_str(document, root, "payload", payload);
+	if (!input->is_native)
+		value_add_text(document, root, "answers", input->image);
 	value_add_bool(document, root, "has_split", input->has_split);
 	struct value *ports = value_add_object(document, root, "ports");
 	value_add_int(document, ports, "http", input->port);

@@ -1,7 +1,7 @@
 /* Settings to Kubernetes objects, from templates (project/overlay.h): a function of the settings, the templates and the build's facts, without the network.
  *
  * The tree: {"kind": "kubernetes/1", "service", "env", "namespace": NS or null (the context's), "image": "REPO@sha256:..", "payload": "native",
- * "has_split": may the stable version hand requests on?, "ports": {"http", "control": null without the runner}, "service_port", "replicas": scale.min,
+ * "answers": the server's image, when it is not ours, "has_split": may the stable version hand requests on?, "ports": {"http", "control": null without the runner}, "service_port", "replicas": scale.min,
  * "has_autoscaler", "memory_needed_bytes": as build measured, when it did, "control_secret": NAME of a Secret with the key `key`, "stable": [objects in the order of applying], "canary": [the same]}.
  *
  * Both lists come from the same files, rendered with this.role "stable" and "canary". Every object carries our labels; a template that lacks them gets

@@ -122,7 +122,7 @@ struct target {
 	/* Can this deploy work at all? Permissions, ports, disk, secrets. Nothing is changed. `facts` gets short texts for the preflight line. */
 	int (*check)(void *state, const struct store *store, struct texts *facts, struct err *err);
 	/* Settings to objects, as one tree that is recorded in the release and given back to stage() even by an empty folder years later. Pure.
-	 * `facts`: of the build (peak memory, commit), NULL when nothing was built. */
+	 * `facts`: of the build (peak memory, commit), NULL when nothing was built. Its text "answers" is the image that answers, where that is not the revision's. */
 	int (*render)(void *state, const struct revision *revision, const struct value *facts, struct document *document, struct value **objects,
 		struct err *err);
 	/* What making `objects` true would change just now, as the platform itself says; nothing is changed. Adds to the array `changes`, one object each:

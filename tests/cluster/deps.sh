@@ -106,7 +106,7 @@ build() {
 }
 
 build_all() {
-	local name missing=''
+	local name file missing=''
 	for name in $modules; do is_built "$name" || missing="$missing $name"; done
 	[ -n "$missing" ] || return 0
 	find_go
@@ -127,7 +127,9 @@ build_all() {
 		key_of pause >"$bin/pause.key"
 	fi
 	case " $missing " in
-	*" traefik "*) cat "$("$go" -C traefik list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)"/config/crd/standard/*.yaml >"$bin/gateway-kinds.yaml" || fail "the kinds of the Gateway API" ;;
+	*" traefik "*)
+		for file in "$("$go" -C traefik list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)"/config/crd/standard/*.yaml; do echo ---; cat "$file"; done >"$bin/gateway-kinds.yaml" ||
+			fail "the kinds of the Gateway API" ;;
 	esac
 	rm -rf "$bin/new"
 	exec 8>&-
