@@ -127,6 +127,34 @@ static void test_bad_canary(void **state) {
 	check(p, result, OUTCOME_ROLLED_BACK, 1, 'A');
 }
 
+/* The same model behind another server is another thing to judge; the same behind the same one is not. */
+static void test_bad_canary_of_another_server(void **state) {
+	struct place_ *p = *state;
+	struct err err = {0};
+	struct release_result result;
+	AUTO_DOCUMENT struct document *bad = document_new("objects"), *mended = document_new("objects");
+	value_add_text(bad, value_root_object(bad), "answers", "server@sha256:1");
+	value_add_text(mended, value_root_object(mended), "answers", "server@sha256:2");
+	struct fake_model *model = fake_model_add(&p->world, 'X');
+	model->error_rate = 0.2;
+	p->world.rps = 100;
+	deploy(p, 'A');
+	struct deploy_request request = request_for(p, 'X');
+	request.objects = bad->root;
+	assert_int_equal(release_deploy(&p->client.context, &request, &result, &err), 0);
+	check(p, result, OUTCOME_ROLLED_BACK, 1, 'A');
+	assert_int_equal(release_deploy(&p->client.context, &request, &result, &err), 0);
+	assert_int_equal(result.outcome, OUTCOME_REFUSED);
+	model->error_rate = 0;
+	request.objects = mended->root;
+	assert_int_equal(release_deploy(&p->client.context, &request, &result, &err), 0);
+	check(p, result, OUTCOME_DONE, 3, 'X');
+	request.objects = bad->root; /* the other one has shown nothing of it */
+	request.revision.settings = fake_digest('T');
+	assert_int_equal(release_deploy(&p->client.context, &request, &result, &err), 0);
+	assert_int_equal(result.outcome, OUTCOME_REFUSED);
+}
+
 static void test_first_fails(void **state) {
 	struct place_ *p = *state;
 	fake_model_add(&p->world, 'X')->is_stuck = true;
@@ -344,6 +372,7 @@ int main(void) {
 		CASE(test_first),
 		CASE(test_canary_and_unchanged),
 		CASE(test_bad_canary),
+		CASE(test_bad_canary_of_another_server),
 		CASE(test_first_fails),
 		CASE(test_cannot_start),
 		CASE(test_smoke_fails),
