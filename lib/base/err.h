@@ -34,7 +34,7 @@ enum err_code {
 struct err {
 	enum err_code code;
 	int sys;                       /* errno where err_sys() set it; of ERR_AUTH EKEYEXPIRED: a new credential may mend it; of ERR_CONFLICT EPERM: it is another's, and no
-					repeat mends it; else 0 */
+					repeat mends it; of ERR_NOT_FOUND EOPNOTSUPP: there can be none of its kind here; else 0 */
 	char message[ERR_MESSAGE_MAX]; /* what, which value, what would be right */
 	char fix[ERR_FIX_MAX];         /* the line to type or to write; empty when there is none */
 	char at[ERR_AT_MAX];           /* file:line:column, URL or object; empty when there is none */

@@ -175,6 +175,7 @@ static int not_served(struct kube *kube, const struct kube_doing *doing, struct 
 	const struct kube_kind *row = kube_kind_find(doing->kind);
 	err_set(err, ERR_NOT_FOUND, "%s: the API server at %s does not serve %s %s", doing->verb, kube->config->server, row->api_version,
 		row->kind);
+	err->sys = EOPNOTSUPP;
 	if (strcmp(row->kind, "HTTPRoute") == 0)
 		return err_fix(err,
 			"install the Gateway API (https://gateway-api.sigs.k8s.io) and one of its controllers, or leave the route out");

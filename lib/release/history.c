@@ -38,7 +38,7 @@ static void find_failed(const struct head *head, struct release_head *out) {
 int release_head_read(const struct release_context *context, struct release_head *out, struct err *err) {
 	struct run run __attribute__((cleanup(run_clear)));
 	run_init(&run, context, engine_table);
-	run.is_looking = true;
+	run_look(&run);
 	if (head_load(&run, err) != 0)
 		return -1;
 	const struct head *head = &run.head;
@@ -121,7 +121,7 @@ int release_list_read(const struct release_context *context, struct release_list
 	struct run run __attribute__((cleanup(run_clear)));
 	AUTO_TEXTS struct texts tags = {0};
 	run_init(&run, context, engine_table);
-	run.is_looking = true;
+	run_look(&run);
 	if (head_load(&run, err) != 0)
 		return -1;
 	const struct head *head = &run.head;

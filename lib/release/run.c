@@ -111,6 +111,12 @@ void run_park(struct run *run) {
 		run->context->http->deadline_ms = run->park_until_ms;
 }
 
+void run_look(struct run *run) {
+	run->is_looking = true;
+	if (run->context->http)
+		run->context->http->deadline_ms = run_now(run) + LOOK_WHOLE_MS;
+}
+
 struct remote remote_begin(struct run *run) {
 	int64_t until_ms = run_now(run) + (is_stubborn(run) ? UNDO_RETRY_MS : run->is_looking ? LOOK_RETRY_MS : FORWARD_RETRY_MS);
 	return (struct remote){.run = run, .until_ms = run->is_parking ? run->park_until_ms : until_ms, .pause_ms = PAUSE_MS_FIRST};

@@ -11,6 +11,7 @@
 #define LEASE_STOP_MS 10000
 #define FORWARD_RETRY_MS 30000 /* how long a step forward is tried before it counts as failed */
 #define LOOK_RETRY_MS 3000
+#define LOOK_WHOLE_MS 10000 /* a server that hangs keeps whoever only looks no longer than this */
 #define UNDO_RETRY_MS 120000   /* an undo has longer */
 #define PARK_MS 4000	       /* an interrupt must be done within 6 s */
 #define READY_TIMEOUT_MS 120000
@@ -94,5 +95,7 @@ bool remote_again(struct remote *remote, struct err *err);
 bool run_is_locked_out(const struct err *err);
 /* What is to be written belongs to somebody else, and was left to him. */
 bool run_is_anothers(const struct err *err);
+/* Nothing will be changed, so a short time is enough. */
+void run_look(struct run *run);
 /* From here on only what an interrupt has time for. */
 void run_park(struct run *run);

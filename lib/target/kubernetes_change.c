@@ -3,6 +3,7 @@
 
 #include "base/secret.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/random.h>
@@ -167,7 +168,7 @@ int objects_ask(struct kubernetes *k, const struct value *list, struct texts *wo
 		asks[i] = (struct kube_ask) {.selection = {.kind = words->items[2 * i]}, .name = words->items[2 * i + 1]};
 	int rc = kube_ask_all(k->kube, asks, count, err);
 	for (size_t i = 0; rc == 0 && i < count; i++)
-		if (!asks[i].answer && asks[i].err.code != ERR_NOT_FOUND) {
+		if (!asks[i].answer && (asks[i].err.code != ERR_NOT_FOUND || asks[i].err.sys == EOPNOTSUPP)) {
 			*err = asks[i].err;
 			rc = -1;
 		}

@@ -103,7 +103,7 @@ enum inspection { INSPECT_DOCTOR, INSPECT_CHECKLIST, INSPECT_HEAD };
  * not; only a canary stands beside it. What release/ relies on there:
  *   route(100, R)     NAME's template becomes R's, and R's objects are put in place with it; from no replica at all too. Once NAME is wholly at R, R's own
  *                     canary is removed. Another's canary gets no share any more, and stays: retire() takes it.
- *   route(w < 100)    only the share that NAME's replicas hand on. route(NULL, R, 0): NAME, when it is at R, goes down to nothing.
+ *   route(w < 100)    only the share of R's canary, by whichever way NAME has. route(NULL, R, 0): NAME, when it is at R, goes down to nothing.
  *   observe(R).weight 100 only when every replica of NAME is R's and ready, R's canary is gone, and no other one has a share; 50 while NAME is on the way to
  *                     R (also before its first replica exists); a canary's is its share. Replicas listed are NAME's where it has any of R, else the canary's.
  *   retire(R)         the canary of R; NAME and all beside it only when it is at R and has no replicas, or when a first roll was cut before NAME was

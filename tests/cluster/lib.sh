@@ -26,7 +26,7 @@ namespaces='' cluster_wide=''
 new_namespace() {
 	namespace=mlctl-test-$(basename "$0" .sh | tr _ -)${1:+-$1}-$(printf '%04x' $RANDOM)
 	namespaces="$namespaces $namespace"
-	kubectl create namespace "$namespace" >/dev/null && within 30 kubectl -n "$namespace" get serviceaccount/default configmap/kube-root-ca.crt
+	kubectl create namespace "$namespace" >/dev/null && within 90 kubectl -n "$namespace" get serviceaccount/default configmap/kube-root-ca.crt
 }
 # goes_too KIND/NAME...: objects outside of namespaces that a test makes go with it as well.
 goes_too() { cluster_wide="$cluster_wide $*"; }
