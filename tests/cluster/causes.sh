@@ -6,11 +6,11 @@ has_causes() { is_real_node && command -v python3 >/dev/null && command -v opens
 
 # Images that do what they are told, registries that misbehave, and a webhook that says no: actor.c, bad_servers.py.
 start_bad_servers() {
-	bad=$(free_port) hook=$(free_port)
-	broken=$CLUSTER_HOST:$bad A=$REGISTRY/actor:1 missing=$REGISTRY/actor@sha256:$(printf '0123456789abcdef%.0s' 1 2 3 4)
+	bad_port=$(free_port) hook=$(free_port)
+	broken=$CLUSTER_HOST:$bad_port A=$REGISTRY/actor:1 missing=$REGISTRY/actor@sha256:$(printf '0123456789abcdef%.0s' 1 2 3 4)
 	${CC:-cc} -Os -static -o "$home/actor" "$here/actor.c" && "$here/push_actors.py" "$REGISTRY" "$home/actor" >"$home/actors" || return 1
 	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test -addext "subjectAltName=IP:$CLUSTER_HOST" -keyout "$home/key" -out "$home/crt" 2>/dev/null
-	python3 "$here/bad_servers.py" "$CLUSTER_HOST" "$bad" "$hook" "$REGISTRY" "$home/crt" "$home/key" >/dev/null 2>&1 &
+	python3 "$here/bad_servers.py" "$CLUSTER_HOST" "$bad_port" "$hook" "$REGISTRY" "$home/crt" "$home/key" >/dev/null 2>&1 &
 	children="$children $!"
 	trust_registry "$broken"
 }
