@@ -40,6 +40,7 @@ static int kubernetes_open(void *state, const struct target_context *context, st
 
 static void kubernetes_close(void *state) {
 	struct kubernetes *k = state;
+	view_clear(&k->looked);
 	mirror_close(k->pods);
 	mirror_close(k->deployments);
 	causes_close(k->causes);

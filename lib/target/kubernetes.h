@@ -43,11 +43,24 @@ struct log_end { /* how far a pod's log was read */
 	char uid[64], newest[64];
 };
 
+/* What is there now of the service: trees lent from `asks`, or from `made`, which copies what the mirrors hold. */
+struct view {
+	const struct value *main, *canary; /* Deployments; NULL: not there */
+	const struct value *pods[PODS_MAX]; /* in order of name, and behind them those on their way out */
+	size_t pod_count;
+	const struct value *all; /* the pods as an array */
+	const struct value *scaler; /* NULL: none, or not asked */
+	struct document *made;
+	struct kube_ask asks[4];
+};
+
 struct kubernetes {
 	struct target_context context;
 	struct kube *kube;
 	char *name, *canary, *head, *labels; /* "fraud", "fraud-canary", "mlctl.fraud", the selector of all that is ours */
 	struct mirror *pods, *deployments; /* opened by the first poll() */
+	struct view looked;		   /* what observe() saw last, for whoever asks for numbers right after it; at looked_ms */
+	int64_t looked_ms;
 	struct causes *causes;		   /* NULL: nothing has gone wrong yet */
 	int64_t held_ms;		   /* since when NAME has not been wholly of the revision that it is at; 0: it is */
 	struct polled {			   /* the last answer of poll(), which holds while nothing moves */
@@ -77,16 +90,6 @@ struct kubernetes {
 	size_t next_probed, shared_own, shared_all; /* the last two: of the share that was told last */
 };
 
-/* What is there now of the service: trees lent from `asks`, or from `made`, which copies what the mirrors hold. */
-struct view {
-	const struct value *main, *canary; /* Deployments; NULL: not there */
-	const struct value *pods[PODS_MAX]; /* in order of name, and behind them those on their way out */
-	size_t pod_count;
-	const struct value *all; /* the pods as an array */
-	const struct value *scaler; /* NULL: none, or not asked */
-	struct document *made;
-	struct kube_ask asks[4];
-};
 void view_clear(struct view *view);
 #define AUTO_VIEW __attribute__((cleanup(view_clear)))
 /* Asked now. */

@@ -8,16 +8,20 @@ static void say(const struct value *object, const char *what, struct texts *out)
 	texts_add(out, text);
 }
 
-/* Without the Secret that holds their key nobody can ask the pods any more. */
+/* Without the Secret that holds their key nobody can ask the pods any more. Read now; whoever asks them next has it then. */
 static int look_for_key(struct kubernetes *k, const struct value *objects, struct texts *out, struct err *err) {
-	AUTO_FREE char *name = str_dup(object_text(objects, "control_secret"));
-	AUTO_DOCUMENT struct document *secret = NULL;
-	if (!name[0] || kube_get(k->kube, "Secret", name, &secret, err) == 0)
+	const struct pod_port port = {.key_secret = object_text(objects, "control_secret"), .key_name = STR("key")};
+	const struct secret *key;
+	control_forget(k, port.key_secret);
+	if (control_key(k, &port, &key, err) == 0)
 		return 0;
-	if (err->code != ERR_NOT_FOUND)
+	enum err_code code = err->code;
+	if (code != ERR_NOT_FOUND && code != ERR_INVALID) /* one that holds no key is told by the pods that can't be asked with it */
 		return -1;
 	err_clear(err);
-	AUTO_FREE char *text = mem_format("Secret %s is gone", name);
+	if (code == ERR_INVALID)
+		return 0;
+	AUTO_FREE char *text = mem_format("Secret %.*s is gone", STR_ARGS(port.key_secret));
 	texts_add(out, text);
 	return 0;
 }

@@ -26,6 +26,7 @@ struct rendering {
 	const struct kubernetes_input *input;
 	const char *role;
 	bool has_own; /* templates of the project's own, to be checked */
+	struct tmpl_parsed *parsed;
 	struct document *document;
 	struct value *list;
 	struct tmpl_origins *origins; /* always asked for: errors are told by them */
@@ -204,7 +205,8 @@ static int render_file(struct rendering *r, const struct overlay_file *file) {
 		.input = r->input->document->root,
 		.input_name = settings_file ? settings_file : "mlctl.yaml",
 		.find = find_template,
-		.self = (void *) r->overlay};
+		.self = (void *) r->overlay,
+		.parsed = r->parsed};
 	const struct value *object = NULL;
 	size_t before = r->origins->count, index = r->list->count;
 	if (tmpl_render(&source, r->document, r->list, &object, r->origins, r->err) != 0)
@@ -282,6 +284,7 @@ static int render_lists(const struct target_context *context, const struct revis
 	struct document *document, struct value *root, struct tmpl_origins *origins, bool is_checked, struct err *err) {
 	struct digest ignored;
 	bool has_own = false;
+	struct tmpl_parsed parsed CLEANUP(tmpl_parsed_clear) = {0}; /* each file is rendered twice */
 	overlay_digest(overlay, &has_own, &ignored);
 	for (int is_canary = 0; is_canary < 2; is_canary++) {
 		struct kubernetes_input input CLEANUP(kubernetes_input_clear) = {0};
@@ -290,6 +293,7 @@ static int render_lists(const struct target_context *context, const struct revis
 			.input = &input,
 			.role = is_canary ? "canary" : "stable",
 			.has_own = has_own && is_checked,
+			.parsed = &parsed,
 			.document = document,
 			.origins = origins,
 			.err = err};

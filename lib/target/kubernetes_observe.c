@@ -391,6 +391,10 @@ int kubernetes_observe(void *state, const struct revision *revision, struct obse
 		return -1;
 	if (deployment_is(view.main, revision))
 		note_scaler(view.scaler, out);
+	view_clear(&k->looked);
+	k->looked = view;
+	k->looked_ms = clock_mono_ms(k->context.clock);
+	view = (struct view) {0};
 	return 0;
 }
 

@@ -330,22 +330,44 @@ static int emit_filled(struct renderer *r, const struct value *node, const struc
 	return made ? 0 : -1;
 }
 
+static int parse(const struct tmpl_source *source, const char *name, struct str text, struct document **out, bool *is_kept, struct err *err) {
+	struct tmpl_parsed *parsed = source->parsed;
+	*is_kept = false;
+	for (size_t i = 0; parsed && i < parsed->count; i++)
+		if (parsed->items[i].text == text.ptr) {
+			*out = parsed->items[i].document;
+			*is_kept = true;
+			return 0;
+		}
+	if (yaml_read(name, text, VALUE_LIMITS_CONFIG, out, err) != 0) {
+		err->code = ERR_INVALID;
+		return -1;
+	}
+	if (parsed && parsed->count < TMPL_INCLUDES_MAX) {
+		parsed->items[parsed->count].text = text.ptr;
+		parsed->items[parsed->count++].document = *out;
+		*is_kept = true;
+	}
+	return 0;
+}
+
 /* The root of another template; nodes that follow are that file's. */
 static int include(struct renderer *r, const struct value *node, const struct value *name, const struct scope *scope, const struct value **out) {
 	const struct tmpl_source *source = r->source;
 	struct filled filled = {.text = BUF(TEXT_BYTES_MAX)};
 	struct str text = {0};
 	const char *shown = NULL;
+	bool is_kept = false;
 	struct document *document = NULL;
 	int rc = name->kind == VALUE_STRING ? fill(r, name, scope, &filled) : fail(r, node, NULL, "$include: it must be the name of a template");
 	if (rc == 0 && r->included_count == TMPL_INCLUDES_MAX)
 		rc = fail(r, node, NULL, "$include: more than %d", TMPL_INCLUDES_MAX);
 	if (rc == 0 && (!source->find || !source->find(source->self, buf_view(&filled.text).ptr, &text, &shown)))
 		rc = fail(r, name, NULL, "$include: there is no template %s", buf_view(&filled.text).ptr);
-	if (rc == 0 && (rc = yaml_read(shown, text, VALUE_LIMITS_CONFIG, &document, r->err)) != 0)
-		r->err->code = ERR_INVALID;
+	if (rc == 0)
+		rc = parse(source, shown, text, &document, &is_kept, r->err);
 	if (rc == 0) {
-		r->included[r->included_count++] = document;
+		r->included[r->included_count++] = is_kept ? NULL : document;
 		r->file = document->name;
 		*out = document->root;
 	}
@@ -678,11 +700,10 @@ static void collect(struct renderer *r, struct value *root) {
 int tmpl_render(const struct tmpl_source *source, struct document *document, struct value *list, const struct value **out, struct tmpl_origins *origins,
 	struct err *err) {
 	assert(list->kind == VALUE_ARRAY);
-	AUTO_DOCUMENT struct document *template = NULL;
-	if (yaml_read(source->name, source->text, VALUE_LIMITS_CONFIG, &template, err) != 0) {
-		err->code = ERR_INVALID;
+	struct document *template = NULL;
+	bool is_kept;
+	if (parse(source, source->name, source->text, &template, &is_kept, err) != 0)
 		return -1;
-	}
 	AUTO_FREE struct renderer *r = NEW(struct renderer);
 	*r = (struct renderer) {.source = source, .file = source->name, .document = document, .origins = origins, .err = err};
 	r->collected = value_new(document, VALUE_ARRAY);
@@ -698,9 +719,17 @@ int tmpl_render(const struct tmpl_source *source, struct document *document, str
 	for (size_t i = 0; i < r->included_count; i++)
 		document_free(r->included[i]);
 	free(r->sources);
+	if (!is_kept)
+		document_free(template);
 	if (rc == 0 && out)
 		*out = made;
 	return rc;
+}
+
+void tmpl_parsed_clear(struct tmpl_parsed *parsed) {
+	for (size_t i = 0; i < parsed->count; i++)
+		document_free(parsed->items[i].document);
+	*parsed = (struct tmpl_parsed) {0};
 }
 
 void tmpl_origins_add(struct tmpl_origins *origins, const struct tmpl_origin *origin) {

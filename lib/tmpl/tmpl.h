@@ -38,6 +38,16 @@ struct tmpl_origins {
 void tmpl_origins_add(struct tmpl_origins *origins, const struct tmpl_origin *origin);
 void tmpl_origins_clear(struct tmpl_origins *origins);
 
+/* What was parsed before, for whoever renders the same texts again: found by where a text lies, so the texts must stay. */
+struct tmpl_parsed {
+	struct {
+		const char *text;
+		struct document *document;
+	} items[TMPL_INCLUDES_MAX];
+	size_t count;
+};
+void tmpl_parsed_clear(struct tmpl_parsed *parsed);
+
 /* Appends the rendered tree to `list`, an array of `document`; *out (may be NULL) is that node, or NULL when the whole template is an {$if} that did not
  * hold, or empty. `name`: the template's file for messages; `input_name`: the file that places of `input` are lines of. Several YAML documents
  * in one file are not read: one file, one object. `origins` may be NULL; it is appended to. Without origins, a node's place is that in the template.
@@ -51,6 +61,7 @@ struct tmpl_source {
 	 * nothing can be included. */
 	bool (*find)(void *self, const char *name, struct str *text, const char **shown);
 	void *self;
+	struct tmpl_parsed *parsed; /* NULL: nothing is kept */
 };
 int tmpl_render(const struct tmpl_source *source, struct document *document, struct value *list, const struct value **out, struct tmpl_origins *origins,
 	struct err *err);
