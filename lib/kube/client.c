@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#define ASKS_AT_ONCE 3 /* short answers: more connections cost more than they save */
 #define PAGE_OBJECTS 500
 #define PAGES_MAX 2000
 #define RESTARTS_MAX 3
@@ -438,7 +439,9 @@ int kube_ask_all(struct kube *kube, struct kube_ask *asks, size_t count, struct 
 			calls[asked].accept = asks[i].name ? BRIEF("PartialObjectMetadata") : BRIEF("PartialObjectMetadataList");
 		asked++;
 	}
-	rc = rest_call_all(&kube->rest, calls, asked, answers, errs, err);
+	struct rest rest = kube->rest;
+	rest.at_once = ASKS_AT_ONCE;
+	rc = rest_call_all(&rest, calls, asked, answers, errs, err);
 	for (size_t k = 0; k < asked; k++) {
 		struct kube_ask *ask = &asks[of[k]];
 		if (rc == 0) {

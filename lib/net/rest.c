@@ -479,7 +479,7 @@ struct crowd {
 	int64_t *ids; /* 0: not under way */
 	bool *is_open;
 	struct err *errs;
-	size_t count, open, next; /* next: of this round, the first that was not sent yet */
+	size_t count, open, at_once, next; /* next: of this round, the first that was not sent yet */
 	int signal;		  /* that came while a write was under way: nothing new is sent */
 };
 
@@ -528,7 +528,7 @@ static size_t crowd_under_way(const struct crowd *crowd) {
 }
 
 static void crowd_fill(struct crowd *crowd) {
-	for (; crowd->next < crowd->count && !crowd->signal && crowd_under_way(crowd) < CROWD_MAX; crowd->next++)
+	for (; crowd->next < crowd->count && !crowd->signal && crowd_under_way(crowd) < crowd->at_once; crowd->next++)
 		if (crowd->is_open[crowd->next]) {
 			begin_try(&crowd->works[crowd->next]);
 			crowd_send(crowd, crowd->next);
@@ -605,7 +605,8 @@ int rest_call_all(const struct rest *rest, const struct rest_call *calls, size_t
 	AUTO_FREE struct work *works = mem_zero(count, sizeof(*works));
 	AUTO_FREE int64_t *ids = mem_zero(count, sizeof(*ids));
 	AUTO_FREE bool *is_open = mem_zero(count, sizeof(*is_open));
-	struct crowd crowd = {.works = works, .ids = ids, .is_open = is_open, .errs = errs, .count = count, .open = count};
+	struct crowd crowd = {.works = works, .ids = ids, .is_open = is_open, .errs = errs, .count = count, .open = count,
+		.at_once = rest->at_once ? (size_t) rest->at_once : CROWD_MAX};
 	for (size_t i = 0; i < count; i++) {
 		begin(&works[i], rest, &calls[i]);
 		is_open[i] = true;

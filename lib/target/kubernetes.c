@@ -163,14 +163,18 @@ int control_key(struct kubernetes *k, const struct pod_port *port, const struct 
 			*out = &k->keys[i].key;
 			return 0;
 		}
-	if (k->key_count == CONTROL_KEYS_MAX)
-		return err_set(err, ERR_LIMIT, "more than %d revisions have control keys", CONTROL_KEYS_MAX);
 	AUTO_DOCUMENT struct document *secret = NULL;
-	AUTO_BUF struct buf key = BUF(4096);
 	AUTO_FREE char *name = str_dup(port->key_secret), *member = str_dup(port->key_name);
 	if (kube_get(k->kube, "Secret", name, &secret, err) != 0)
 		return err_wrap(err, "the key of the control listener");
-	const struct value *data = value_get(value_get(secret->root, "data"), member);
+	return control_take(k, name, member, secret->root, out, err);
+}
+
+int control_take(struct kubernetes *k, const char *name, const char *member, const struct value *object, const struct secret **out, struct err *err) {
+	AUTO_BUF struct buf key = BUF(4096);
+	if (k->key_count == CONTROL_KEYS_MAX)
+		return err_set(err, ERR_LIMIT, "more than %d revisions have control keys", CONTROL_KEYS_MAX);
+	const struct value *data = value_get(value_get(object, "data"), member);
 	if (!data || data->kind != VALUE_STRING || base64_decode(data->text, &key, err) != 0) {
 		err_clear(err);
 		return err_set(err, ERR_INVALID, "Secret %s: data.%s is missing or no base64", name, member);
@@ -442,28 +446,15 @@ static int kubernetes_events(void *state, struct texts *out, struct err *err) {
 }
 
 /* The most public way in: an Ingress' or a route's host, a load balancer's address, a node's port, else the name inside the cluster. */
-static int kubernetes_address(void *state, char out[256], struct err *err) {
-	struct kubernetes *k = state;
-	struct kube_ask asks[] = {{.selection = {.kind = "Service"}, .name = k->name}, {.selection = {.kind = "Ingress"}, .name = k->name},
-		{.selection = {.kind = "HTTPRoute"}, .name = k->name}};
-	if (kube_ask_all(k->kube, asks, 3, err) != 0)
-		return -1;
-	AUTO_DOCUMENT struct document *service = asks[0].answer;
-	AUTO_DOCUMENT struct document *ingress = asks[1].answer;
-	AUTO_DOCUMENT struct document *route = asks[2].answer;
-	if (!service) {
-		*err = asks[0].err;
-		return err->code == ERR_NOT_FOUND ? (err_clear(err), not_deployed(k, err)) : -1;
-	}
-	const struct value *rule = ingress ? value_at(value_find(ingress->root, "spec.rules"), 0) : NULL;
-	const struct value *balancer = value_at(value_find(service->root, "status.loadBalancer.ingress"), 0);
-	const struct value *port = value_at(value_find(service->root, "spec.ports"), 0);
-	const struct value *routed = route ? value_at(value_find(route->root, "spec.hostnames"), 0) : NULL;
+static void address_of(const struct kubernetes *k, const struct value *service, const struct value *ingress, const struct value *route, char out[256]) {
+	const struct value *rule = value_at(value_find(ingress, "spec.rules"), 0), *routed = value_at(value_find(route, "spec.hostnames"), 0);
+	const struct value *balancer = value_at(value_find(service, "status.loadBalancer.ingress"), 0);
+	const struct value *port = value_at(value_find(service, "spec.ports"), 0);
 	struct str host = object_text(balancer, "hostname").len ? object_text(balancer, "hostname") : object_text(balancer, "ip");
 	long long number = (long long) object_int(port, "port", 80);
 	if (object_text(rule, "host").len) {
 		struct str path = object_text(value_at(value_find(rule, "http.paths"), 0), "path");
-		snprintf(out, 256, "http%s://%.*s%.*s", value_find(ingress->root, "spec.tls") ? "s" : "", STR_ARGS(object_text(rule, "host")),
+		snprintf(out, 256, "http%s://%.*s%.*s", value_find(ingress, "spec.tls") ? "s" : "", STR_ARGS(object_text(rule, "host")),
 			STR_ARGS(path));
 	} else if (routed && routed->kind == VALUE_STRING) {
 		snprintf(out, 256, "http://%.*s", STR_ARGS(routed->text)); /* TLS is its gateway's to know */
@@ -474,7 +465,37 @@ static int kubernetes_address(void *state, char out[256], struct err *err) {
 	} else {
 		snprintf(out, 256, "http://%s.%s.svc:%lld", k->name, kube_namespace(k->kube), number);
 	}
-	return 0;
+}
+
+void address_note(struct kubernetes *k, const struct kube_ask *asks, size_t count) {
+	const struct value *fronts[] = {NULL, NULL, NULL};
+	static const char *const kinds[] = {"Service", "Ingress", "HTTPRoute"};
+	for (size_t i = 0; i < count; i++)
+		for (int f = 0; f < 3; f++)
+			if (asks[i].answer && strcmp(asks[i].selection.kind, kinds[f]) == 0 && strcmp(asks[i].name, k->name) == 0)
+				fronts[f] = asks[i].answer->root;
+	k->address[0] = '\0';
+	k->address_ms = clock_mono_ms(k->context.clock);
+	if (fronts[0])
+		address_of(k, fronts[0], fronts[1], fronts[2], k->address);
+}
+
+static int kubernetes_address(void *state, char out[256], struct err *err) {
+	struct kubernetes *k = state;
+	struct kube_ask asks[] = {{.selection = {.kind = "Service"}, .name = k->name}, {.selection = {.kind = "Ingress"}, .name = k->name},
+		{.selection = {.kind = "HTTPRoute"}, .name = k->name}};
+	if (!k->address[0] || clock_mono_ms(k->context.clock) - k->address_ms >= ADDRESS_MS) {
+		if (kube_ask_all(k->kube, asks, 3, err) != 0)
+			return -1;
+		address_note(k, asks, 3);
+		for (int i = 0; i < 3; i++)
+			document_free(asks[i].answer);
+	}
+	snprintf(out, 256, "%s", k->address);
+	if (out[0])
+		return 0;
+	*err = asks[0].err;
+	return err->code == ERR_NOT_FOUND ? (err_clear(err), not_deployed(k, err)) : -1;
 }
 
 const struct target target_kubernetes = {

@@ -61,6 +61,8 @@ struct kubernetes {
 	struct mirror *pods, *deployments; /* opened by the first poll() */
 	struct view looked;		   /* what observe() saw last, for whoever asks for numbers right after it; at looked_ms */
 	int64_t looked_ms;
+	char address[256];		   /* as of address_ms; "": there is no Service */
+	int64_t address_ms;
 	struct causes *causes;		   /* NULL: nothing has gone wrong yet */
 	int64_t held_ms;		   /* since when NAME has not been wholly of the revision that it is at; 0: it is */
 	struct polled {			   /* the last answer of poll(), which holds while nothing moves */
@@ -118,6 +120,8 @@ bool pod_is(const struct value *pod, const char *role, const char *revision); /*
 void pod_ports(const struct value *pod, struct pod_port *out);
 /* The key that a pod's control listener wants; lent. NULL without one. */
 int control_key(struct kubernetes *k, const struct pod_port *port, const struct secret **out, struct err *err);
+/* The same, of a Secret that was read for something else. */
+int control_take(struct kubernetes *k, const char *name, const char *member, const struct value *object, const struct secret **out, struct err *err);
 
 /* The Secret of that name was made, removed or is not what pods have: what was read of it counts no more. */
 void control_forget(struct kubernetes *k, struct str secret);
@@ -145,8 +149,8 @@ int share_get(struct kubernetes *k, const struct view *view, const struct revisi
 /* Applies a list of objects of a release, the Deployment's number of replicas as its object says. */
 int objects_put(struct kubernetes *k, int64_t fence, int64_t release, const struct value *list, struct err *err);
 /* Asks for each object of a list, side by side: asks[i] as list[i], free() and document_free() are the caller's; words holds what they name. One that is
- * not there has no answer. */
-int objects_ask(struct kubernetes *k, const struct value *list, struct texts *words, struct kube_ask **out, struct err *err);
+ * not there has no answer. secret: that one too, behind the list; NULL, "": none. */
+int objects_ask(struct kubernetes *k, const struct value *list, const char *secret, struct texts *words, struct kube_ask **out, struct err *err);
 /* May `replicas` be written though a machine has set it: the new version has no autoscaler, and no other than ours minds NAME? *scaler: ours that is still
  * there, a copy, or left alone. */
 #define SCALE_FIELD ".spec.replicas"
@@ -187,6 +191,10 @@ const struct value *kept_of(const struct document *kept, const struct value *mai
 /* kubernetes_inspect.c */
 int kubernetes_check(void *state, const struct store *store, struct texts *facts, struct err *err);
 int kubernetes_inspect(void *state, enum inspection what, struct document *document, struct value *findings, struct err *err);
+
+/* kubernetes.c: the way in, when the objects that make it were read for something else. */
+#define ADDRESS_MS 1000
+void address_note(struct kubernetes *k, const struct kube_ask *asks, size_t count);
 
 /* kubernetes_drift.c */
 int kubernetes_drift(void *state, const struct value *objects, struct texts *out, struct err *err);

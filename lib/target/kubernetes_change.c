@@ -154,15 +154,20 @@ static int apply_one(struct kubernetes *k, const struct value *object, struct ch
 	}
 }
 
-int objects_ask(struct kubernetes *k, const struct value *list, struct texts *words, struct kube_ask **out, struct err *err) {
+int objects_ask(struct kubernetes *k, const struct value *list, const char *secret, struct texts *words, struct kube_ask **out, struct err *err) {
 	size_t count = list ? list->count : 0;
 	if (!count)
 		return err_set(err, ERR_INVALID, "the release holds no objects");
-	struct kube_ask *asks = mem_zero(count, sizeof(*asks));
+	struct kube_ask *asks = mem_zero(count + 1, sizeof(*asks));
 	value_each(object, list) {
 		AUTO_FREE char *kind = str_dup(object_text(object, "kind")), *name = str_dup(object_text(object, "metadata.name"));
 		texts_add(words, kind);
 		texts_add(words, name);
+	}
+	if (secret && secret[0]) {
+		texts_add(words, "Secret");
+		texts_add(words, secret);
+		count++;
 	}
 	for (size_t i = 0; i < count; i++)
 		asks[i] = (struct kube_ask) {.selection = {.kind = words->items[2 * i]}, .name = words->items[2 * i + 1]};
@@ -186,7 +191,7 @@ static int apply_list(struct kubernetes *k, const struct value *list, struct cha
 	struct kube_ask *asks = NULL;
 	AUTO_TEXTS struct texts words = {0};
 	size_t i = 0;
-	if (objects_ask(k, list, &words, &asks, err) != 0)
+	if (objects_ask(k, list, NULL, &words, &asks, err) != 0)
 		return -1;
 	int rc = check_fence(k, change->fence, err);
 	i = 0;

@@ -8,22 +8,20 @@ static void say(const struct value *object, const char *what, struct texts *out)
 	texts_add(out, text);
 }
 
-/* Without the Secret that holds their key nobody can ask the pods any more. Read now; whoever asks them next has it then. */
-static int look_for_key(struct kubernetes *k, const struct value *objects, struct texts *out, struct err *err) {
-	const struct pod_port port = {.key_secret = object_text(objects, "control_secret"), .key_name = STR("key")};
+/* Without the Secret that holds their key nobody can ask the pods any more. What was read is kept for whoever asks them next; one that holds no key is told by the
+ * pods that can't be asked with it. */
+static void take_key(struct kubernetes *k, const char *name, const struct document *secret, struct texts *out) {
 	const struct secret *key;
-	control_forget(k, port.key_secret);
-	if (control_key(k, &port, &key, err) == 0)
-		return 0;
-	enum err_code code = err->code;
-	if (code != ERR_NOT_FOUND && code != ERR_INVALID) /* one that holds no key is told by the pods that can't be asked with it */
-		return -1;
-	err_clear(err);
-	if (code == ERR_INVALID)
-		return 0;
-	AUTO_FREE char *text = mem_format("Secret %.*s is gone", STR_ARGS(port.key_secret));
+	struct err untold = {0};
+	if (!name[0])
+		return;
+	control_forget(k, str_of(name));
+	if (secret) {
+		best_effort(control_take(k, name, "key", secret->root, &key, &untold));
+		return;
+	}
+	AUTO_FREE char *text = mem_format("Secret %s is gone", name);
 	texts_add(out, text);
-	return 0;
 }
 
 int kubernetes_drift(void *state, const struct value *objects, struct texts *out, struct err *err) {
@@ -31,8 +29,10 @@ int kubernetes_drift(void *state, const struct value *objects, struct texts *out
 	struct kube_ask *asks = NULL;
 	AUTO_TEXTS struct texts words = {0};
 	const struct value *list = value_get(objects, "stable");
-	if (objects_ask(k, list, &words, &asks, err) != 0)
+	AUTO_FREE char *secret = str_dup(object_text(objects, "control_secret"));
+	if (objects_ask(k, list, secret, &words, &asks, err) != 0)
 		return -1;
+	address_note(k, asks, list->count);
 	size_t i = 0;
 	value_each(object, list) {
 		AUTO_TEXTS struct texts fields = {0};
@@ -46,6 +46,8 @@ int kubernetes_drift(void *state, const struct value *objects, struct texts *out
 			say(object, fields.items[f], out);
 		document_free(asks[i++].answer);
 	}
+	take_key(k, secret, asks[i].answer, out);
+	document_free(asks[i].answer);
 	free(asks);
-	return look_for_key(k, objects, out, err);
+	return 0;
 }

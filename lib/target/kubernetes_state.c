@@ -19,12 +19,8 @@ void add_own_labels(const struct kubernetes *k, struct document *document, struc
 }
 
 /* The cluster's identity is kube-system's uid; who may not see that gets by with the own namespace's. */
-int cluster_identity(struct kubernetes *k, struct err *err) {
-	struct kube_ask asks[] = {{.selection = {.kind = "Namespace"}, .name = "kube-system"}, {.selection = {.kind = "Namespace"}, .name = kube_namespace(k->kube)}};
-	if (k->cluster[0])
-		return 0;
-	if (kube_ask_all(k->kube, asks, 2, err) != 0)
-		return -1;
+/* What the two namespaces' uids say; the answers are taken. */
+static int take_identity(struct kubernetes *k, struct kube_ask asks[2], struct err *err) {
 	AUTO_DOCUMENT struct document *whole = asks[0].answer;
 	AUTO_DOCUMENT struct document *own = asks[1].answer;
 	if (asks[1].err.code == ERR_NOT_FOUND) { /* told here, before anything is pushed */
@@ -39,6 +35,18 @@ int cluster_identity(struct kubernetes *k, struct err *err) {
 	snprintf(k->cluster, sizeof(k->cluster), "%s %.*s", whole ? "cluster" : "namespace",
 		STR_ARGS(object_text(whole ? whole->root : own->root, "metadata.uid")));
 	return 0;
+}
+
+#define IDENTITY_ASKS(k)                                                                                                                   \
+	{.selection = {.kind = "Namespace"}, .name = "kube-system"}, {                                                                     \
+		.selection = {.kind = "Namespace"}, .name = kube_namespace((k)->kube)                                                      \
+	}
+
+int cluster_identity(struct kubernetes *k, struct err *err) {
+	struct kube_ask asks[] = {IDENTITY_ASKS(k)};
+	if (k->cluster[0])
+		return 0;
+	return kube_ask_all(k->kube, asks, 2, err) != 0 ? -1 : take_identity(k, asks, err);
 }
 
 /* Only identities of one kind can be compared: the permission to see kube-system may have come or gone. */
@@ -65,12 +73,27 @@ static int head_of_this(struct kubernetes *k, const struct value *head, struct e
 	return err_fix(err, "mlctl.yaml: environments.%s.namespace: another one", k->context.env);
 }
 
+/* With it, the first time, who the cluster is: a head says which one it was made in. That is asked again where it matters and was not told. */
+static int ask_head(struct kubernetes *k, struct document **out, struct err *err) {
+	struct kube_ask asks[] = {{.selection = {.kind = "ConfigMap"}, .name = k->head}, IDENTITY_ASKS(k)};
+	struct err untold = {0};
+	if (k->cluster[0])
+		return kube_get(k->kube, "ConfigMap", k->head, out, err);
+	if (kube_ask_all(k->kube, asks, 3, err) != 0)
+		return -1;
+	best_effort(take_identity(k, asks + 1, &untold));
+	*out = asks[0].answer;
+	if (!*out)
+		*err = asks[0].err;
+	return *out ? 0 : -1;
+}
+
 int kubernetes_head_get(void *state, char bytes[TARGET_HEAD_BYTES_MAX], size_t *len, char version[64], struct err *err) {
 	struct kubernetes *k = state;
 	AUTO_DOCUMENT struct document *head = NULL;
 	*len = 0;
 	version[0] = '\0';
-	if (kube_get(k->kube, "ConfigMap", k->head, &head, err) != 0) {
+	if (ask_head(k, &head, err) != 0) {
 		/* A namespace that is not there is no absent head: nothing could be written. */
 		if (err->code != ERR_NOT_FOUND)
 			return -1;
