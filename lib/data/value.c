@@ -265,6 +265,10 @@ struct value *value_add_str(struct document *document, struct value *parent, con
 	return made;
 }
 
+void value_set_str(struct document *document, struct value *value, struct str text) {
+	value->text = keep(document, text);
+}
+
 struct value *value_add_text(struct document *document, struct value *parent, const char *key, const char *text) {
 	return text ? value_add_str(document, parent, key, str_of(text)) : value_add_null(document, parent, key);
 }

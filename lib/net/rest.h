@@ -18,7 +18,7 @@ struct rest {
 	bool is_staying;                  /* a redirect is an answer like any other: nothing is sent where an answer says */
 	const struct redactor *redact;
 	int tries_max;                    /* 0: 5 */
-	int at_once; /* of rest_call_all(): so many side by side; 0: a dozen */
+	int at_once;                      /* of rest_call_all(): so many side by side; 0: a dozen */
 	int64_t deadline_ms;              /* for the whole call, on the clock's mono; 0: 60 s from its start */
 	/* The error body's shape: fills `out` with the server's own words. NULL: {"error": ..}, {"message": ..}, {"errors":[{code,message}]} are tried. */
 	int (*decode_error)(const struct http_answer *answer, struct buf *out);

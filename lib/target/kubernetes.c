@@ -484,7 +484,7 @@ static int kubernetes_address(void *state, char out[256], struct err *err) {
 	struct kubernetes *k = state;
 	struct kube_ask asks[] = {{.selection = {.kind = "Service"}, .name = k->name}, {.selection = {.kind = "Ingress"}, .name = k->name},
 		{.selection = {.kind = "HTTPRoute"}, .name = k->name}};
-	if (!k->address[0] || clock_mono_ms(k->context.clock) - k->address_ms >= ADDRESS_MS) {
+	if (!k->address[0] || clock_mono_ms(k->context.clock) - k->address_ms >= MOMENT_MS) {
 		if (kube_ask_all(k->kube, asks, 3, err) != 0)
 			return -1;
 		address_note(k, asks, 3);

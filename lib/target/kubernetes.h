@@ -26,6 +26,7 @@
 #define PODS_MAX TARGET_REPLICAS_MAX
 #define CONTROL_TIMEOUT_MS 5000
 #define CONTROL_KEYS_MAX 16
+#define MOMENT_MS 1000 /* what was read so short a time ago needs no reading again, for whoever only looks */
 #define TEXT_BYTES_MAX ((size_t) 8 * 1024 * 1024)
 
 struct answered { /* a pod that has told its revision once: it can't become another */
@@ -94,6 +95,8 @@ struct kubernetes {
 
 void view_clear(struct view *view);
 #define AUTO_VIEW __attribute__((cleanup(view_clear)))
+/* What is not there is an answer, unless there can be none of its kind; everything else that went wrong is an error. */
+int answers_check(const struct kube_ask *asks, size_t count, struct err *err);
 /* Asked now. */
 int view_ask(struct kubernetes *k, struct view *view, struct err *err);
 /* As the mirrors have it. */
@@ -141,8 +144,8 @@ void probe_note(struct kubernetes *k, const struct value *pod, int status, int64
 
 /* kubernetes_share.c: what share of the traffic a canary gets. */
 int share_set(struct kubernetes *k, int64_t fence, const struct view *view, const struct revision *revision, double weight, int64_t ttl_s, struct err *err);
-/* Before a canary goes: a route that still leads there would answer with errors. */
-int share_end(struct kubernetes *k, int64_t fence, const struct view *view, struct err *err);
+/* Before a canary goes: a route that still leads there would answer with errors. What pods hand on ends by itself. */
+int share_end(struct kubernetes *k, int64_t fence, const struct view *view, const struct revision *revision, struct err *err);
 int share_get(struct kubernetes *k, const struct view *view, const struct revision *revision, double *out, struct err *err);
 
 /* kubernetes_change.c */
@@ -193,7 +196,6 @@ int kubernetes_check(void *state, const struct store *store, struct texts *facts
 int kubernetes_inspect(void *state, enum inspection what, struct document *document, struct value *findings, struct err *err);
 
 /* kubernetes.c: the way in, when the objects that make it were read for something else. */
-#define ADDRESS_MS 1000
 void address_note(struct kubernetes *k, const struct kube_ask *asks, size_t count);
 
 /* kubernetes_drift.c */

@@ -3,7 +3,6 @@
 
 #include "base/secret.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/random.h>
@@ -95,7 +94,7 @@ struct value *object_dressed(struct document *document, const struct value *obje
 		keep_replicas(document, spec, live, least);
 	if (replicas >= 0 && wanted) {
 		AUTO_FREE char *number = mem_format("%" PRId64, replicas);
-		wanted->text = str_of(arena_text_n(&document->memory, number, strlen(number)));
+		value_set_str(document, wanted, str_of(number));
 	}
 	add_release_env(document, (struct value *) value_find(copy, "spec.template.spec.containers"), object, live, release);
 	add_key(document, (struct value *) value_find(copy, "spec.template"), live, key);
@@ -172,11 +171,8 @@ int objects_ask(struct kubernetes *k, const struct value *list, const char *secr
 	for (size_t i = 0; i < count; i++)
 		asks[i] = (struct kube_ask) {.selection = {.kind = words->items[2 * i]}, .name = words->items[2 * i + 1]};
 	int rc = kube_ask_all(k->kube, asks, count, err);
-	for (size_t i = 0; rc == 0 && i < count; i++)
-		if (!asks[i].answer && (asks[i].err.code != ERR_NOT_FOUND || asks[i].err.sys == EOPNOTSUPP)) {
-			*err = asks[i].err;
-			rc = -1;
-		}
+	if (rc == 0)
+		rc = answers_check(asks, count, err);
 	for (size_t i = 0; rc != 0 && i < count; i++)
 		document_free(asks[i].answer);
 	if (rc != 0)
@@ -386,11 +382,8 @@ static int remove_canary(struct kubernetes *k, int64_t fence, const struct revis
 		return -1;
 	AUTO_DOCUMENT struct document *deployment = asks[0].answer;
 	AUTO_DOCUMENT struct document *service = asks[1].answer;
-	for (int i = 0; i < 2; i++)
-		if (!asks[i].answer && asks[i].err.code != ERR_NOT_FOUND) {
-			*err = asks[i].err;
-			return -1;
-		}
+	if (answers_check(asks, 2, err) != 0)
+		return -1;
 	if (deployment && !deployment_is(deployment->root, revision))
 		return 0;
 	if (check_fence(k, fence, err) != 0 || (deployment && delete_ours(k, fence, "Deployment", deployment->root, err) != 0))
@@ -455,7 +448,8 @@ static bool is_kept_object(const struct document *kept, const char *kind, const 
 	return false;
 }
 
-const char *const leftover_kinds[LEFTOVER_KINDS] = {"ConfigMap", "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy", "Ingress", "HTTPRoute",
+const char *const leftover_kinds[] = { /* as many as are declared, or it does not compile */
+	"ConfigMap", "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy", "Ingress", "HTTPRoute",
 	"ServiceMonitor", "PrometheusRule", "Deployment", "Service", "ServiceAccount"};
 
 bool is_leftover(const struct kubernetes *k, const struct value *list, const char *kind, const struct value *object) {
@@ -549,7 +543,7 @@ int kubernetes_retire(void *state, int64_t fence, const struct revision *revisio
 		k->applied[0] = '\0';
 	if (is_main || !view.main) /* the only one there was, or it was cut before NAME was made: nothing beside it is anybody's */
 		return delete_all(k, fence, false, err);
-	if ((!view.canary || deployment_is(view.canary, revision)) && share_end(k, fence, &view, err) != 0)
+	if ((!view.canary || deployment_is(view.canary, revision)) && share_end(k, fence, &view, revision, err) != 0)
 		return -1;
 	if (remove_canary(k, fence, revision, err) != 0 || delete_key(k, fence, revision, err) != 0)
 		return -1;

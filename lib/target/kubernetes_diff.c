@@ -25,7 +25,7 @@ static void add_change(struct document *document, struct value *changes, const c
 		if (!str_is(member->key, "path"))
 			value_add_copy(document, one, key, member);
 		else
-			((struct value *) value_get(one, "path"))->text = str_of(arena_text_n(&document->memory, member->text.ptr, member->text.len));
+			value_set_str(document, (struct value *) value_get(one, "path"), member->text);
 	}
 }
 

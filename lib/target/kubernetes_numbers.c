@@ -9,7 +9,6 @@
 #include <stdio.h>
 
 #define PROMETHEUS_TIMEOUT_MS 5000
-#define LOOKED_MS 1000
 #define PROMETHEUS_BYTES_MAX ((size_t) 8 * 1024 * 1024)
 #define QUERY_BYTES_MAX ((size_t) 4096)
 
@@ -173,7 +172,7 @@ static int sample_prometheus(struct kubernetes *k, struct str base, const struct
 static int view_of_moment(struct kubernetes *k, struct view *view, struct err *err) {
 	if (k->pods)
 		return view_mirrored(k, view, err);
-	if (k->looked.all && clock_mono_ms(k->context.clock) - k->looked_ms < LOOKED_MS) {
+	if (k->looked.all && clock_mono_ms(k->context.clock) - k->looked_ms < MOMENT_MS) {
 		*view = k->looked;
 		k->looked = (struct view) {0};
 		return 0;

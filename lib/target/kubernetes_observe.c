@@ -1,7 +1,7 @@
 /* What is true in the cluster: observe() asks now, poll() reads mirrors, both say why what is not ready is not. */
 #include "target/kubernetes.h"
 
-
+#include <errno.h>
 #include <stdio.h>
 
 #define FIRST_LIST_MS 10000
@@ -30,10 +30,9 @@ static void add_pods(struct view *view, const struct value *list) {
 				view->pods[view->pod_count++] = pod;
 }
 
-/* Not there is an answer; everything else that went wrong is an error. */
-static int answers_of(struct kube_ask *asks, size_t count, struct err *err) {
+int answers_check(const struct kube_ask *asks, size_t count, struct err *err) {
 	for (size_t i = 0; i < count; i++)
-		if (!asks[i].answer && asks[i].err.code != ERR_NOT_FOUND) {
+		if (!asks[i].answer && (asks[i].err.code != ERR_NOT_FOUND || asks[i].err.sys == EOPNOTSUPP)) {
 			*err = asks[i].err;
 			return -1;
 		}
@@ -45,7 +44,7 @@ int view_ask(struct kubernetes *k, struct view *view, struct err *err) {
 	view->asks[1] = (struct kube_ask) {.selection = {.kind = "Deployment"}, .name = k->canary};
 	view->asks[2] = (struct kube_ask) {.selection = {.kind = "Pod", .labels = k->labels}};
 	view->asks[3] = (struct kube_ask) {.selection = {.kind = "HorizontalPodAutoscaler"}, .name = k->name};
-	if (kube_ask_all(k->kube, view->asks, 4, err) != 0 || answers_of(view->asks, 3, err) != 0) /* who may not see the last is told less */
+	if (kube_ask_all(k->kube, view->asks, 4, err) != 0 || answers_check(view->asks, 3, err) != 0) /* who may not see the last is told less */
 		return -1;
 	view->main = root_of(view->asks[0].answer);
 	view->canary = root_of(view->asks[1].answer);

@@ -182,7 +182,7 @@ static int set_weight(struct document *document, struct value *backend, int64_t 
 		return 0;
 	}
 	AUTO_FREE char *text = mem_format("%lld", (long long) weight);
-	there->text = str_of(arena_text_n(&document->memory, text, strlen(text)));
+	value_set_str(document, there, str_of(text));
 	return 0;
 }
 
@@ -195,8 +195,7 @@ static int divide(struct kubernetes *k, struct document *document, struct value 
 		bool is_main = is_backend(backend, k->name);
 		if (is_main) {
 			struct value *canary = value_add_copy(document, backends, NULL, backend);
-			struct value *name = (struct value *) value_get(canary, "name");
-			name->text = str_of(arena_text_n(&document->memory, k->canary, strlen(k->canary)));
+			value_set_str(document, (struct value *) value_get(canary, "name"), str_of(k->canary));
 			if (set_weight(document, canary, weight * parts, err) != 0)
 				return -1;
 		}
@@ -227,10 +226,9 @@ static int put_route(struct kubernetes *k, int64_t fence, const struct view *vie
 	for (struct value *rule = (struct value *) value_at(value_find(only->first, "spec.rules"), 0); parts > 0 && rule; rule = rule->next)
 		if (divide(k, list, (struct value *) value_get(rule, "backendRefs"), parts, err) != 0)
 			return -1;
-	AUTO_FREE char *release = str_dup(object_annotation(live, ANNOTATION_RELEASE));
-	int64_t number = 0;
-	best_effort(num_int(str_of(release), 0, INT64_MAX, &number)); /* an annotation that somebody took away tells none */
-	return objects_put(k, fence, number, only, err);
+	int64_t release = 0;
+	best_effort(num_int(object_annotation(live, ANNOTATION_RELEASE), 0, INT64_MAX, &release)); /* an annotation that somebody took away tells none */
+	return objects_put(k, fence, release, only, err);
 }
 
 /* ---- the door ---- */
@@ -254,12 +252,6 @@ int share_get(struct kubernetes *k, const struct view *view, const struct revisi
 	return 0;
 }
 
-/* What is handed on ends by itself with whom it is handed to. */
-int share_end(struct kubernetes *k, int64_t fence, const struct view *view, struct err *err) {
-	AUTO_DOCUMENT struct document *route = NULL;
-	if (!hands_nothing_on(view))
-		return 0;
-	if (ask_route(k, &route, err) != 0)
-		return -1;
-	return route ? put_route(k, fence, view, route->root, 0, err) : 0;
+int share_end(struct kubernetes *k, int64_t fence, const struct view *view, const struct revision *revision, struct err *err) {
+	return hands_nothing_on(view) ? share_set(k, fence, view, revision, 0, 0, err) : 0;
 }

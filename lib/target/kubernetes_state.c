@@ -37,15 +37,16 @@ static int take_identity(struct kubernetes *k, struct kube_ask asks[2], struct e
 	return 0;
 }
 
-#define IDENTITY_ASKS(k)                                                                                                                   \
-	{.selection = {.kind = "Namespace"}, .name = "kube-system"}, {                                                                     \
-		.selection = {.kind = "Namespace"}, .name = kube_namespace((k)->kube)                                                      \
-	}
+static void ask_identity(const struct kubernetes *k, struct kube_ask asks[2]) {
+	asks[0] = (struct kube_ask) {.selection = {.kind = "Namespace"}, .name = "kube-system"};
+	asks[1] = (struct kube_ask) {.selection = {.kind = "Namespace"}, .name = kube_namespace(k->kube)};
+}
 
 int cluster_identity(struct kubernetes *k, struct err *err) {
-	struct kube_ask asks[] = {IDENTITY_ASKS(k)};
+	struct kube_ask asks[2];
 	if (k->cluster[0])
 		return 0;
+	ask_identity(k, asks);
 	return kube_ask_all(k->kube, asks, 2, err) != 0 ? -1 : take_identity(k, asks, err);
 }
 
@@ -75,10 +76,11 @@ static int head_of_this(struct kubernetes *k, const struct value *head, struct e
 
 /* With it, the first time, who the cluster is: a head says which one it was made in. That is asked again where it matters and was not told. */
 static int ask_head(struct kubernetes *k, struct document **out, struct err *err) {
-	struct kube_ask asks[] = {{.selection = {.kind = "ConfigMap"}, .name = k->head}, IDENTITY_ASKS(k)};
+	struct kube_ask asks[3] = {{.selection = {.kind = "ConfigMap"}, .name = k->head}};
 	struct err untold = {0};
 	if (k->cluster[0])
 		return kube_get(k->kube, "ConfigMap", k->head, out, err);
+	ask_identity(k, asks + 1);
 	if (kube_ask_all(k->kube, asks, 3, err) != 0)
 		return -1;
 	best_effort(take_identity(k, asks + 1, &untold));
