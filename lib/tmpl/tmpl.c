@@ -52,7 +52,7 @@ struct source { /* what set a node; a node's place is an index into these while 
 struct renderer {
 	const struct tmpl_source *source;
 	const char *file; /* the template that the node at hand is in; the document's, or the caller's */
-	struct document *included[TMPL_INCLUDES_MAX];
+	struct tmpl_parsed own; /* where the caller keeps none */
 	size_t included_count;
 	struct document *document;
 	struct tmpl_origins *origins; /* NULL: nobody wants them */
@@ -330,24 +330,25 @@ static int emit_filled(struct renderer *r, const struct value *node, const struc
 	return made ? 0 : -1;
 }
 
-static int parse(const struct tmpl_source *source, const char *name, struct str text, struct document **out, bool *is_kept, struct err *err) {
-	struct tmpl_parsed *parsed = source->parsed;
-	*is_kept = false;
-	for (size_t i = 0; parsed && i < parsed->count; i++)
-		if (parsed->items[i].text == text.ptr) {
+static int parse(struct renderer *r, const char *name, struct str text, const struct document **out) {
+	struct tmpl_parsed *parsed = r->source->parsed ? r->source->parsed : &r->own;
+	struct document *document = NULL;
+	for (size_t i = 0; i < parsed->count; i++)
+		if (parsed->items[i].text.ptr == text.ptr && parsed->items[i].text.len == text.len) {
 			*out = parsed->items[i].document;
-			*is_kept = true;
 			return 0;
 		}
-	if (yaml_read(name, text, VALUE_LIMITS_CONFIG, out, err) != 0) {
-		err->code = ERR_INVALID;
+	if (yaml_read(name, text, VALUE_LIMITS_CONFIG, &document, r->err) != 0) {
+		r->err->code = ERR_INVALID;
 		return -1;
 	}
-	if (parsed && parsed->count < TMPL_INCLUDES_MAX) {
-		parsed->items[parsed->count].text = text.ptr;
-		parsed->items[parsed->count++].document = *out;
-		*is_kept = true;
+	if (parsed->count == parsed->room) {
+		parsed->room = parsed->room ? parsed->room * 2 : 32;
+		parsed->items = mem_resize(parsed->items, parsed->room, sizeof(*parsed->items));
 	}
+	parsed->items[parsed->count].text = text;
+	parsed->items[parsed->count++].document = document;
+	*out = document;
 	return 0;
 }
 
@@ -357,17 +358,16 @@ static int include(struct renderer *r, const struct value *node, const struct va
 	struct filled filled = {.text = BUF(TEXT_BYTES_MAX)};
 	struct str text = {0};
 	const char *shown = NULL;
-	bool is_kept = false;
-	struct document *document = NULL;
+	const struct document *document = NULL;
 	int rc = name->kind == VALUE_STRING ? fill(r, name, scope, &filled) : fail(r, node, NULL, "$include: it must be the name of a template");
 	if (rc == 0 && r->included_count == TMPL_INCLUDES_MAX)
 		rc = fail(r, node, NULL, "$include: more than %d", TMPL_INCLUDES_MAX);
 	if (rc == 0 && (!source->find || !source->find(source->self, buf_view(&filled.text).ptr, &text, &shown)))
 		rc = fail(r, name, NULL, "$include: there is no template %s", buf_view(&filled.text).ptr);
 	if (rc == 0)
-		rc = parse(source, shown, text, &document, &is_kept, r->err);
+		rc = parse(r, shown, text, &document);
 	if (rc == 0) {
-		r->included[r->included_count++] = is_kept ? NULL : document;
+		r->included_count++;
 		r->file = document->name;
 		*out = document->root;
 	}
@@ -700,12 +700,11 @@ static void collect(struct renderer *r, struct value *root) {
 int tmpl_render(const struct tmpl_source *source, struct document *document, struct value *list, const struct value **out, struct tmpl_origins *origins,
 	struct err *err) {
 	assert(list->kind == VALUE_ARRAY);
-	struct document *template = NULL;
-	bool is_kept;
-	if (parse(source, source->name, source->text, &template, &is_kept, err) != 0)
-		return -1;
+	const struct document *template = NULL;
 	AUTO_FREE struct renderer *r = NEW(struct renderer);
 	*r = (struct renderer) {.source = source, .file = source->name, .document = document, .origins = origins, .err = err};
+	if (parse(r, source->name, source->text, &template) != 0)
+		return -1; /* nothing is held yet */
 	r->collected = value_new(document, VALUE_ARRAY);
 	int rc = !r->collected || template->root->kind == VALUE_NULL ? 0 : emit(r, template->root, (struct slot) {.parent = r->collected}, NULL);
 	if (rc == 0)
@@ -716,11 +715,8 @@ int tmpl_render(const struct tmpl_source *source, struct document *document, str
 			collect(r, made);
 		value_append(list, made);
 	}
-	for (size_t i = 0; i < r->included_count; i++)
-		document_free(r->included[i]);
+	tmpl_parsed_clear(&r->own);
 	free(r->sources);
-	if (!is_kept)
-		document_free(template);
 	if (rc == 0 && out)
 		*out = made;
 	return rc;
@@ -729,6 +725,7 @@ int tmpl_render(const struct tmpl_source *source, struct document *document, str
 void tmpl_parsed_clear(struct tmpl_parsed *parsed) {
 	for (size_t i = 0; i < parsed->count; i++)
 		document_free(parsed->items[i].document);
+	free(parsed->items);
 	*parsed = (struct tmpl_parsed) {0};
 }
 

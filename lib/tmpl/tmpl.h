@@ -41,10 +41,10 @@ void tmpl_origins_clear(struct tmpl_origins *origins);
 /* What was parsed before, for whoever renders the same texts again: found by where a text lies, so the texts must stay. */
 struct tmpl_parsed {
 	struct {
-		const char *text;
+		struct str text;
 		struct document *document;
-	} items[TMPL_INCLUDES_MAX];
-	size_t count;
+	} *items;
+	size_t count, room;
 };
 void tmpl_parsed_clear(struct tmpl_parsed *parsed);
 
@@ -61,7 +61,7 @@ struct tmpl_source {
 	 * nothing can be included. */
 	bool (*find)(void *self, const char *name, struct str *text, const char **shown);
 	void *self;
-	struct tmpl_parsed *parsed; /* NULL: nothing is kept */
+	struct tmpl_parsed *parsed; /* NULL: nothing is kept for a next time */
 };
 int tmpl_render(const struct tmpl_source *source, struct document *document, struct value *list, const struct value **out, struct tmpl_origins *origins,
 	struct err *err);
