@@ -150,7 +150,8 @@ static void add_one(struct gate_side *side, struct gate_replica *replica, const 
 	side->requests += sample->requests - replica->requests;
 	side->errors_5xx += sample->errors_5xx - replica->errors_5xx;
 	side->errors_4xx += sample->errors_4xx - replica->errors_4xx;
-	side->failed_handovers += failures_of(replica, sample->handed_on - replica->handed_on, sample->failed_handovers - replica->failed_handovers);
+	double failed = sample->failed_handovers - replica->failed_handovers;
+	side->failed_handovers += is_own ? failed : failures_of(replica, sample->handed_on - replica->handed_on, failed);
 	for (size_t i = 0; i < sample->bucket_count; i++)
 		side->buckets[i] += sample->bucket_total[i] - replica->buckets[i];
 	remember(replica, sample, now_ms);

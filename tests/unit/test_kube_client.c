@@ -291,6 +291,29 @@ static void not_all_of_a_crowd(void **state) {
 	end(&s);
 }
 
+/* Pods may be slow to answer, so more of them are asked: a dozen. */
+static void a_dozen_pods_at_a_time(void **state) {
+	(void) state;
+	struct fake_turn turns[30];
+	struct kube_proxy proxies[30];
+	struct http_answer answers[30] = {0};
+	struct err errs[30] = {0}, err = {0};
+	for (size_t i = 0; i < 30; i++) {
+		turns[i] = (struct fake_turn){.method = "GET", .url = CORE "pods/p:8081/proxy/metrics", .status = 200, .answer = "{}", .ms = i == 0 ? 25 : 10};
+		proxies[i] = (struct kube_proxy){.kind = "Pod", .name = "p", .port = 8081, .method = "GET", .path = "/metrics"};
+	}
+	struct scene s;
+	BEGIN(&s, turns);
+	int64_t from_ms = s.clock.mono_ms;
+	assert_int_equal(kube_proxy_all(s.kube, proxies, 30, answers, errs, &err), 0);
+	assert_int_equal(s.clock.mono_ms - from_ms, 30); /* 12, 11, and the rest; one of them slow */
+	for (size_t i = 0; i < 30; i++) {
+		assert_int_equal(answers[i].status, 200);
+		http_answer_clear(&answers[i]);
+	}
+	end(&s);
+}
+
 static void an_interrupt_ends_all(void **state) {
 	(void) state;
 	static const struct fake_turn turns[] = {
@@ -1007,6 +1030,7 @@ int main(void) {
 		cmocka_unit_test(lists_that_are_none),
 		cmocka_unit_test(side_by_side),
 		cmocka_unit_test(not_all_of_a_crowd),
+		cmocka_unit_test(a_dozen_pods_at_a_time),
 		cmocka_unit_test(an_interrupt_ends_all),
 		cmocka_unit_test(applies),
 		cmocka_unit_test(preconditions),

@@ -103,6 +103,10 @@ static void test_rules(void **state) {
 	assert_int_equal(judge(&defaults, steps, 2, &v), VERDICT_FAIL);
 	steps[1].sample.errors_4xx = 16;
 	assert_int_equal(judge(&defaults, steps, 2, &v), VERDICT_PASS);
+	/* A failed hand-over is an error that the canary itself never counted. */
+	steps[1].sample = sample_of(100, 0, 300000);
+	steps[1].sample.failed_handovers = 20;
+	assert_int_equal(judge(&defaults, steps, 2, &v), VERDICT_FAIL);
 }
 
 struct handed {
@@ -141,13 +145,18 @@ static void test_handovers(void **state) {
 	judge_handovers(&gate, anew, 5, &v);
 	assert_true(fabs(v.errors - 3) < 1e-9);
 	assert_int_equal(gate.canary.restarts, 0);
-	/* Alone they are no sign that the canary answers, or that it does not. */
+	/* Many are enough also when the canary itself says nothing. */
 	struct observed seen = one_replica();
+	struct sample alone = {.replica = SAMPLE_HANDOVER "s-1", .start_s = 6, .at_ms = 10000, .handed_on = 9, .failed_handovers = 62};
+	gate_add(&gate, &gate.canary, &seen, &alone, 1, 10000);
+	gate_verdict(&gate, &defaults, 10000, &v);
+	assert_int_equal(v.kind, VERDICT_FAIL);
+	/* Alone they are no sign that the canary answers, or that it does not. */
 	gate_clear(&gate);
 	gate_start(&gate, 0, defaults.interval_ms);
 	gate_add(&gate, &gate.canary, &seen, (struct sample[]){sample_of(0, 0, 0)}, 1, 0);
 	gate_add(&gate, &gate.canary, &seen, (struct sample[]){sample_of(500, 0, 255000)}, 1, 255000);
-	struct sample alone = {.replica = SAMPLE_HANDOVER "s-1", .start_s = 5, .at_ms = 300000, .handed_on = 100};
+	alone = (struct sample){.replica = SAMPLE_HANDOVER "s-1", .start_s = 5, .at_ms = 300000, .handed_on = 100};
 	gate_add(&gate, &gate.canary, &seen, &alone, 1, 300000);
 	gate_verdict(&gate, &defaults, 300000, &v);
 	assert_int_equal(v.kind, VERDICT_WAIT);

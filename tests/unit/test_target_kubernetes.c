@@ -725,7 +725,7 @@ static void samples(void **state) {
 	assert_int_equal(count, 1);
 	assert_string_equal(got[0].replica, "canary-a");
 	assert_true(got[0].requests == 9 && got[0].handed_on + got[0].failed_handovers < 1);
-	answers.metrics = METRICS(MAIN, 3); /* now they all say that they are the stable one's: only what it failed to hand on counts */
+	answers.metrics = METRICS(MAIN, 3); /* now they all say that they are the stable one's: only its hand-overs count */
 	sample_clear(&got[0]);
 	put_pod(&s, "stable-c", "stable", MAIN, "", READY);
 	s.clock.clock.sleep_ms(s.clock.clock.self, 10000);
