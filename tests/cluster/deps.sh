@@ -92,6 +92,9 @@ stamp() {
 	done
 }
 
+# The kinds that Traefik answers to, as its own release of the Gateway API has them; each file becomes a document.
+gateway_kinds() { sed -s '1i ---' "$("$go" -C traefik list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)"/config/crd/standard/*.yaml >"$bin/gateway-kinds.yaml"; }
+
 build() {
 	local name=$1 program what=. log=$bin/$1.log started=$SECONDS stamped
 	program=$(product "$name")
@@ -100,13 +103,14 @@ build() {
 	# -o of a file for one main package, of a folder for a tool, whose name is its package's.
 	CGO_ENABLED=0 nice -n 19 "$go" -C "$name" build -p 2 -trimpath -ldflags "-s -w $stamped" -o "$bin/new/$([ $what = tool ] || echo $program)" $what >"$log" 2>&1 ||
 		{ tail -20 "$log" >&2; fail "$name"; }
+	[ "$name" != traefik ] || gateway_kinds || fail "the kinds of the Gateway API"
 	mv "$bin/new/$program" "$bin/$program" && key_of "$name" >"$bin/$name.key" || fail "$name"
 	rm -f "$log"
 	say "built $name: $(($(stat -c %s "$bin/$program") >> 20)) MiB in $((SECONDS - started)) s"
 }
 
 build_all() {
-	local name file missing=''
+	local name missing=''
 	for name in $modules; do is_built "$name" || missing="$missing $name"; done
 	[ -n "$missing" ] || return 0
 	find_go
@@ -126,11 +130,6 @@ build_all() {
 		{ ${CC:-cc} -Os -static -o "$bin/new/pause" pause/pause.c && pause/pack.sh "$bin/new/pause" mlctl.test/pause:1 "$bin/$(product pause)"; } || fail "the pause image"
 		key_of pause >"$bin/pause.key"
 	fi
-	case " $missing " in
-	*" traefik "*)
-		for file in "$("$go" -C traefik list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)"/config/crd/standard/*.yaml; do echo ---; cat "$file"; done >"$bin/gateway-kinds.yaml" ||
-			fail "the kinds of the Gateway API" ;;
-	esac
 	rm -rf "$bin/new"
 	exec 8>&-
 }

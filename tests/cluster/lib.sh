@@ -84,6 +84,20 @@ push_image() {
 	image=$repository@$(json_field "$out" manifest)
 }
 
+# push_stand_ins: the runner's own image with each version's model, as another server's; sets first, second and third, which is bad.
+# shellcheck disable=SC2034
+push_stand_ins() {
+	version v1
+	push_image "an image that stands in: v1"
+	first=$image
+	version v2
+	push_image "and v2"
+	second=$image
+	version v3-bad
+	exits "and a bad one" 0 "$MLCTL" push --no-test --json
+	third=$repository@$(json_field "$out" manifest)
+}
+
 # address_of SERVICE: where this machine reaches it, as host:port: its own address, or a node port. Fails where neither can be reached.
 address_of() {
 	local at

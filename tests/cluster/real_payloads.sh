@@ -6,15 +6,7 @@ is_simulated && { skip "payloads" "simulated pods answer nothing"; finish; }
 cluster_service 4s 30
 write_lua
 deployment() { in_ns get deployment breast-cancer -o "jsonpath={$1}"; }
-version v1
-push_image "an image that stands in: v1"
-first=$image
-version v2
-push_image "and v2"
-second=$image
-version v3-bad
-exits "and a bad one" 0 "$MLCTL" push --no-test --json
-third=$repository@$(json_field "$out" manifest)
+push_stand_ins
 sed -i 's/^  port: 8080.*/  timeout: 5s/; s/min: 2 .*/min: 2/' mlctl.yaml
 
 # --- as Triton, guarded: the model comes out of our image, the share is exact
