@@ -269,7 +269,7 @@ int session_settle_leftover(struct run *run, bool must_undo, struct err *err) {
 	engine_run(run, entry_event);
 	bool is_settled = run->outcome == OUTCOME_DONE || run->outcome == OUTCOME_ROLLED_BACK || run->outcome == OUTCOME_FAILED ||
 			  run->outcome == OUTCOME_UNDECIDED || (run->outcome == OUTCOME_ROLLBACK_FAILED && !run->head.candidate.is.n);
-	if (!is_settled)
+	if (!is_settled || (entry_event == EVENT_DESTROY && run->outcome != OUTCOME_DONE))
 		return -1;
 	session_forget_subject(run);
 	if (entry_event == EVENT_DESTROY) { /* nothing is left, not even the head */

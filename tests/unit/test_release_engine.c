@@ -282,6 +282,40 @@ static void test_rollback_finished_by_a_deploy(void **state) {
 	assert_true(finished > 3);
 }
 
+/* A destroy that stopped half way, and that the next deploy can't finish either: nobody says that nothing is left. */
+static void test_destroy_not_finished(void **state) {
+	struct place_ *p = *state;
+	bool is_rolling = p->world.is_rolling, has_failed = true;
+	int failed = 0;
+	for (int64_t at = 1; has_failed; at++) {
+		struct release_result result;
+		struct fake_client other;
+		struct err err = {0};
+		tear_down(state);
+		set_up_at(state, is_rolling);
+		p = *state;
+		deploy(p, 'A');
+		for (int64_t call = 1; head_of(p).candidate.phase != PHASE_DESTROY; call++) {
+			killed_at(p, &other, call);
+			err_clear(&err);
+			best_effort(release_destroy(&other.context, false, &result, &err)); /* killed */
+			fake_advance(&p->world, 60000);
+		}
+		p->client.fault = FAULT_FULL;
+		p->client.fail_at = p->client.calls + at;
+		p->client.fail_times = 1;
+		p->client.happened = 0;
+		struct deploy_request request = request_for(p, 'B');
+		err_clear(&err);
+		int rc = release_deploy(&p->client.context, &request, &result, &err);
+		has_failed = p->client.happened;
+		if (rc != 0 && strstr(err.message, "nothing is left"))
+			fail_msg("call %d: %s", (int) at, err.message);
+		failed += rc == 0 && result.outcome == OUTCOME_FAILED && strstr(result.cause, "no space left") && p->world.head_len;
+	}
+	assert_true(failed);
+}
+
 static void test_freeze_and_destroy(void **state) {
 	struct place_ *p = *state;
 	struct release_result result;
@@ -428,6 +462,7 @@ int main(void) {
 		CASE(test_undecided),
 		CASE(test_rollback),
 		CASE(test_rollback_finished_by_a_deploy),
+		CASE(test_destroy_not_finished),
 		CASE(test_freeze_and_destroy),
 		CASE(test_forced_and_drifted),
 		CASE(test_texts_from_outside),
