@@ -282,6 +282,40 @@ static void test_rollback_finished_by_a_deploy(void **state) {
 	assert_true(finished > 3);
 }
 
+/* A deploy that goes on where another was killed, and that is interrupted before it gets anywhere: nothing was to be rolled back. */
+static void test_resume_interrupted(void **state) {
+	struct place_ *p = *state;
+	bool is_rolling = p->world.is_rolling, was_reached = true;
+	for (int64_t at = 1; was_reached; at++) {
+		struct release_result result;
+		struct fake_client other;
+		struct err err = {0};
+		struct deploy_request request;
+		tear_down(state);
+		set_up_at(state, is_rolling);
+		p = *state;
+		p->world.has_flock = true; /* nobody waits for a lease */
+		deploy(p, 'A');
+		request = request_for(p, 'B');
+		request.canary.is_none = true;
+		for (int64_t call = 1; head_of(p).candidate.phase < PHASE_PROMOTE; call++) {
+			killed_at(p, &other, call);
+			err_clear(&err);
+			best_effort(release_deploy(&other.context, &request, &result, &err)); /* killed */
+			fake_advance(&p->world, 60000);
+		}
+		fake_client_init(&p->client, &p->world, 0);
+		p->client.fault = FAULT_SIGNAL_CUT;
+		p->client.fail_at = at;
+		p->client.fail_times = 1;
+		err_clear(&err);
+		int rc = release_deploy(&p->client.context, &request, &result, &err);
+		was_reached = p->client.happened;
+		if (was_reached && (rc != 0 || (result.outcome != OUTCOME_INTERRUPTED && result.outcome != OUTCOME_DONE)))
+			fail_msg("call %d: outcome %d, %s%s", (int) at, rc ? -1 : (int) result.outcome, result.cause, err.message);
+	}
+}
+
 /* A destroy that stopped half way, and that the next deploy can't finish either: nobody says that nothing is left. */
 static void test_destroy_not_finished(void **state) {
 	struct place_ *p = *state;
@@ -294,6 +328,7 @@ static void test_destroy_not_finished(void **state) {
 		tear_down(state);
 		set_up_at(state, is_rolling);
 		p = *state;
+		p->world.has_flock = true; /* nobody waits for a lease */
 		deploy(p, 'A');
 		for (int64_t call = 1; head_of(p).candidate.phase != PHASE_DESTROY; call++) {
 			killed_at(p, &other, call);
@@ -462,6 +497,7 @@ int main(void) {
 		CASE(test_undecided),
 		CASE(test_rollback),
 		CASE(test_rollback_finished_by_a_deploy),
+		CASE(test_resume_interrupted),
 		CASE(test_destroy_not_finished),
 		CASE(test_freeze_and_destroy),
 		CASE(test_forced_and_drifted),
