@@ -20,6 +20,7 @@ static int sign(struct auth *auth, struct http *http, const char *method, const 
 	struct kube *kube = kube_of(auth);
 	struct kube_config *config = kube->config;
 	size_t n = 0;
+	_Static_assert(3 + KUBE_GROUPS_MAX + KUBE_EXTRAS_MAX <= AUTH_HEADERS_MAX, "who asks, as whom, as which uid, and all that he may be");
 	(void) http;
 	(void) method;
 	*count = 0;

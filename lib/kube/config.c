@@ -10,7 +10,6 @@
 #define PEM_BYTES_MAX ((size_t) 1024 * 1024)
 #define TOKEN_BYTES_MAX ((size_t) 64 * 1024)
 #define NAMES_SHOWN_MAX 100
-#define EXTRAS_MAX 8
 #define IN_CLUSTER_FOLDER "/var/run/secrets/kubernetes.io/serviceaccount"
 
 void kube_config_free(struct kube_config *config) {
@@ -303,8 +302,8 @@ static int read_impersonation(struct reader *r, const struct value *user, struct
 		}
 	if (extra && extra->kind == VALUE_OBJECT)
 		value_each(list, extra) value_each(one, list) {
-			if (one->kind != VALUE_STRING || config->as_extra_names.count >= EXTRAS_MAX)
-				return wrong(r->file, one, err, "%s.as-user-extra: must be at most %d texts", r->path, EXTRAS_MAX);
+			if (one->kind != VALUE_STRING || config->as_extra_names.count >= KUBE_EXTRAS_MAX)
+				return wrong(r->file, one, err, "%s.as-user-extra: must be at most %d texts", r->path, KUBE_EXTRAS_MAX);
 			AUTO_FREE char *value = str_dup(one->text);
 			AUTO_BUF struct buf name = BUF(1024);
 			buf_text(&name, "Impersonate-Extra-");

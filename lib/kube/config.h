@@ -11,6 +11,7 @@
 #include "os/fs.h"
 
 #define KUBE_GROUPS_MAX 16
+#define KUBE_EXTRAS_MAX 8
 
 struct kube_exec; /* an exec plugin's settings */
 

@@ -145,15 +145,17 @@ static int exec_info(const struct kube_exec *exec, const struct kube_config *con
 
 static int failed(const struct kube_exec *exec, const char *path, const struct proc_result *result,
 	const struct kube_config_options *options, struct err *err) {
-	struct str said = result->err_len ? (struct str){result->err_text, result->err_len} : (struct str){result->out, result->out_len};
+	/* What it has for us it writes to stdout: a credential perhaps, which the redactor does not know yet. */
+	struct str said = {result->err_text, result->err_len};
 	while (said.len && strchr(" \t\r\n", said.ptr[said.len - 1]))
 		said.len--;
-	if (said.len > WORDS_BYTES_MAX) /* what went wrong stands at the end */
-		said = (struct str){said.ptr + said.len - WORDS_BYTES_MAX, WORDS_BYTES_MAX};
-	AUTO_BUF struct buf words = BUF((size_t) 4096);
+	AUTO_BUF struct buf words = BUF(4 * ANSWER_BYTES_MAX);
 	redactor_apply(options->redact, said, &words);
-	err_set(err, ERR_AUTH, "the credential of user \"%s\": %s: exit %d%s%s", exec->user, path, result->status, words.len ? ": " : "",
-		words.len ? words.ptr : "");
+	said = buf_view(&words);
+	if (said.len > WORDS_BYTES_MAX) /* what went wrong stands at the end; cut before, half a secret would not be known as one */
+		said = (struct str){said.ptr + said.len - WORDS_BYTES_MAX, WORDS_BYTES_MAX};
+	err_set(err, ERR_AUTH, "the credential of user \"%s\": %s: exit %d%s%.*s", exec->user, path, result->status, said.len ? ": " : "",
+		STR_ARGS(said));
 	if (exec->hint)
 		return err_fix(err, "%.*s", (int) strcspn(exec->hint, "\n"), exec->hint);
 	return err_fix(err, "run it by hand, or log in again with the program it belongs to");

@@ -3,7 +3,7 @@
 
 #include "net/http.h"
 
-#define AUTH_HEADERS_MAX 8
+#define AUTH_HEADERS_MAX 28 /* on behalf of somebody with many groups */
 
 struct auth_challenge {          /* a 401 that was answered */
 	const char *url;

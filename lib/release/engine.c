@@ -13,6 +13,7 @@ const struct engine_row engine_table[] = {
 	{PHASE_LOCKED, EVENT_DIRECT, PHASE_PROMOTE, effect_promote},
 	{PHASE_LOCKED, EVENT_UNDO, PHASE_ROLLBACK, effect_undo},
 	{PHASE_LOCKED, EVENT_DESTROY, PHASE_DESTROY, effect_destroy},
+	{PHASE_LOCKED, EVENT_INTERRUPTED, PHASE_END, effect_park},
 	{PHASE_LOCKED, EVENT_LOST, PHASE_END, effect_lost},
 
 	{PHASE_CANARY_APPLY, EVENT_DONE, PHASE_BAKE, effect_bake},

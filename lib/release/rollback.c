@@ -8,22 +8,6 @@
 /* A deploy that is past its canary is let finish: so long a rollback waits for it, whatever it was told. */
 #define LOCK_WAIT_MS_MIN 60000
 
-/* Where a rollback from the release that is gone back to will go: what its own record says, so that a second rollback never returns to the
- * version that was just left. */
-static void find_back(const struct subject *subject, struct head_entry *back) {
-	const struct value *v = value_get(subject->document->root, "back");
-	struct err err = {0};
-	struct str release, image, settings;
-	struct head_entry entry = {0};
-	*back = entry;
-	if (!v || value_need_int(v, "n", &entry.n, &err) != 0 || value_need_str(v, "release", &release, &err) != 0 ||
-		value_need_str(v, "image", &image, &err) != 0 || value_need_str(v, "settings", &settings, &err) != 0 ||
-		digest_parse(release, &entry.release, &err) != 0 || digest_parse(image, &entry.image, &err) != 0 ||
-		digest_parse(settings, &entry.settings, &err) != 0)
-		return;
-	*back = entry;
-}
-
 static int begin_rollback(struct run *run, const struct release_plan *plan, struct err *err) {
 	const struct release_context *context = run->context;
 	int64_t n = plan->kind == PLAN_RESUME ? plan->n : session_free_number(run, plan->n);
@@ -38,7 +22,7 @@ static int begin_rollback(struct run *run, const struct release_plan *plan, stru
 	struct str index = {0};
 	subject->again = plan->to;
 	subject->is_same = head_entry_is(&run->head.good, &subject->revision);
-	find_back(subject, &run->back);
+	session_find_back(subject, &run->back);
 	if (value_opt_int(root, "image.size", 0, &image_size, err) != 0 || value_opt_str(root, "image.index", STR(""), &index, err) != 0 ||
 		(index.len && digest_parse(index, &image_index, err) != 0))
 		return -1;

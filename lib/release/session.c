@@ -229,6 +229,20 @@ void session_forget_subject(struct run *run) {
 	run->verdict = (struct verdict){0};
 }
 
+void session_find_back(const struct subject *subject, struct head_entry *back) {
+	const struct value *v = value_get(subject->document->root, "back");
+	struct err err = {0};
+	struct str release, image, settings;
+	struct head_entry entry = {0};
+	*back = entry;
+	if (!v || value_need_int(v, "n", &entry.n, &err) != 0 || value_need_str(v, "release", &release, &err) != 0 ||
+		value_need_str(v, "image", &image, &err) != 0 || value_need_str(v, "settings", &settings, &err) != 0 ||
+		digest_parse(release, &entry.release, &err) != 0 || digest_parse(image, &entry.image, &err) != 0 ||
+		digest_parse(settings, &entry.settings, &err) != 0)
+		return;
+	*back = entry;
+}
+
 /* A candidate that another command left. Beyond the canary it is finished (the gate had let it pass), before that it is undone.
  * `must_undo`: a rollback undoes it in any case. 0: settled, and run->outcome says how; -1: the command can't go on (run->outcome or *err).
  */
@@ -243,6 +257,8 @@ int session_settle_leftover(struct run *run, bool must_undo, struct err *err) {
 	if (is_finishing && session_read_subject(run, &entry, entry.n, &run->subject, &unread) == 0) {
 		entry_event = EVENT_DIRECT;
 		run->back = run->head.good;
+		if (again) /* its own record has what the release that it goes back to leads to */
+			session_find_back(&run->subject, &run->back);
 	} else {
 		run->subject.entry = entry;
 		head_entry_revision(&entry, &run->subject.revision);
@@ -253,7 +269,7 @@ int session_settle_leftover(struct run *run, bool must_undo, struct err *err) {
 	engine_run(run, entry_event);
 	bool is_settled = run->outcome == OUTCOME_DONE || run->outcome == OUTCOME_ROLLED_BACK || run->outcome == OUTCOME_FAILED ||
 			  run->outcome == OUTCOME_UNDECIDED || (run->outcome == OUTCOME_ROLLBACK_FAILED && !run->head.candidate.is.n);
-	if (!is_settled)
+	if (!is_settled || (entry_event == EVENT_DESTROY && run->outcome != OUTCOME_DONE))
 		return -1;
 	session_forget_subject(run);
 	if (entry_event == EVENT_DESTROY) { /* nothing is left, not even the head */

@@ -30,5 +30,8 @@ void session_push_owed(struct run *run);
 int64_t session_free_number(struct run *run, int64_t n);
 int session_open_release(struct run *run, const struct record_input *input, struct err *err);
 int session_read_subject(struct run *run, const struct head_entry *entry, int64_t from, struct subject *out, struct err *err);
+/* Where a rollback from the release that is gone back to will go: what its own record says, so that a second rollback never returns to the
+ * version that was just left. */
+void session_find_back(const struct subject *subject, struct head_entry *back);
 void session_forget_subject(struct run *run);
 int session_settle_leftover(struct run *run, bool must_undo, struct err *err);

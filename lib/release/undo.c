@@ -207,8 +207,9 @@ enum event effect_destroy(struct run *run) {
 			break;
 	}
 	if (rc != 0) {
-		run->outcome = OUTCOME_FAILED;
-		return engine_event_of(run, &err);
+		enum event event = engine_event_of(run, &err);
+		run->outcome = event == EVENT_INTERRUPTED ? OUTCOME_INTERRUPTED : OUTCOME_FAILED;
+		return event;
 	}
 	run->outcome = OUTCOME_DONE;
 	return EVENT_DONE;

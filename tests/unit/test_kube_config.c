@@ -436,6 +436,19 @@ static void plugins_that_fail(void **state) {
 	assert_int_equal(kube_config_refresh(config, &p.options, &err), -1);
 	assert_non_null(strstr(err.message, "exit 7: no login"));
 	assert_string_equal(err.fix, "get it at x");
+	/* It had a credential, and failed all the same: nothing of that is told. */
+	scratch_sh(p.folder, "printf '#!/bin/sh\\necho token-of-plugin; exit 7\\n' > plugin");
+	err_clear(&err);
+	assert_int_equal(kube_config_refresh(config, &p.options, &err), -1);
+	assert_non_null(strstr(err.message, "exit 7"));
+	assert_null(strstr(err.message, "token-of-plugin"));
+	/* A secret that begins before the end that is shown. */
+	redactor_add(p.redact, STR("0123456789abcdefghij"));
+	scratch_sh(p.folder, "printf '#!/bin/sh\\necho 0123456789abcdefghij >&2; printf %%0290d 0 >&2; exit 7\\n' > plugin");
+	err_clear(&err);
+	assert_int_equal(kube_config_refresh(config, &p.options, &err), -1);
+	assert_non_null(strstr(err.message, "00000"));
+	assert_null(strstr(err.message, "cdefghij"));
 	kube_config_free(config);
 	plugin_end(&p);
 }

@@ -24,12 +24,13 @@ struct scene {
 	struct mirror *mirror;
 };
 
-static void begin(struct scene *s, const struct fake_turn *turns, size_t count) {
+static void begin_as(struct scene *s, const char *user, const struct fake_turn *turns, size_t count) {
 	*s = (struct scene){.folder = scratch_new()};
 	fake_clock_init(&s->clock);
 	fake_http_script(&s->fake, &s->clock, turns, count);
-	static const char text[] = "current-context: p\ncontexts: [{name: p, context: {cluster: c, user: u, namespace: ml}}]\n"
-				   "clusters: [{name: c, cluster: {server: '" SERVER "'}}]\nusers: [{name: u, user: {tokenFile: token}}]\n";
+	AUTO_FREE char *text = mem_format("current-context: p\ncontexts: [{name: p, context: {cluster: c, user: u, namespace: ml}}]\n"
+					  "clusters: [{name: c, cluster: {server: '" SERVER "'}}]\nusers: [{name: u, user: {%s}}]\n",
+		user);
 	scratch_write(s->folder, "kc", text, strlen(text));
 	scratch_write(s->folder, "token", "abcd", 4);
 	s->items[0] = s->listed = mem_format("KUBECONFIG=%s/kc", s->folder);
@@ -39,6 +40,9 @@ static void begin(struct scene *s, const struct fake_turn *turns, size_t count) 
 	if (kube_open(&options, &s->kube, &err) != 0)
 		fail_msg("%s", err.message);
 	s->mirror = mirror_open(s->kube, &(struct kube_selection){.kind = "Pod", .labels = "app=web"});
+}
+static void begin(struct scene *s, const struct fake_turn *turns, size_t count) {
+	begin_as(s, "tokenFile: token", turns, count);
 }
 #define BEGIN(scene, turns) begin(scene, turns, sizeof(turns) / sizeof((turns)[0]))
 
@@ -298,6 +302,24 @@ static void a_token_that_rotates(void **state) {
 	end(&s);
 }
 
+/* Everything that a kubeconfig may ask for at once: sixteen groups and eight more. */
+static void on_behalf_of_many(void **state) {
+	(void) state;
+	const struct fake_turn turns[] = {
+		{.method = "GET", .url = LIST, .header = "Impersonate-Extra-k: 1", .status = 200, .answer = ITEMS("7", POD("a", "6")), .ms = 20},
+		{.method = "GET", .url = WATCH("7"), .header = "Impersonate-Group: g1", .status = 200, .is_open = true},
+	};
+	struct scene s;
+	struct err err = {0};
+	begin_as(&s,
+		"tokenFile: token, as: jane, as-uid: '7', as-groups: [g1, g2, g3, g4, g5, g6, g7, g8, g9, g10, g11, g12, g13, g14, g15, g16], "
+		"as-user-extra: {k: ['1', '2', '3', '4', '5', '6', '7', '8']}",
+		turns, 2);
+	assert_int_equal(mirror_await(s.mirror, 5000, 0, &err), 0);
+	holds(&s, "a");
+	end(&s);
+}
+
 static void pages(void **state) {
 	(void) state;
 	const struct fake_turn turns[] = {
@@ -465,6 +487,7 @@ int main(void) {
 		cmocka_unit_test(a_server_that_restarts),
 		cmocka_unit_test(not_allowed),
 		cmocka_unit_test(a_token_that_rotates),
+		cmocka_unit_test(on_behalf_of_many),
 		cmocka_unit_test(pages),
 		cmocka_unit_test(nonsense),
 		cmocka_unit_test(long_lines),

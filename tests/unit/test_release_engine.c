@@ -234,6 +234,123 @@ static void test_rollback(void **state) {
 	assert_int_equal(p->world.writes, writes);
 }
 
+static struct head head_of(const struct place_ *p) {
+	struct head head;
+	struct err err = {0};
+	assert_int_equal(head_parse(p->world.head, p->world.head_len, &head, &err), 0);
+	return head;
+}
+
+/* Somebody else, who is killed at his call of this number. */
+static void killed_at(struct place_ *p, struct fake_client *other, int64_t at) {
+	fake_client_init(other, &p->world, 1);
+	other->fault = FAULT_KILL_AFTER;
+	other->fail_at = at;
+	other->fail_times = 1;
+}
+
+/* A rollback that was killed past its lock and that a deploy finished leads on to what it would have led to itself. */
+static void test_rollback_finished_by_a_deploy(void **state) {
+	struct place_ *p = *state;
+	int finished = 0;
+	bool was_killed = true, is_rolling = p->world.is_rolling;
+	for (int64_t at = 1; was_killed; at++) {
+		struct release_result result;
+		struct fake_client other;
+		struct err err = {0};
+		tear_down(state);
+		set_up_at(state, is_rolling);
+		p = *state;
+		fake_model_add(&p->world, 'X')->error_rate = 0.2;
+		p->world.rps = 100;
+		deploy(p, 'A');
+		deploy(p, 'B');
+		deploy(p, 'C');
+		killed_at(p, &other, at);
+		best_effort(release_rollback(&other.context, &(struct rollback_request){0}, &result, &err)); /* killed */
+		was_killed = other.is_dead;
+		struct head head = head_of(p);
+		if (!head.candidate.again || head.candidate.phase < PHASE_PROMOTE)
+			continue;
+		finished++;
+		fake_advance(&p->world, 60000);
+		check(p, deploy(p, 'X'), OUTCOME_ROLLED_BACK, 4, 'B');
+		err_clear(&err);
+		assert_int_equal(release_rollback(&p->client.context, &(struct rollback_request){0}, &result, &err), 0);
+		check(p, result, OUTCOME_DONE, 6, 'A');
+	}
+	assert_true(finished > 3);
+}
+
+/* A deploy that goes on where another was killed, and that is interrupted before it gets anywhere: nothing was to be rolled back. */
+static void test_resume_interrupted(void **state) {
+	struct place_ *p = *state;
+	bool is_rolling = p->world.is_rolling, was_reached = true;
+	for (int64_t at = 1; was_reached; at++) {
+		struct release_result result;
+		struct fake_client other;
+		struct err err = {0};
+		struct deploy_request request;
+		tear_down(state);
+		set_up_at(state, is_rolling);
+		p = *state;
+		p->world.has_flock = true; /* nobody waits for a lease */
+		deploy(p, 'A');
+		request = request_for(p, 'B');
+		request.canary.is_none = true;
+		for (int64_t call = 1; head_of(p).candidate.phase < PHASE_PROMOTE; call++) {
+			killed_at(p, &other, call);
+			err_clear(&err);
+			best_effort(release_deploy(&other.context, &request, &result, &err)); /* killed */
+			fake_advance(&p->world, 60000);
+		}
+		fake_client_init(&p->client, &p->world, 0);
+		p->client.fault = FAULT_SIGNAL_CUT;
+		p->client.fail_at = at;
+		p->client.fail_times = 1;
+		err_clear(&err);
+		int rc = release_deploy(&p->client.context, &request, &result, &err);
+		was_reached = p->client.happened;
+		if (was_reached && (rc != 0 || (result.outcome != OUTCOME_INTERRUPTED && result.outcome != OUTCOME_DONE)))
+			fail_msg("call %d: outcome %d, %s%s", (int) at, rc ? -1 : (int) result.outcome, result.cause, err.message);
+	}
+}
+
+/* A destroy that stopped half way, and that the next deploy can't finish either: nobody says that nothing is left. */
+static void test_destroy_not_finished(void **state) {
+	struct place_ *p = *state;
+	bool is_rolling = p->world.is_rolling, has_failed = true;
+	int failed = 0;
+	for (int64_t at = 1; has_failed; at++) {
+		struct release_result result;
+		struct fake_client other;
+		struct err err = {0};
+		tear_down(state);
+		set_up_at(state, is_rolling);
+		p = *state;
+		p->world.has_flock = true; /* nobody waits for a lease */
+		deploy(p, 'A');
+		for (int64_t call = 1; head_of(p).candidate.phase != PHASE_DESTROY; call++) {
+			killed_at(p, &other, call);
+			err_clear(&err);
+			best_effort(release_destroy(&other.context, false, &result, &err)); /* killed */
+			fake_advance(&p->world, 60000);
+		}
+		p->client.fault = FAULT_FULL;
+		p->client.fail_at = p->client.calls + at;
+		p->client.fail_times = 1;
+		p->client.happened = 0;
+		struct deploy_request request = request_for(p, 'B');
+		err_clear(&err);
+		int rc = release_deploy(&p->client.context, &request, &result, &err);
+		has_failed = p->client.happened;
+		if (rc != 0 && strstr(err.message, "nothing is left"))
+			fail_msg("call %d: %s", (int) at, err.message);
+		failed += rc == 0 && result.outcome == OUTCOME_FAILED && strstr(result.cause, "no space left") && p->world.head_len;
+	}
+	assert_true(failed);
+}
+
 static void test_freeze_and_destroy(void **state) {
 	struct place_ *p = *state;
 	struct release_result result;
@@ -379,6 +496,9 @@ int main(void) {
 		CASE(test_low_traffic),
 		CASE(test_undecided),
 		CASE(test_rollback),
+		CASE(test_rollback_finished_by_a_deploy),
+		CASE(test_resume_interrupted),
+		CASE(test_destroy_not_finished),
 		CASE(test_freeze_and_destroy),
 		CASE(test_forced_and_drifted),
 		CASE(test_texts_from_outside),
