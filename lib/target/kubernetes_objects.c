@@ -29,6 +29,7 @@ struct rendering {
 	struct tmpl_parsed *parsed;
 	struct document *document;
 	struct value *list;
+	const struct value *stable; /* of a canary: the other list */
 	struct tmpl_origins *origins; /* always asked for: errors are told by them */
 	struct err *err;
 };
@@ -136,6 +137,22 @@ static int check_name(struct rendering *r, const struct overlay_file *file, cons
 	return 0;
 }
 
+/* What is made for the canary is applied while the other version serves: an object of both that is not the same would take its place at once, so that a
+ * Service sent every request to the canary. */
+static int check_both(const struct rendering *r, const struct overlay_file *file, const struct value *object) {
+	const struct value *kind = value_get(object, "kind"), *name = value_find(object, "metadata.name");
+	value_each(other, r->stable) {
+		if (!str_equal(value_get(other, "kind")->text, kind->text) || !str_equal(value_find(other, "metadata.name")->text, name->text) ||
+			value_equal(other, object))
+			continue;
+		err_set(r->err, ERR_INVALID, "%.*s %.*s differs for the canary, which would take its place: it needs another name there, or {$if: this.isStable}",
+			STR_ARGS(kind->text), STR_ARGS(name->text));
+		err_fix(r->err, "name: ${this.name}");
+		return fail_at(r, file, name);
+	}
+	return 0;
+}
+
 static int finish_object(struct rendering *r, const struct overlay_file *file, struct value *object) {
 	if (check_kind(r, file, object) != 0)
 		return -1;
@@ -147,9 +164,11 @@ static int finish_object(struct rendering *r, const struct overlay_file *file, s
 	if (add_labels(r, file, metadata, labels) != 0)
 		return -1;
 	if (!is_deployment)
-		return 0;
+		return check_both(r, file, object);
 	struct value *spec = need_object(r, object, "spec"), *pod = spec ? need_object(r, spec, "template") : NULL;
-	return add_labels(r, file, pod ? need_object(r, pod, "metadata") : NULL, labels);
+	if (add_labels(r, file, pod ? need_object(r, pod, "metadata") : NULL, labels) != 0)
+		return -1;
+	return check_both(r, file, object);
 }
 
 /* What a project's own templates make is held against the published schemas before a cluster sees it. mlctl's own are, by its tests. `first`: of the
@@ -295,6 +314,7 @@ static int render_lists(const struct target_context *context, const struct revis
 			.has_own = has_own && is_checked,
 			.parsed = &parsed,
 			.document = document,
+			.stable = is_canary ? value_get(root, "stable") : NULL,
 			.origins = origins,
 			.err = err};
 		if (kubernetes_input_make(context, revision, facts, is_canary, &input, err) != 0)

@@ -57,7 +57,7 @@ struct renderer {
 	struct document *document;
 	struct tmpl_origins *origins; /* NULL: nobody wants them */
 	struct source *sources;
-	size_t source_count, source_room, nodes, steps_taken;
+	size_t source_count, source_room, nodes, steps_taken, bytes_before; /* the last: what the document held already */
 	struct step steps[TMPL_DEPTH_MAX];
 	size_t depth;
 	struct value *collected; /* holds the whole result */
@@ -109,7 +109,15 @@ static struct place remember(struct renderer *r, const struct value *node, const
 	return (struct place) {(int) r->source_count, 0};
 }
 
+static int check_bytes(struct renderer *r, const struct value *node) {
+	if (r->document->memory.used_bytes - r->bytes_before <= TMPL_BYTES_MAX)
+		return 0;
+	return fail(r, node, NULL, "it takes more than %zu MiB of memory", TMPL_BYTES_MAX / 1024 / 1024);
+}
+
 static struct value *make(struct renderer *r, const struct value *node, enum value_kind kind, struct place at) {
+	if (check_bytes(r, node) != 0)
+		return NULL;
 	struct value *made = ++r->nodes > TMPL_NODES_MAX ? NULL : value_new(r->document, kind);
 	if (!made) {
 		fail(r, node, NULL, "it makes more than %d values", TMPL_NODES_MAX);
@@ -408,7 +416,7 @@ static int instruction(struct renderer *r, const struct value *node, const char 
 			return fail(r, &key, NULL, "%s is no instruction by itself: $, $if, $each, $merge, $text or $include%s%s", word, near ? "; did you mean " : "",
 				near ? near : "");
 		}
-		const char *at = is_ours ? strstr(also[chosen], word) : NULL;
+		const char *at = is_ours && strlen(word) == one->key.len ? strstr(also[chosen], word) : NULL; /* a key may hold NUL */
 		bool fits = str_is(one->key, *out) || (at && (at[one->key.len] == ' ' || !at[one->key.len]));
 		if (!fits)
 			return fail(r, &key, NULL, "%s cannot stand beside %s%s%s", word, *out, also[chosen][0] ? ", only " : ": it stands alone",
@@ -433,7 +441,9 @@ static int open_each(struct renderer *r, const struct value *node, struct slot s
 	if (found.value && is_scalar(found.value) && found.value->kind != VALUE_NULL)
 		return fail(r, node, found.value, "$each: %.*s is a scalar, it must be a list or a mapping", STR_ARGS(path->text));
 	struct value *made = slot.parent;
-	if (slot.parent->kind != VALUE_ARRAY || slot.parent == r->collected) {
+	const struct step *above = r->depth ? &r->steps[r->depth - 1] : NULL;
+	bool is_in_text = above && above->kind == STEP_TEXT && above->into == slot.parent; /* which has room for one */
+	if (slot.parent->kind != VALUE_ARRAY || slot.parent == r->collected || is_in_text) {
 		made = make(r, node, VALUE_ARRAY, remember(r, node, found.from, found.value ? found.value->at : (struct place) {0}));
 		if (!made)
 			return -1;
@@ -500,6 +510,8 @@ static int emit(struct renderer *r, const struct value *node, struct slot slot, 
 		struct found found = {0};
 		if (++r->steps_taken > TMPL_STEPS_MAX)
 			return fail(r, node, NULL, "it takes more than %d steps", TMPL_STEPS_MAX);
+		if (check_bytes(r, node) != 0)
+			return -1;
 		if (node->kind == VALUE_STRING && has_path(node->text))
 			return emit_filled(r, node, scope, slot);
 		if (is_scalar(node))
@@ -516,6 +528,8 @@ static int emit(struct renderer *r, const struct value *node, struct slot slot, 
 		if (strcmp(word, "$include") == 0) {
 			if (include(r, node, path, scope, &node) != 0)
 				return -1;
+			if (node->kind == VALUE_NULL) /* an empty file, as tmpl_render() has it */
+				return 0;
 			continue;
 		}
 		bool is_asked = strcmp(word, "$if") == 0;
@@ -583,7 +597,7 @@ static int finish_merge(struct renderer *r, const struct step *step) {
 		if (one->kind != VALUE_OBJECT)
 			return fail(r, step->node, NULL, "$merge: each must be a mapping");
 		merged = value_merge(r->document, merged, one);
-		if (count_nodes(r, step->node, merged) != 0)
+		if (check_bytes(r, step->node) != 0 || count_nodes(r, step->node, merged) != 0)
 			return -1;
 	}
 	if (!merged)
@@ -702,7 +716,8 @@ int tmpl_render(const struct tmpl_source *source, struct document *document, str
 	assert(list->kind == VALUE_ARRAY);
 	const struct document *template = NULL;
 	AUTO_FREE struct renderer *r = NEW(struct renderer);
-	*r = (struct renderer) {.source = source, .file = source->name, .document = document, .origins = origins, .err = err};
+	*r = (struct renderer) {.source = source, .file = source->name, .document = document, .origins = origins, .err = err,
+		.bytes_before = document->memory.used_bytes};
 	if (parse(r, source->name, source->text, &template) != 0)
 		return -1; /* nothing is held yet */
 	r->collected = value_new(document, VALUE_ARRAY);

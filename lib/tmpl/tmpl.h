@@ -11,7 +11,7 @@
  *                                    items become items of that list
  *   {$merge: [X, Y, ...]}            mappings merged, later ones win (RFC 7386); one that is null or nothing is passed over, and without any it is nothing
  *   {$text: X}                       the scalar X as a string (a port in an annotation)
- *   {$include: "file ${kind}.yaml"}  what another template renders to, with the same names
+ *   {$include: "file ${kind}.yaml"}  what another template renders to, with the same names; nothing when that is empty
  * Paths find `$as` names first, then the root. A path that is not there is an error, unless it is asked by $if or $each or followed by "?" (then:
  * nothing, and in a text no characters). Keys are never replaced. */
 #pragma once
@@ -22,6 +22,7 @@
 #define TMPL_NODES_MAX 100000
 #define TMPL_STEPS_MAX 1000000 /* loops that leave nothing behind end too */
 #define TMPL_INCLUDES_MAX 64
+#define TMPL_BYTES_MAX ((size_t) 64 * 1024 * 1024) /* of memory for one template: few values can hold long texts */
 
 struct tmpl_origin { /* where a rendered value came from, for `render --explain` */
 	const struct value *node; /* in the output */

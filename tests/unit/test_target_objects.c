@@ -521,6 +521,9 @@ static void test_overlay_refuses(void **state) {
 		"all objects are in the namespace");
 	refuse_template("kubernetes/x.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, labels: {mlctl.dev/service: y}}\n", ERR_INVALID, HERE "x.yaml:3:49",
 		"label mlctl.dev/service must be fraud");
+	refuse_template("kubernetes/service.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: \"${service}\"}\nspec: {selector: {$: this.serviceSelector}, ports: [{port: 1}]}\n",
+		ERR_INVALID, HERE "service.yaml:3:18", "Service fraud differs for the canary");
+	refuse_template("kubernetes/x.yaml", "apiVersion: v1\nkind: ConfigMap\n" META "data: {a: \"${this.role}\"}\n", ERR_INVALID, HERE "x.yaml:3:18", "ConfigMap x differs");
 	refuse_template("kubernetes/deployment.yaml", "apiVersion: apps/v1\nkind: Deployment\n" META "spec: {template: 1}\n", ERR_INVALID, HERE "deployment.yaml", "must be mappings");
 }
 

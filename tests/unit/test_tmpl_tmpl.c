@@ -24,7 +24,7 @@ static bool find(void *self, const char *name, struct str *text, const char **sh
 	static const struct {
 		const char *name, *text;
 	} files[] = {{"part.yaml", "x: ${name}\nitem: {$: item?}\n"}, {"loop.yaml", "{$include: loop.yaml}"}, {"bad.yaml", "a: 1\nb: {$: nmae}\n"},
-		{"fraud.yaml", "[1]"}};
+		{"fraud.yaml", "[1]"}, {"empty.yaml", "# only words\n"}, {"no.yaml", "$include: empty.yaml\n"}};
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
 		if (strcmp(files[i].name, name) == 0) {
 			*text = str_of(files[i].text);
@@ -132,6 +132,8 @@ static void test_include(void **state) {
 	check("{a: {$include: part.yaml}}", "{a: {x: fraud}}");
 	check("[{$each: list, $as: item, $do: {$include: part.yaml}}]", "[{x: fraud, item: a}, {x: fraud, item: 2}, {x: fraud, item: true}]");
 	check("{a: {$include: \"${name}.yaml\"}}", "{a: [1]}");
+	check("{a: [1, {$include: empty.yaml}], b: {$include: no.yaml}, c: {$merge: [{x: 1}, {$include: empty.yaml}]}}", "{a: [1], c: {x: 1}}");
+	check("$include: empty.yaml\n", NULL);
 	refuse("a: {$include: missing.yaml}\n", "t.yaml:1:15", "there is no template missing.yaml");
 	refuse("a: {$include: loop.yaml}\n", "loop.yaml:1:1", "$include: more than 64");
 	refuse("a: {$include: bad.yaml}\n", "bad.yaml:2:4", "there is no \"nmae\", did you mean name?");
@@ -198,6 +200,9 @@ static void test_refusals(void **state) {
 	refuse("a: {$merge: [{x: 1}, 2]}\n", "t.yaml:1:4", "each must be a mapping");
 	refuse("a: {$merge: [{$: list}]}\n", "t.yaml:1:4", "each must be a mapping");
 	refuse("a: {$text: {$: scale}}\n", "t.yaml:1:4", "a mapping has no text");
+	refuse("a: {$text: {$each: list, $as: i, $do: {$: i}}}\n", "t.yaml:1:4", "a list has no text");
+	refuse("a: {$text: {$each: missing, $as: i, $do: {$: i}}}\n", "t.yaml:1:4", "a list has no text");
+	refuse("a: {$if: name, \"$then\\0aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\": 1}\n", "t.yaml:1:16", "$then cannot stand beside $if");
 	refuse("a: 1\nb: [\n", "t.yaml:3:1", "not YAML");
 	refuse("a: 1\n---\nb: 2\n", "t.yaml:2:1", "a second document");
 	refuse("a: &x 1\n", "t.yaml:1:4", "anchors");
@@ -216,13 +221,18 @@ static void test_limits(void **state) {
 	buf_text(&input, "list: [");
 	for (int i = 0; i < 400; i++)
 		buf_text(&input, "x, ");
-	buf_text(&input, "x]\nempty: []\n");
+	buf_text(&input, "x]\nempty: []\nlong: ");
+	for (int i = 0; i < 10000; i++)
+		buf_text(&input, "long text of 22 bytes ");
+	buf_text(&input, "\n");
 	static const struct {
 		const char *template, *message;
 	} all[] = {
 		{"{$each: list, $as: a, $do: {$each: list, $as: b, $do: {$: list}}}", "it makes more than 100000 values"},
 		{"{a: {$each: list, $as: a, $do: {$each: list, $as: b, $do: {$each: list, $as: c, $do: {$if: empty, $then: 1}}}}}", "it takes more than 1000000 steps"},
 		{"{a: {$merge: [{$each: list, $as: a, $do: {x: {$: list}}}]}}", "it makes more than 100000 values"},
+		{"{a: {$each: list, $as: a, $do: \"${long}\"}}", "it takes more than 64 MiB"},
+		{"{a: {$merge: [{l: {$: long}}, {$each: list, $as: a, $do: {x: {$: a}}}]}}", "it takes more than 64 MiB"},
 	};
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		AUTO_DOCUMENT struct document *into = document_new("out");
