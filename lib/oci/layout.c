@@ -55,17 +55,6 @@ static void sweep(const struct layout *layout) {
 	closedir(folder);
 }
 
-/* What a killed fs_replace() left of index.json; the caller holds the lock, under which alone that file is replaced. */
-static void sweep_index(const struct layout *layout) {
-	DIR *folder = opendir(layout->folder);
-	if (!folder)
-		return;
-	for (struct dirent *entry; (entry = readdir(folder));)
-		if (strncmp(entry->d_name, "index.json.tmp.", 15) == 0)
-			best_effort(unlinkat(dirfd(folder), entry->d_name, 0)); /* as above */
-	closedir(folder);
-}
-
 static int temporary_open(struct layout *layout, char **path, int *fd, struct err *err) {
 	for (int i = 0; i < TEMPORARY_TRIES_MAX; i++) {
 		AUTO_FREE char *name = mem_format("%s/%s%ld-%u", layout->folder, TEMPORARY_PREFIX, (long) getpid(), layout->temporaries++);
@@ -300,7 +289,7 @@ static int layout_tag(struct store *store, const struct blob *manifest, const ch
 	bool is_there;
 	if (layout_put_manifest(store, manifest, true, err) != 0 || lock(layout, &held, err) != 0)
 		return -1;
-	sweep_index(layout);
+	fs_sweep(layout->folder);
 	if (store_may_tag(store, tag, &manifest->digest, &is_there, err) != 0) /* now nobody can come in between */
 		return -1;
 	if (is_there)

@@ -8,6 +8,8 @@
 #include <sys/file.h>
 #include <sys/syscall.h>
 
+#define TEMPORARY_TRIES_MAX 8
+
 const char *env_get(const struct env *env, const char *name) {
 	size_t n = strlen(name);
 	for (char **item = env ? env->items : NULL; item && *item; item++)
@@ -126,11 +128,29 @@ int fs_sync_dir(const char *path, struct err *err) {
 	return 0;
 }
 
+/* Between open and flock fs_sweep() may have had it: then its name is gone, or the sweeper still holds it. */
+static int temporary_open(const char *path, char **temporary, int *fd, struct err *err) {
+	for (int i = 0; i < TEMPORARY_TRIES_MAX; i++) {
+		AUTO_FREE char *name = mem_format("%s.tmp.XXXXXX", path);
+		AUTO_CLOSE int got = mkostemp(name, O_CLOEXEC);
+		if (got < 0)
+			return err_sys(err, "%s", path);
+		struct stat info;
+		if (flock(got, LOCK_EX | LOCK_NB) != 0 || fstat(got, &info) != 0 || info.st_nlink == 0)
+			continue;
+		*temporary = take(&name);
+		*fd = got;
+		got = -1;
+		return 0;
+	}
+	return err_set(err, ERR_FAILED, "%s: no temporary beside it stays after %d tries", path, TEMPORARY_TRIES_MAX);
+}
+
 static int replace(const char *path, const void *bytes, size_t len, mode_t mode, bool is_lasting, struct err *err) {
-	AUTO_FREE char *temporary = mem_format("%s.tmp.XXXXXX", path);
-	AUTO_CLOSE int fd = mkostemp(temporary, O_CLOEXEC);
-	if (fd < 0)
-		return err_sys(err, "%s", path);
+	AUTO_FREE char *temporary = NULL;
+	AUTO_CLOSE int fd = -1;
+	if (temporary_open(path, &temporary, &fd, err) != 0)
+		return -1;
 	if (fs_write_all(fd, bytes, len, path, err) != 0 || fchmod(fd, mode) != 0 || (is_lasting && fsync(fd) != 0) ||
 		rename(temporary, path) != 0) {
 		if (err->code == ERR_NONE)
@@ -139,6 +159,20 @@ static int replace(const char *path, const void *bytes, size_t len, mode_t mode,
 		return -1;
 	}
 	return 0;
+}
+
+void fs_sweep(const char *folder) {
+	DIR *listing = opendir(folder);
+	for (struct dirent *entry; listing && (entry = readdir(listing));) {
+		const char *end = strstr(entry->d_name, ".tmp.");
+		if (!end || strlen(end) != strlen(".tmp.XXXXXX"))
+			continue;
+		AUTO_CLOSE int fd = openat(dirfd(listing), entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+			best_effort(unlinkat(dirfd(listing), entry->d_name, 0)); /* whoever comes next tries again */
+	}
+	if (listing)
+		closedir(listing);
 }
 
 int fs_replace(const char *path, const void *bytes, size_t len, mode_t mode, struct err *err) {

@@ -18,6 +18,8 @@ int fs_replace(const char *path, const void *bytes, size_t len, mode_t mode, str
 /* As fs_replace, without waiting for the disk: after a power cut it may be the old file, the new one or an empty one. For what can be made
  * again. */
 int fs_replace_quickly(const char *path, const void *bytes, size_t len, mode_t mode, struct err *err);
+/* What killed processes left of the two above in `folder`: "*.tmp.XXXXXX" that nobody holds (a writer flocks its own). */
+void fs_sweep(const char *folder);
 /* Every folder of the path, mode 0700 for the ones it makes. */
 int fs_make_dirs(const char *path, mode_t mode, struct err *err);
 /* Opens beneath `dir` by openat2 RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS. flags as open(2). */

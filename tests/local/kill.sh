@@ -112,5 +112,5 @@ equals "what was drained is gone" "$(runners | wc -w)" 2
 [ "$kills" -ge 30 ] && pass "$kills kills hit, $missed came too late" || flunk "$kills kills hit, $missed came too late"
 [ "$asked" -gt 500 ] && [ "$failed" = 0 ] && pass "none of $asked requests meanwhile failed" || flunk "of $asked requests $failed failed" "$home/failed"
 "$MLCTL" deploy --force >"$out" 2>&1 # the last of the killed is swept by whoever takes the lock next
-equals "nothing of the killed is left" "$(ls "$state" | grep -cE '^lease-|\.tmp\.')" 0
+equals "nothing of the killed is left" "$(find "$state" | grep -cE "/lease-|\.tmp\.")" 0
 finish
