@@ -101,6 +101,23 @@ static int check_payload(const struct settings *s, struct err *err) {
 	return refuse(s, "payload.kind", NULL, err);
 }
 
+/* The ports that a server's own template opens beside payload.port: of one pod, and of one Service, they differ. */
+static int check_ports(const struct settings *s, struct err *err) {
+	int64_t grpc = s->payload.kind == PAYLOAD_TRITON ? 8001 : s->payload.kind == PAYLOAD_TFSERVING ? 8500 : 0;
+	int64_t metrics = s->payload.kind == PAYLOAD_TRITON ? 8002 : 0;
+	if (s->payload.port && (s->payload.port == grpc || s->payload.port == metrics)) {
+		err_set(err, ERR_CONFIG, "payload.port: %lld is where this server %s, HTTP needs another one", (long long) s->payload.port,
+			s->payload.port == grpc ? "speaks gRPC" : "shows its numbers");
+		err_fix(err, "payload.port: %d", s->payload.kind == PAYLOAD_TRITON ? 8000 : 8501);
+		return refuse(s, "payload.port", NULL, err);
+	}
+	if (!metrics || s->expose.port != metrics)
+		return 0;
+	err_set(err, ERR_CONFIG, "expose.port: %lld is where the Service shows this server's numbers", (long long) metrics);
+	err_fix(err, "expose.port: 80");
+	return refuse(s, "expose.port", NULL, err);
+}
+
 static int check_account(const struct settings *s, struct err *err) {
 	if (!s->service_account.name || !s->service_account.annotations)
 		return 0;
@@ -115,7 +132,8 @@ int cluster_check(const struct settings *s, struct err *err) {
 		return refuse(s, "scale.cpu", NULL, err);
 	}
 	return check_image(s, err) != 0 || check_exposed(s, err) != 0 || check_variables(s, err) != 0 || check_tolerations(s, err) != 0 ||
-			check_payload(s, err) != 0 || check_account(s, err) != 0
+			check_payload(s, err) != 0 || check_ports(s, err) != 0 ||
+			check_account(s, err) != 0
 		? -1
 		: 0;
 }

@@ -186,8 +186,8 @@ static int set_weight(struct document *document, struct value *backend, int64_t 
 	return 0;
 }
 
-/* What goes to NAME is divided; others' weights are as much larger as its are. */
-static int divide(struct kubernetes *k, struct document *document, struct value *backends, int64_t parts, struct err *err) {
+/* What goes to NAME is divided; others' weights are as much larger as its are. `port`: of NAME-canary, which may be another release's expose.port. */
+static int divide(struct kubernetes *k, struct document *document, struct value *backends, int64_t parts, int64_t port, struct err *err) {
 	size_t count = backends ? backends->count : 0;
 	struct value *backend = count ? backends->first : NULL;
 	for (size_t i = 0; i < count; i++, backend = backend->next) {
@@ -195,7 +195,10 @@ static int divide(struct kubernetes *k, struct document *document, struct value 
 		bool is_main = is_backend(backend, k->name);
 		if (is_main) {
 			struct value *canary = value_add_copy(document, backends, NULL, backend);
+			AUTO_FREE char *number = mem_format("%lld", (long long) port);
 			value_set_str(document, (struct value *) value_get(canary, "name"), str_of(k->canary));
+			if (value_get(canary, "port"))
+				value_set_str(document, (struct value *) value_get(canary, "port"), str_of(number));
 			if (set_weight(document, canary, weight * parts, err) != 0)
 				return -1;
 		}
@@ -223,8 +226,12 @@ static int put_route(struct kubernetes *k, int64_t fence, const struct view *vie
 		err_set(err, ERR_CONFLICT, "HTTPRoute %s: its weights can't be set, since the objects of the release that serves are not kept here any more", k->name);
 		return err_fix(err, "rollout.canary: none, for this one deploy");
 	}
+	AUTO_DOCUMENT struct document *service = NULL;
+	if (parts > 0 && kube_get(k->kube, "Service", k->canary, &service, err) != 0)
+		return -1;
+	int64_t port = service ? object_int(value_at(value_find(service->root, "spec.ports"), 0), "port", 0) : 0;
 	for (struct value *rule = (struct value *) value_at(value_find(only->first, "spec.rules"), 0); parts > 0 && rule; rule = rule->next)
-		if (divide(k, list, (struct value *) value_get(rule, "backendRefs"), parts, err) != 0)
+		if (divide(k, list, (struct value *) value_get(rule, "backendRefs"), parts, port, err) != 0)
 			return -1;
 	int64_t release = 0;
 	best_effort(num_int(object_annotation(live, ANNOTATION_RELEASE), 0, INT64_MAX, &release)); /* an annotation that somebody took away tells none */

@@ -574,6 +574,12 @@ static void a_route_has_weights(void **state) {
 	FAILS(kubernetes_route(s.k, 6, &main, &next, NULL, 0, 60, &err), ERR_LOCKED);
 	WORKS(kubernetes_route(s.k, 7, &main, &next, NULL, 0, 60, &err));
 	expect_weights(&s, "fraud 1, maintenance 2");
+	/* A release with another expose.port: its canary's Service has that one. */
+	put_labelled(&s, "v1", "Service", "fraud-canary", "", ",\"spec\":{\"ports\":[{\"name\":\"http\",\"port\":8088}]}");
+	WORKS(kubernetes_route(s.k, 7, &main, &next, NULL, 10, 60, &err));
+	const struct value *rule = value_at(value_find(fake_kube_find(&s.server, "httproutes", "fraud"), "spec.rules"), 0);
+	assert_int_equal(object_int(value_at(value_get(rule, "backendRefs"), 0), "port", 0), 80);
+	assert_int_equal(object_int(value_at(value_get(rule, "backendRefs"), 2), "port", 0), 8088);
 }
 
 /* Cut in the middle, it would lead to nobody once the canary is gone. */

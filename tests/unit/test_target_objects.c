@@ -161,6 +161,10 @@ static void test_labels(void **state) {
 		check_same(value_find(object(&w, lists[i], "Service"), "spec.selector"), selector);
 	}
 	check_same(value_find(object(&w, "stable", "NetworkPolicy"), "spec.podSelector.matchLabels"), "{\"mlctl.dev/service\":\"fraud\"}");
+	/* Whatever numbers another version has: names are each pod's own. */
+	check_same(value_find(object(&w, "stable", "NetworkPolicy"), "spec.ingress"),
+		"[{\"ports\":[{\"port\":\"http\",\"protocol\":\"TCP\"},{\"port\":\"control\",\"protocol\":\"TCP\"}]}]");
+	check_same(value_find(object(&w, "stable", "NetworkPolicy"), "spec.egress"), "[{\"to\":[{\"podSelector\":{\"matchLabels\":{\"mlctl.dev/service\":\"fraud\"}}}]}]");
 }
 
 static void test_container(void **state) {
@@ -591,6 +595,10 @@ static void test_settings_refuse(void **state) {
 	refuse_settings(PROD "    scheduling: {spread: rack}\n", "mlctl.yaml:8:26", "one of host, zone, none", "");
 	refuse_settings(PROD "    payload: {port: 80}\n", "mlctl.yaml:8:21", "the native runner has its own", "");
 	refuse_settings(PROD "    payload: {kind: triton}\n", "mlctl.yaml:8:21", "payload.image: missing", "payload: {image: ");
+	refuse_settings(PROD "    payload: {kind: triton, image: x/y, port: 8001}\n", "mlctl.yaml:8:47", "8001 is where this server speaks gRPC", "payload.port: 8000");
+	refuse_settings(PROD "    payload: {kind: triton, image: x/y, port: 8002}\n", "mlctl.yaml:8:47", "8002 is where this server shows its numbers", "payload.port: 8000");
+	refuse_settings(PROD "    payload: {kind: tfserving, image: x/y, port: 8500}\n", "mlctl.yaml:8:50", "speaks gRPC", "payload.port: 8501");
+	refuse_settings(PROD "    payload: {kind: triton, image: x/y}\n    expose: {port: 8002}\n", "mlctl.yaml:9:20", "8002 is where the Service shows", "expose.port: 80");
 	refuse_settings(PROD "    payload: {kind: http, image: x/y}\n    serve: {port: 80}\n", "mlctl.yaml:9:19", "the runner's", "payload.port: 80");
 	refuse_settings(PROD "    payload: {kind: http, image: \"x/y:\"}\n", "mlctl.yaml:8:34", "an image, as in", "");
 	refuse_settings(PROD "    payload: {guard: true}\n", "mlctl.yaml:8:22", "the native runner has its own", "");
