@@ -167,7 +167,7 @@ static int show_checklist(struct session *s, bool is_exit_code, struct err *err)
 static int status_run(struct cli *cli, const void *raw, const char *const *args, struct err *err) {
 	const struct status_opts *opts = raw;
 	(void) args;
-	AUTO_SESSION struct session s = {0};
+	AUTO_SESSION struct session s = {.is_looking = true};
 	AUTO_SEEN struct seen seen = {.traffic = {.p50_s = NAN, .p99_s = NAN}};
 	if (session_open(&s, cli, &opts->where, NEED_TARGET, err) != 0)
 		return -1;

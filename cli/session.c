@@ -164,6 +164,7 @@ static int open_target(struct session *s, struct err *err) {
 		.settings_where = s->settings ? where : NULL,
 		.where_self = s->settings,
 		.is_forcing = s->is_forcing,
+		.is_looking = s->is_looking,
 		.warn = warned,
 		.warn_self = s,
 		.environment = &s->cli->env,
@@ -241,7 +242,7 @@ static void open_store_maybe(struct session *s) {
 }
 
 int session_open(struct session *s, struct cli *cli, const struct where *where, unsigned needs, struct err *err) {
-	*s = (struct session) {.cli = cli, .is_forcing = s->is_forcing};
+	*s = (struct session) {.cli = cli, .is_forcing = s->is_forcing, .is_looking = s->is_looking};
 	if (where->service) {
 		if (name_place(s, where, err) != 0)
 			return -1;

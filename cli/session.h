@@ -20,7 +20,7 @@ struct session {
 	char *actor, *ci_run;
 	bool is_in_ci;
 	bool is_without_git;        /* session_build() asks git nothing: for who wants only the manifest */
-	bool is_forcing;            /* set before the target is opened */
+	bool is_forcing, is_looking; /* set before the target is opened */
 	char *tag;                  /* what the last push tagged its image with */
 };
 enum session_needs {

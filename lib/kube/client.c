@@ -392,7 +392,11 @@ static int ask_url(struct kube *kube, const struct kube_ask *ask, struct buf *ur
 		int limit = ask->selection.count_max > 0 ? ask->selection.count_max : PAGE_OBJECTS;
 		return list_url(kube, &ask->selection, limit, (struct str){"", 0}, url, err);
 	}
-	return kube_url(kube, ask->selection.kind, ask->selection.namespace_, ask->name, NULL, url, err);
+	if (kube_url(kube, ask->selection.kind, ask->selection.namespace_, ask->name, NULL, url, err) != 0)
+		return -1;
+	if (ask->is_cached)
+		buf_text(url, "?resourceVersion=0");
+	return buf_check(url, "URL", err);
 }
 
 /* What came for one ask; a list that goes on is read to its end. */
@@ -432,7 +436,7 @@ int kube_ask_all(struct kube *kube, struct kube_ask *asks, size_t count, struct 
 		asks[i].answer = NULL;
 		err_clear(&asks[i].err);
 		urls[i] = BUF(KUBE_URL_BYTES_MAX);
-		if (ask_url(kube, &asks[i], &urls[i], &asks[i].err) != 0)
+		if (asks[i].known || ask_url(kube, &asks[i], &urls[i], &asks[i].err) != 0)
 			continue;
 		of[asked] = i;
 		calls[asked] = get_call(urls[i].ptr);

@@ -59,7 +59,9 @@ int kube_list(struct kube *kube, const struct kube_selection *selection, struct 
 struct kube_ask {
 	struct kube_selection selection;
 	const char *name;         /* NULL: a list */
-	struct document *answer;  /* the caller's to free; NULL when it failed */
+	bool is_cached;           /* what the API server holds in memory will do: it may be a moment old, and costs half the time */
+	const struct value *known; /* lent: what it would answer was read a moment ago, so it is not asked; NULL: it is */
+	struct document *answer;  /* the caller's to free; NULL when it failed, and of one that is known */
 	struct err err;
 };
 int kube_ask_all(struct kube *kube, struct kube_ask *asks, size_t count, struct err *err); /* fails only when interrupted */

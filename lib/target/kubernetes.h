@@ -45,6 +45,7 @@ struct log_end { /* how far a pod's log was read */
 };
 
 /* What is there now of the service: trees lent from `asks`, or from `made`, which copies what the mirrors hold. */
+#define VIEW_ASKS 4
 struct view {
 	const struct value *main, *canary; /* Deployments; NULL: not there */
 	const struct value *pods[PODS_MAX]; /* in order of name, and behind them those on their way out */
@@ -52,7 +53,8 @@ struct view {
 	const struct value *all; /* the pods as an array */
 	const struct value *scaler; /* NULL: none, or not asked */
 	struct document *made;
-	struct kube_ask asks[4];
+	struct kube_ask asks[VIEW_ASKS];
+	int64_t at_ms; /* when it was asked */
 };
 
 struct kubernetes {
@@ -60,8 +62,7 @@ struct kubernetes {
 	struct kube *kube;
 	char *name, *canary, *head, *labels; /* "fraud", "fraud-canary", "mlctl.fraud", the selector of all that is ours */
 	struct mirror *pods, *deployments; /* opened by the first poll() */
-	struct view looked;		   /* what observe() saw last, for whoever asks for numbers right after it; at looked_ms */
-	int64_t looked_ms;
+	struct view looked;		   /* what was seen last, for whoever asks again within a moment */
 	char address[256];		   /* as of address_ms; "": there is no Service */
 	int64_t address_ms;
 	struct causes *causes;		   /* NULL: nothing has gone wrong yet */
@@ -97,8 +98,13 @@ void view_clear(struct view *view);
 #define AUTO_VIEW __attribute__((cleanup(view_clear)))
 /* What is not there is an answer, unless there can be none of its kind; everything else that went wrong is an error. */
 int answers_check(const struct kube_ask *asks, size_t count, struct err *err);
+/* Who asks for something else may ask for this in one go: view_asks(), kube_ask_all(), view_take(), which takes the answers. */
+void view_asks(const struct kubernetes *k, struct kube_ask asks[VIEW_ASKS]);
+int view_take(struct kubernetes *k, struct view *view, const struct kube_ask asks[VIEW_ASKS], struct err *err);
 /* Asked now. */
 int view_ask(struct kubernetes *k, struct view *view, struct err *err);
+/* The same, or what was seen less than a moment ago; it is handed out once. */
+int view_of_moment(struct kubernetes *k, struct view *view, struct err *err);
 /* As the mirrors have it. */
 int view_mirrored(struct kubernetes *k, struct view *view, struct err *err);
 
@@ -152,8 +158,9 @@ int share_get(struct kubernetes *k, const struct view *view, const struct revisi
 /* Applies a list of objects of a release, the Deployment's number of replicas as its object says. */
 int objects_put(struct kubernetes *k, int64_t fence, int64_t release, const struct value *list, struct err *err);
 /* Asks for each object of a list, side by side: asks[i] as list[i], free() and document_free() are the caller's; words holds what they name. One that is
- * not there has no answer. secret: that one too, behind the list; NULL, "": none. */
-int objects_ask(struct kubernetes *k, const struct value *list, const char *secret, struct texts *words, struct kube_ask **out, struct err *err);
+ * not there has no answer. secret: that one too, behind the list; NULL, "": none. is_looking: what was seen less than a moment ago is not asked, and of the
+ * list what the API server has in memory will do. */
+int objects_ask(struct kubernetes *k, const struct value *list, const char *secret, bool is_looking, struct texts *words, struct kube_ask **out, struct err *err);
 /* May `replicas` be written though a machine has set it: the new version has no autoscaler, and no other than ours minds NAME? *scaler: ours that is still
  * there, a copy, or left alone. */
 #define SCALE_FIELD ".spec.replicas"

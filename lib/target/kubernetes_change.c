@@ -153,7 +153,16 @@ static int apply_one(struct kubernetes *k, const struct value *object, struct ch
 	}
 }
 
-int objects_ask(struct kubernetes *k, const struct value *list, const char *secret, struct texts *words, struct kube_ask **out, struct err *err) {
+static const struct value *view_find(const struct kubernetes *k, const struct view *view, const char *kind, const char *name) {
+	return strcmp(name, k->name) != 0	  ? NULL
+		: strcmp(kind, "Deployment") == 0 ? view->main
+		: strcmp(kind, "HorizontalPodAutoscaler") == 0 ? view->scaler
+		: NULL;
+}
+
+int objects_ask(struct kubernetes *k, const struct value *list, const char *secret, bool is_looking, struct texts *words, struct kube_ask **out,
+	struct err *err) {
+	const struct view *seen = is_looking && clock_mono_ms(k->context.clock) - k->looked.at_ms < MOMENT_MS ? &k->looked : NULL;
 	size_t count = list ? list->count : 0;
 	if (!count)
 		return err_set(err, ERR_INVALID, "the release holds no objects");
@@ -169,7 +178,10 @@ int objects_ask(struct kubernetes *k, const struct value *list, const char *secr
 		count++;
 	}
 	for (size_t i = 0; i < count; i++)
-		asks[i] = (struct kube_ask) {.selection = {.kind = words->items[2 * i]}, .name = words->items[2 * i + 1]};
+		asks[i] = (struct kube_ask) {.selection = {.kind = words->items[2 * i]},
+			.name = words->items[2 * i + 1],
+			.is_cached = is_looking && i < list->count,
+			.known = seen ? view_find(k, seen, words->items[2 * i], words->items[2 * i + 1]) : NULL};
 	int rc = kube_ask_all(k->kube, asks, count, err);
 	if (rc == 0)
 		rc = answers_check(asks, count, err);
@@ -187,7 +199,7 @@ static int apply_list(struct kubernetes *k, const struct value *list, struct cha
 	struct kube_ask *asks = NULL;
 	AUTO_TEXTS struct texts words = {0};
 	size_t i = 0;
-	if (objects_ask(k, list, NULL, &words, &asks, err) != 0)
+	if (objects_ask(k, list, NULL, false, &words, &asks, err) != 0)
 		return -1;
 	int rc = check_fence(k, change->fence, err);
 	i = 0;

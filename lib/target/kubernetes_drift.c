@@ -30,18 +30,19 @@ int kubernetes_drift(void *state, const struct value *objects, struct texts *out
 	AUTO_TEXTS struct texts words = {0};
 	const struct value *list = value_get(objects, "stable");
 	AUTO_FREE char *secret = str_dup(object_text(objects, "control_secret"));
-	if (objects_ask(k, list, secret, &words, &asks, err) != 0)
+	if (objects_ask(k, list, secret, k->context.is_looking, &words, &asks, err) != 0)
 		return -1;
 	address_note(k, asks, list->count);
 	size_t i = 0;
 	value_each(object, list) {
 		AUTO_TEXTS struct texts fields = {0};
-		if (!asks[i].answer)
+		const struct value *live = asks[i].answer ? asks[i].answer->root : asks[i].known;
+		if (!live)
 			say(object, "is gone", out);
-		else if (!object_is_ours(k, asks[i].answer->root))
+		else if (!object_is_ours(k, live))
 			say(object, "is another's now: its labels " LABEL_SERVICE " and " LABEL_ENV " are not ours", out);
 		else
-			kube_drift(object, asks[i].answer->root, &fields);
+			kube_drift(object, live, &fields);
 		for (size_t f = 0; f < fields.count; f++)
 			say(object, fields.items[f], out);
 		document_free(asks[i++].answer);

@@ -168,25 +168,13 @@ static int sample_prometheus(struct kubernetes *k, struct str base, const struct
 	return 0;
 }
 
-/* As the mirrors have it. Whoever asks only once opens no watch for it, and has often looked just before. */
-static int view_of_moment(struct kubernetes *k, struct view *view, struct err *err) {
-	if (k->pods)
-		return view_mirrored(k, view, err);
-	if (k->looked.all && clock_mono_ms(k->context.clock) - k->looked_ms < MOMENT_MS) {
-		*view = k->looked;
-		k->looked = (struct view) {0};
-		return 0;
-	}
-	return view_ask(k, view, err);
-}
-
 int kubernetes_sample(void *state, const struct revision *revision, struct sample *samples, size_t *count, struct err *err) {
 	struct kubernetes *k = state;
 	AUTO_VIEW struct view view = {0};
 	const struct value *pods[PODS_MAX];
 	size_t n = 0;
 	*count = 0;
-	if (view_of_moment(k, &view, err) != 0)
+	if ((k->pods ? view_mirrored : view_of_moment)(k, &view, err) != 0) /* who asks only once opens no watch for it, and has often looked just before */
 		return -1;
 	bool is_canary = deployment_is(view.canary, revision);
 	for (size_t i = 0; i < view.pod_count; i++) {

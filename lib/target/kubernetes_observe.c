@@ -32,24 +32,43 @@ static void add_pods(struct view *view, const struct value *list) {
 
 int answers_check(const struct kube_ask *asks, size_t count, struct err *err) {
 	for (size_t i = 0; i < count; i++)
-		if (!asks[i].answer && (asks[i].err.code != ERR_NOT_FOUND || asks[i].err.sys == EOPNOTSUPP)) {
+		if (!asks[i].answer && !asks[i].known && (asks[i].err.code != ERR_NOT_FOUND || asks[i].err.sys == EOPNOTSUPP)) {
 			*err = asks[i].err;
 			return -1;
 		}
 	return 0;
 }
 
-int view_ask(struct kubernetes *k, struct view *view, struct err *err) {
-	view->asks[0] = (struct kube_ask) {.selection = {.kind = "Deployment"}, .name = k->name};
-	view->asks[1] = (struct kube_ask) {.selection = {.kind = "Deployment"}, .name = k->canary};
-	view->asks[2] = (struct kube_ask) {.selection = {.kind = "Pod", .labels = k->labels}};
-	view->asks[3] = (struct kube_ask) {.selection = {.kind = "HorizontalPodAutoscaler"}, .name = k->name};
-	if (kube_ask_all(k->kube, view->asks, 4, err) != 0 || answers_check(view->asks, 3, err) != 0) /* who may not see the last is told less */
+void view_asks(const struct kubernetes *k, struct kube_ask asks[VIEW_ASKS]) {
+	asks[0] = (struct kube_ask) {.selection = {.kind = "Deployment"}, .name = k->name};
+	asks[1] = (struct kube_ask) {.selection = {.kind = "Deployment"}, .name = k->canary};
+	asks[2] = (struct kube_ask) {.selection = {.kind = "Pod", .labels = k->labels}};
+	asks[3] = (struct kube_ask) {.selection = {.kind = "HorizontalPodAutoscaler"}, .name = k->name};
+}
+
+int view_take(struct kubernetes *k, struct view *view, const struct kube_ask asks[VIEW_ASKS], struct err *err) {
+	*view = (struct view) {.at_ms = clock_mono_ms(k->context.clock)};
+	memcpy(view->asks, asks, sizeof(view->asks));
+	if (answers_check(view->asks, VIEW_ASKS - 1, err) != 0) /* who may not see the last is told less */
 		return -1;
 	view->main = root_of(view->asks[0].answer);
 	view->canary = root_of(view->asks[1].answer);
 	add_pods(view, value_get(root_of(view->asks[2].answer), "items"));
 	view->scaler = root_of(view->asks[3].answer);
+	return 0;
+}
+
+int view_ask(struct kubernetes *k, struct view *view, struct err *err) {
+	struct kube_ask asks[VIEW_ASKS];
+	view_asks(k, asks);
+	return kube_ask_all(k->kube, asks, VIEW_ASKS, err) != 0 ? -1 : view_take(k, view, asks, err);
+}
+
+int view_of_moment(struct kubernetes *k, struct view *view, struct err *err) {
+	if (!k->looked.all || clock_mono_ms(k->context.clock) - k->looked.at_ms >= MOMENT_MS)
+		return view_ask(k, view, err);
+	*view = k->looked;
+	k->looked = (struct view) {0};
 	return 0;
 }
 
@@ -386,13 +405,12 @@ static void note_scaler(const struct value *scaler, struct observed *out) {
 int kubernetes_observe(void *state, const struct revision *revision, struct observed *out, struct err *err) {
 	struct kubernetes *k = state;
 	AUTO_VIEW struct view view = {0};
-	if (view_ask(k, &view, err) != 0 || look(k, &view, revision, false, out, err) != 0)
+	if ((k->context.is_looking ? view_of_moment : view_ask)(k, &view, err) != 0 || look(k, &view, revision, false, out, err) != 0)
 		return -1;
 	if (deployment_is(view.main, revision))
 		note_scaler(view.scaler, out);
 	view_clear(&k->looked);
 	k->looked = view;
-	k->looked_ms = clock_mono_ms(k->context.clock);
 	view = (struct view) {0};
 	return 0;
 }

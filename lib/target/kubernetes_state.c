@@ -18,8 +18,7 @@ void add_own_labels(const struct kubernetes *k, struct document *document, struc
 	value_add_text(document, labels, LABEL_SERVICE, k->context.service);
 }
 
-/* The cluster's identity is kube-system's uid; who may not see that gets by with the own namespace's. */
-/* What the two namespaces' uids say; the answers are taken. */
+/* The cluster's identity is kube-system's uid; who may not see that gets by with the own namespace's. The answers are taken. */
 static int take_identity(struct kubernetes *k, struct kube_ask asks[2], struct err *err) {
 	AUTO_DOCUMENT struct document *whole = asks[0].answer;
 	AUTO_DOCUMENT struct document *own = asks[1].answer;
@@ -38,8 +37,8 @@ static int take_identity(struct kubernetes *k, struct kube_ask asks[2], struct e
 }
 
 static void ask_identity(const struct kubernetes *k, struct kube_ask asks[2]) {
-	asks[0] = (struct kube_ask) {.selection = {.kind = "Namespace"}, .name = "kube-system"};
-	asks[1] = (struct kube_ask) {.selection = {.kind = "Namespace"}, .name = kube_namespace(k->kube)};
+	asks[0] = (struct kube_ask) {.selection = {.kind = "Namespace"}, .name = "kube-system", .is_cached = true};
+	asks[1] = (struct kube_ask) {.selection = {.kind = "Namespace"}, .name = kube_namespace(k->kube)}; /* it may just have been made */
 }
 
 int cluster_identity(struct kubernetes *k, struct err *err) {
@@ -74,15 +73,22 @@ static int head_of_this(struct kubernetes *k, const struct value *head, struct e
 	return err_fix(err, "mlctl.yaml: environments.%s.namespace: another one", k->context.env);
 }
 
-/* With it, the first time, who the cluster is: a head says which one it was made in. That is asked again where it matters and was not told. */
+/* With it, the first time, who the cluster is: a head says which one it was made in. That is asked again where it matters and was not told. Whoever
+ * only looks is told what there is now of the service as well: he asks that next. */
 static int ask_head(struct kubernetes *k, struct document **out, struct err *err) {
-	struct kube_ask asks[3] = {{.selection = {.kind = "ConfigMap"}, .name = k->head}};
+	struct kube_ask asks[3 + VIEW_ASKS] = {{.selection = {.kind = "ConfigMap"}, .name = k->head}};
 	struct err untold = {0};
 	if (k->cluster[0])
 		return kube_get(k->kube, "ConfigMap", k->head, out, err);
 	ask_identity(k, asks + 1);
-	if (kube_ask_all(k->kube, asks, 3, err) != 0)
+	view_asks(k, asks + 3);
+	if (kube_ask_all(k->kube, asks, k->context.is_looking ? 3 + VIEW_ASKS : 3, err) != 0)
 		return -1;
+	if (k->context.is_looking) {
+		view_clear(&k->looked);
+		if (view_take(k, &k->looked, asks + 3, &untold) != 0) /* told when it is asked for */
+			view_clear(&k->looked);
+	}
 	best_effort(take_identity(k, asks + 1, &untold));
 	*out = asks[0].answer;
 	if (!*out)

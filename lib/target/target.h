@@ -87,6 +87,7 @@ struct target_context { /* handed in by cli; lent for the target's life */
 	bool (*settings_where)(void *self, const char *path, char out[TARGET_WHERE_MAX]);
 	void *where_self;
 	bool is_forcing;               /* takes over fields that another manager owns, and lists them; never without being told to */
+	bool is_looking;               /* nothing is going to be changed: what was read a moment ago is not read again */
 	void (*warn)(void *self, const char *text); /* what the platform warns of, as it comes; NULL: nobody listens */
 	void *warn_self;
 	const struct env *environment;

@@ -33,7 +33,7 @@ esac
 
 # command=package, where the two differ from each other or not.
 programs="docker-registry=docker-registry skopeo=skopeo umoci=umoci podman=podman htpasswd=apache2-utils wrk=wrk curl=curl jq=jq
-	strace=strace python3=python3 openssl=openssl time=time tar=tar"
+	strace=strace python3=python3 openssl=openssl tar=tar"
 
 [ "${1:-}" != kubectl ] || programs=
 missing() {

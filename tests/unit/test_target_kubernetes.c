@@ -645,6 +645,37 @@ static void a_key_that_changed(void **state) {
 	assert_int_equal(seen->replicas[0].state, REPLICA_READY);
 }
 
+/* Whoever only looks hears with the head what he asks for next; a moment later it is asked again, and by whoever changes something always. */
+static void who_only_looks(void **state) {
+	(void) state;
+	struct scene s AUTO_SCENE;
+	AUTO_TEXTS struct texts changed = {0};
+	AUTO_DOCUMENT struct document *objects = objects_of(MAIN);
+	AUTO_FREE struct observed *seen = mem_zero(1, sizeof(*seen));
+	char head[TARGET_HEAD_BYTES_MAX], version[64];
+	size_t len;
+	begin(&s);
+	put_main(&s, MAIN, 5);
+	s.k->context.is_looking = true;
+	WORKS(kubernetes_head_get(s.k, head, &len, version, &err));
+	assert_true(fake_kube_at(&s.server, "GET deployments/fraud", 0) < 7 && fake_kube_at(&s.server, "GET pods?", 0) < 7);
+	size_t before = s.fake.started;
+	WORKS(kubernetes_drift(s.k, objects->root, &changed, &err));
+	assert_int_equal(s.fake.started, before + 2); /* the Service, the key */
+	assert_string_equal(changed.items[0], "Deployment fraud spec.replicas: 2, there 5");
+	observe(&s, MAIN, seen);
+	assert_true(fake_kube_at(&s.server, "GET deployments/fraud-canary", before) == SIZE_MAX);
+	assert_int_equal(seen->desired, 5);
+	put_main(&s, MAIN, 6);
+	s.clock.mono_ms += MOMENT_MS;
+	observe(&s, MAIN, seen);
+	assert_int_equal(seen->desired, 6);
+	put_main(&s, MAIN, 7);
+	s.k->context.is_looking = false;
+	observe(&s, MAIN, seen);
+	assert_int_equal(seen->desired, 7);
+}
+
 /* A Secret that somebody spoilt hides the pods of its revision, and no others. */
 static void a_key_that_is_none(void **state) {
 	(void) state;
@@ -845,6 +876,7 @@ int main(void) {
 		cmocka_unit_test(a_route_has_weights),
 		cmocka_unit_test(a_route_ends_before_its_canary),
 		cmocka_unit_test(no_route_of_ours),
+		cmocka_unit_test(who_only_looks),
 		cmocka_unit_test(a_key_that_changed),
 		cmocka_unit_test(a_key_that_is_none),
 		cmocka_unit_test(odd_pods),
