@@ -52,20 +52,14 @@ static int local_open(void *state, const struct target_context *context, struct 
 	return 0;
 }
 
-static const char *const rooms[] = {"images", "revisions", "keep"};
-
-static void sweep(const struct local *local) {
-	fs_sweep(local->folder);
-	for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++) {
-		AUTO_FREE char *path = fs_join(local->folder, rooms[i]);
-		fs_sweep(path);
-	}
-}
+static const char *const rooms[] = {".", "images", "revisions", "keep"};
 
 static void local_close(void *state) {
 	struct local *local = state;
-	if (local->lease_fd >= 0)
-		sweep(local);
+	for (size_t i = 0; local->lease_fd >= 0 && i < sizeof(rooms) / sizeof(rooms[0]); i++) {
+		AUTO_FREE char *path = fs_join(local->folder, rooms[i]);
+		fs_sweep(path);
+	}
 	if (local->folder_fd >= 0)
 		close(local->folder_fd);
 	lease_end(local->folder, &local->lease_fd);
@@ -74,8 +68,6 @@ static void local_close(void *state) {
 }
 
 static int folder_make(struct local *local, struct err *err) {
-	if (fs_make_dirs(local->folder, 0700, err) != 0)
-		return -1;
 	for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++) {
 		AUTO_FREE char *path = fs_join(local->folder, rooms[i]);
 		if (fs_make_dirs(path, 0700, err) != 0)
