@@ -378,9 +378,9 @@ static int read_token(struct reader *r, const struct value *user, struct err *er
 			return wrong(r->file, token, err, "%s.token: must be one line without spaces, at most %zu bytes", r->path,
 				TOKEN_BYTES_MAX);
 	}
-	if (file) /* it is newer than what was written down once */
+	if (file) /* it is newer than what was written down once, which is for when it can't be read */
 		r->config->token_file = beside(r->file, file->text);
-	else if (token)
+	if (token)
 		secret_set(&r->config->token, token->text, r->options->redact);
 	return 0;
 }
@@ -671,7 +671,7 @@ int kube_config_refresh(struct kube_config *config, const struct kube_config_opt
 	size_t len;
 	struct err reason = {0};
 	if (fs_read(config->token_file, TOKEN_BYTES_MAX, &text, &len, &reason) != 0)
-		return err_set(err, ERR_AUTH, "the token of user \"%s\": %s", config->user, reason.message);
+		return config->token.text ? 0 : err_set(err, ERR_AUTH, "the token of user \"%s\": %s", config->user, reason.message);
 	struct str token = {text, len};
 	while (token.len && strchr(" \t\r\n", token.ptr[token.len - 1]))
 		token.len--;

@@ -7,6 +7,7 @@
 #define WATCH_SECONDS "240" /* the server ends it, and it is opened again: a connection that hangs is not for ever */
 #define SILENCE_MS 90000    /* bookmarks come every minute: after so long without a byte the connection is not trusted */
 #define PAGE_TIMEOUT_MS 30000
+#define EXPIRED_MAX 2 /* at once; then it waits in between */
 #define SHORT_WATCH_MS 1000    /* one that ends so soon is no success */
 #define FAILURES_BEFORE_LIST 3 /* a resourceVersion that the server does not like is not asked for for ever */
 #define FAILED_WAIT_MS 8000    /* refused for good: somebody may still grant it */
@@ -33,6 +34,7 @@ struct mirror {
 	int64_t id; /* under way; 0: waiting for its tick */
 	bool is_list, is_in, was_refused, is_final;
 	bool is_expired; /* the watch was told so inside its stream */
+	int expired;	 /* watches in a row that were, and told nothing else */
 	int limit, failures;
 	int64_t begun_ms, stale_ms; /* -1: not begun; not stale */
 	uint64_t generation;
@@ -160,7 +162,7 @@ static int on_line(struct mirror *mirror, struct str line, struct err *err) {
 		entries_drop(&mirror->objects, name);
 	else if (entries_put(&mirror->objects, name, &document, object, err) != 0)
 		return -1;
-	mirror->failures = 0;
+	mirror->failures = mirror->expired = 0;
 	changed(mirror);
 	return 0;
 }
@@ -263,7 +265,14 @@ static void on_watch_done(void *self, struct http_answer *answer) {
 		mirror->is_expired = false;
 		free(take(&mirror->version));
 		make_stale(mirror);
-		start(mirror);
+		if (mirror->expired++ < EXPIRED_MAX) {
+			start(mirror);
+			return;
+		}
+		/* Lists that are always too old already: a server that answers so to every watch is not asked as fast as it can answer. */
+		explain(mirror, answer);
+		mirror->failures = mirror->expired - EXPIRED_MAX;
+		failed(mirror, answer, false);
 		return;
 	}
 	if (is_asked_again(mirror, answer))

@@ -21,7 +21,7 @@
 #define TMPL_DEPTH_MAX 32
 #define TMPL_NODES_MAX 100000
 #define TMPL_STEPS_MAX 1000000 /* loops that leave nothing behind end too */
-#define TMPL_INCLUDES_MAX 64
+#define TMPL_INCLUDES_MAX 4096
 #define TMPL_BYTES_MAX ((size_t) 64 * 1024 * 1024) /* of memory for one template: few values can hold long texts */
 
 struct tmpl_origin { /* where a rendered value came from, for `render --explain` */

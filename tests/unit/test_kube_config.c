@@ -108,6 +108,22 @@ static void json_and_home(void **state) {
 	end(&p);
 }
 
+static void a_token_file_that_never_was(void **state) {
+	(void) state;
+	struct place_of p;
+	struct err err = {0};
+	begin(&p, "@/kc");
+	write_text(&p, "kc",
+		"current-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\nclusters: [{name: c, cluster: {server: 'https://h:1'}}]\n"
+		"users: [{name: u, user: {tokenFile: gone}}]\n");
+	struct kube_config *config = load(&p);
+	assert_int_equal(kube_config_refresh(config, &p.options, &err), -1);
+	assert_int_equal(err.code, ERR_AUTH);
+	assert_non_null(strstr(err.message, "the token of user \"u\""));
+	kube_config_free(config);
+	end(&p);
+}
+
 /* The first file that names a thing wins; a file that is not there is passed over; paths count from their file. */
 static void files_are_merged(void **state) {
 	(void) state;
@@ -115,7 +131,7 @@ static void files_are_merged(void **state) {
 	begin(&p, "@/one/kc::@/missing:@/two/kc");
 	scratch_sh(p.folder, "mkdir one two one/pki");
 	write_text(&p, "one/kc",
-		"contexts:\n- name: mine\n  context: {cluster: c, user: u}\nusers:\n- name: u\n  user: {tokenFile: pki/token}\n"
+		"contexts:\n- name: mine\n  context: {cluster: c, user: u}\nusers:\n- name: u\n  user: {tokenFile: pki/token, token: old-token}\n"
 		"clusters:\n- name: c\n  cluster: {server: 'https://one:6443', certificate-authority: pki/ca.pem, tls-server-name: "
 		"api.example}\n");
 	write_text(&p, "two/kc",
@@ -128,7 +144,7 @@ static void files_are_merged(void **state) {
 	assert_string_equal(config->server, "https://one:6443");
 	assert_string_equal(config->server_name, "api.example");
 	assert_string_equal(config->ca, CA);
-	assert_null(config->token.text);
+	assert_string_equal(config->token.text, "old-token"); /* as long as the file can't be read */
 	assert_int_equal(kube_config_refresh(config, &p.options, &err), 0);
 	assert_string_equal(config->token.text, "first-token");
 	write_text(&p, "one/pki/token", "second-token");
@@ -137,10 +153,9 @@ static void files_are_merged(void **state) {
 	shows_nothing(&p, "first-token");
 	shows_nothing(&p, "second-token");
 	assert_true(kube_config_refused(config, &p.clock.clock));
-	scratch_sh(p.folder, "rm one/pki/token");
-	assert_int_equal(kube_config_refresh(config, &p.options, &err), -1);
-	assert_int_equal(err.code, ERR_AUTH);
-	err_clear(&err);
+	scratch_sh(p.folder, "rm one/pki/token"); /* for a moment: the last one may still be good */
+	assert_int_equal(kube_config_refresh(config, &p.options, &err), 0);
+	assert_string_equal(config->token.text, "second-token");
 	write_text(&p, "one/pki/token", "two\nlines");
 	assert_int_equal(kube_config_refresh(config, &p.options, &err), -1);
 	assert_null(strstr(err.message, "lines"));
@@ -358,7 +373,7 @@ static void a_plugins_token(void **state) {
 	(void) state;
 	struct place_of p;
 	struct err err = {0};
-	plugin(&p, "info", CREDENTIAL "{\"token\":\"token-of-plugin\",\"expirationTimestamp\":\"2026-11-21T10:10:00Z\"}}");
+	plugin(&p, "info", CREDENTIAL "{\"token\":\"token-of-plugin\",\"expirationTimestamp\":\"2026-11-21T12:10:00.25+02:00\"}}");
 	struct kube_config *config = load(&p);
 	assert_non_null(config->exec);
 	assert_int_equal(kube_config_refresh(config, &p.options, &err), 0);
@@ -416,6 +431,8 @@ static void plugins_that_fail(void **state) {
 		{CREDENTIAL "{\"clientKeyData\":\"hidden\"}}", "neither a token"},
 		{CREDENTIAL "{\"token\":\"a\\nHost: evil\"}}", "not one line"},
 		{CREDENTIAL "{\"token\":\"hidden\",\"expirationTimestamp\":\"soon\"}}", "\"soon\" is no time"},
+		{CREDENTIAL "{\"token\":\"hidden\",\"expirationTimestamp\":\"2026-11-21T10:10:00+2:00\"}}", "is no time"},
+		{CREDENTIAL "{\"token\":\"hidden\",\"expirationTimestamp\":\"2026-11-21T10:10:00\"}}", "is no time"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct place_of p;
@@ -487,6 +504,7 @@ int main(void) {
 		cmocka_unit_test(one_file),
 		cmocka_unit_test(json_and_home),
 		cmocka_unit_test(files_are_merged),
+		cmocka_unit_test(a_token_file_that_never_was),
 		cmocka_unit_test(certificates),
 		cmocka_unit_test(impersonation),
 		cmocka_unit_test(in_a_cluster),

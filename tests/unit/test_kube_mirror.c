@@ -182,6 +182,25 @@ static void forgotten_by_the_server(void **state) {
 	end(&s);
 }
 
+/* A server for which each list is too old already is asked again at once, and then at its leisure. */
+static void forgotten_again_and_again(void **state) {
+	(void) state;
+	struct fake_turn turns[12];
+	for (size_t i = 0; i < 12; i += 2) {
+		turns[i] = (struct fake_turn){.method = "GET", .url = LIST, .status = 200, .answer = ITEMS("90", POD("a", "1"))};
+		turns[i + 1] = (struct fake_turn){.method = "GET", .url = WATCH("90"), .status = 410, .answer = "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"code\":410}"};
+	}
+	turns[11] = (struct fake_turn){.method = "GET", .url = WATCH("90"), .status = 200, .is_open = true};
+	struct scene s;
+	BEGIN(&s, turns);
+	pass(&s, 50);
+	assert_int_equal(s.fake.started, 6); /* three lists, three watches */
+	pass(&s, 60000);
+	assert_int_equal(s.fake.started, 12);
+	holds(&s, "a");
+	end(&s);
+}
+
 /* Any other ERROR is a failure like any other: back-off, the same version again, and after three of them a list. */
 static void an_error_inside_the_stream(void **state) {
 	(void) state;
@@ -483,6 +502,7 @@ int main(void) {
 		cmocka_unit_test(lists_then_watches),
 		cmocka_unit_test(opened_again),
 		cmocka_unit_test(forgotten_by_the_server),
+		cmocka_unit_test(forgotten_again_and_again),
 		cmocka_unit_test(an_error_inside_the_stream),
 		cmocka_unit_test(a_server_that_restarts),
 		cmocka_unit_test(not_allowed),

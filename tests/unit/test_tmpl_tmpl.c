@@ -135,7 +135,7 @@ static void test_include(void **state) {
 	check("{a: [1, {$include: empty.yaml}], b: {$include: no.yaml}, c: {$merge: [{x: 1}, {$include: empty.yaml}]}}", "{a: [1], c: {x: 1}}");
 	check("$include: empty.yaml\n", NULL);
 	refuse("a: {$include: missing.yaml}\n", "t.yaml:1:15", "there is no template missing.yaml");
-	refuse("a: {$include: loop.yaml}\n", "loop.yaml:1:1", "$include: more than 64");
+	refuse("a: {$include: loop.yaml}\n", "loop.yaml:1:1", "$include: more than 4096");
 	refuse("a: {$include: bad.yaml}\n", "bad.yaml:2:4", "there is no \"nmae\", did you mean name?");
 	refuse("a: {$include: 1}\n", "t.yaml:1:4", "it must be the name of a template");
 	refuse("a: {$include: ../../etc/passwd}\n", "t.yaml:1:15", "there is no template ../../etc/passwd");
