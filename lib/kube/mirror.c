@@ -280,7 +280,7 @@ static void on_watch_done(void *self, struct http_answer *answer) {
 	bool was_long = mirror->begun_ms >= 0 && now_ms(mirror) - mirror->begun_ms >= SHORT_WATCH_MS;
 	bool is_silent = answer->failure.code == ERR_TIMEOUT && mirror->begun_ms >= 0;
 	if ((!answer->failure.code && kube_is_good(answer) && was_long) || is_silent) {
-		mirror->failures = 0;
+		mirror->failures = mirror->expired = 0;
 		start(mirror);
 		return;
 	}

@@ -17,9 +17,9 @@ void mirror_close(struct mirror *mirror); /* NULL is fine; cancels what is under
  * that the server gave, or ERR_TIMEOUT. Once in, it returns 0 at once, and the error of the last attempt when the mirror has been stale for longer
  * than stale_ms_max (0: not asked). */
 int mirror_await(struct mirror *mirror, int64_t timeout_ms, int64_t stale_ms_max, struct err *err);
-/* Grows with each change that arrived; compare to know whether looking again is worth it. */
 /* For how long it has not been kept true; 0: it is. */
 int64_t mirror_stale_ms(const struct mirror *mirror);
+/* Grows with each change that arrived; compare to know whether looking again is worth it. */
 uint64_t mirror_generation(const struct mirror *mirror);
 /* The objects in order of name. Lent until the next http_step(). */
 size_t mirror_count(const struct mirror *mirror);
