@@ -136,8 +136,11 @@ static int temporary_open(const char *path, char **temporary, int *fd, struct er
 		if (got < 0)
 			return err_sys(err, "%s", path);
 		struct stat info;
-		if (flock(got, LOCK_EX | LOCK_NB) != 0 || fstat(got, &info) != 0 || info.st_nlink == 0)
+		bool is_held = flock(got, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK; /* where nothing can be locked nothing is swept */
+		if (!is_held || fstat(got, &info) != 0 || info.st_nlink == 0) {
+			best_effort(unlink(name)); /* most likely it is gone */
 			continue;
+		}
 		*temporary = take(&name);
 		*fd = got;
 		got = -1;
