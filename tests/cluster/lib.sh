@@ -159,6 +159,14 @@ kubeconfig_of() {
 # Of our own clusters only. api_server_pid: to be killed; its keeper starts it again after half a second. trust_registry HOST:PORT: a real node pulls
 # from there by plain http from now on.
 api_server_pid() { pgrep -f "^kube-apiserver .*$CLUSTER_RUN/"; }
+# proxy_again: kube-proxy starts anew and knows every endpoint. Each time the API server goes away it waits twice as long before it asks again, up to a minute
+# until two minutes were quiet, and so long the node sends requests to pods that are gone, whoever deploys. The rules stay where they are meanwhile.
+proxy_synced() { grep -c 'Caches are synced.*endpoint slice' "$CLUSTER_RUN/log/proxy.log"; }
+proxy_is_new() { [ "$(proxy_synced)" -gt "$1" ]; }
+proxy_again() {
+	local before; before=$(proxy_synced)
+	pkill -KILL -f "^kube-proxy .*$CLUSTER_RUN/" && within 20 proxy_is_new "$before"
+}
 trust_registry() {
 	[ -d "$CLUSTER_RUN/registries" ] && mkdir -p "$CLUSTER_RUN/registries/$1" &&
 		printf 'server = "http://%s"\n[host."http://%s"]\n  capabilities = ["pull", "resolve"]\n' "$1" "$1" >"$CLUSTER_RUN/registries/$1/hosts.toml"
@@ -179,4 +187,5 @@ private_registry() {
 	trust_registry "$PRIVATE" && within 15 curl -s -o /dev/null "http://$PRIVATE/v2/"
 }
 
+within 30 kubectl get --raw /readyz # the test before may have ended with a dead API server
 new_namespace || { flunk "a namespace for the test"; finish; }

@@ -88,11 +88,12 @@ if struck deploy; then
 else flunk "the deploy was to be killed at canary"; fi
 
 if is_own_cluster; then
-	# The API server is killed in every phase and comes back half a second later; the command that is under way survives it.
+	# The API server is killed in every phase and comes back half a second later; the command that is under way survives it. Each time is the first for kube-proxy.
 	good=0 tried=0 struck=0
 	for at in $all; do
 		before=$now goal=$(other)
 		version "$goal"
+		proxy_again || flunk "kube-proxy starts anew"
 		if begun deploy; then kill -KILL "$(api_server_pid)" && struck=$((struck + 1)); fi
 		wait $pid; code=$?
 		tried=$((tried + 1))
