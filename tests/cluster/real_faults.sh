@@ -99,6 +99,7 @@ if is_own_cluster; then
 		tried=$((tried + 1))
 		if [ "$code" = 0 ]; then ended "the API server killed at $at" 0
 		else # it may have given up; then one more command
+			tail -5 "$err" | cut -c1-600 | sed "s/^/# killed at $at, exit $code: /" # why, before it is written over
 			"$MLCTL" deploy --json --events json >"$out" 2>"$err"; ended "the API server killed at $at (exit $code), then again" $?
 		fi
 	done
