@@ -1,5 +1,7 @@
 #include "base/clock.h"
 
+#include "base/num.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -38,6 +40,26 @@ int clock_parse(const char *text, int64_t *wall_s) {
 	if (!end || *end != '\0')
 		return -1;
 	*wall_s = (int64_t) timegm(&parts);
+	return 0;
+}
+
+int clock_parse_any(struct str text, int64_t *wall_s) {
+	char whole[CLOCK_TEXT_MAX];
+	int64_t hours = 0, minutes = 0, sign = -1;
+	size_t zone = 0;
+	while (zone < text.len && !strchr("Z+", text.ptr[zone]) && (zone < 11 || text.ptr[zone] != '-')) /* the day has its own */
+		zone++;
+	struct str rest = {text.ptr + zone, text.len - zone}, seconds = str_cut((struct str){text.ptr, zone}, '.', &(struct str){0});
+	if (!str_is(rest, "Z")) {
+		if (rest.len != 6 || rest.ptr[3] != ':' || num_int((struct str){rest.ptr + 1, 2}, 0, 23, &hours) != 0 ||
+			num_int((struct str){rest.ptr + 4, 2}, 0, 59, &minutes) != 0)
+			return -1;
+		sign = rest.ptr[0] == '+' ? 1 : -1;
+	}
+	int len = snprintf(whole, sizeof(whole), "%.*sZ", STR_ARGS(seconds));
+	if (len < 0 || (size_t) len >= sizeof(whole) || clock_parse(whole, wall_s) != 0)
+		return -1;
+	*wall_s -= sign * 60 * (hours * 60 + minutes);
 	return 0;
 }
 

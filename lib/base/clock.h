@@ -25,5 +25,7 @@ static inline int64_t clock_wall_s(const struct clock *clock) {
 #define CLOCK_TEXT_MAX 32
 const char *clock_text(int64_t wall_s, char out[CLOCK_TEXT_MAX]);
 int clock_parse(const char *text, int64_t *wall_s);
+/* RFC 3339 as others write it: perhaps with a fraction, which counts for nothing, and with an offset. 0 or -1. */
+int clock_parse_any(struct str text, int64_t *wall_s);
 /* RFC 9110 5.6.7, the one form that senders must use: "Sun, 06 Nov 1994 08:49:37 GMT". 0 or -1. */
 int clock_parse_http(struct str text, int64_t *wall_s);

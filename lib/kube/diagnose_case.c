@@ -40,14 +40,9 @@ bool diagnose_bool(const struct value *object, const char *path) {
 	return found && found->kind == VALUE_BOOL && found->boolean;
 }
 
-/* Events carry times with and without a fraction of a second. */
 int64_t diagnose_time(const struct value *object, const char *path) {
-	struct str text = diagnose_str(object, path), fraction;
-	char whole[CLOCK_TEXT_MAX];
 	int64_t wall_s;
-	struct str seconds = str_cut(text, '.', &fraction);
-	int len = snprintf(whole, sizeof(whole), "%.*s%s", STR_ARGS(seconds), fraction.ptr ? "Z" : "");
-	return text.len && len > 0 && (size_t) len < sizeof(whole) && clock_parse(whole, &wall_s) == 0 ? wall_s : -1;
+	return clock_parse_any(diagnose_str(object, path), &wall_s) == 0 ? wall_s : -1;
 }
 
 int64_t diagnose_age(const struct diagnose_case *c, int64_t since_s) {

@@ -161,24 +161,11 @@ static int failed(const struct kube_exec *exec, const char *path, const struct p
 	return err_fix(err, "run it by hand, or log in again with the program it belongs to");
 }
 
-/* RFC 3339, perhaps with a fraction, which counts for nothing, and with an offset. The wall clock is asked once; from then on the other one counts. */
+/* The wall clock is asked once; from then on the other one counts. */
 static int until_ms(struct str text, const struct clock *clock, int64_t *out) {
-	int64_t wall_s, hours = 0, minutes = 0;
-	size_t zone = 0;
-	bool is_east = false;
-	while (zone < text.len && !strchr("Z+", text.ptr[zone]) && (zone < 11 || text.ptr[zone] != '-')) /* the day has its own */
-		zone++;
-	struct str rest = {text.ptr + zone, text.len - zone}, whole = str_cut((struct str) {text.ptr, zone}, '.', &(struct str) {0});
-	if (!str_is(rest, "Z")) {
-		if (rest.len != 6 || rest.ptr[3] != ':' || num_int((struct str) {rest.ptr + 1, 2}, 0, 23, &hours) != 0 ||
-			num_int((struct str) {rest.ptr + 4, 2}, 0, 59, &minutes) != 0)
-			return -1;
-		is_east = rest.ptr[0] == '+';
-	}
-	AUTO_FREE char *copy = mem_format("%.*sZ", STR_ARGS(whole));
-	if (clock_parse(copy, &wall_s) != 0)
+	int64_t wall_s;
+	if (clock_parse_any(text, &wall_s) != 0)
 		return -1;
-	wall_s -= (is_east ? 60 : -60) * (hours * 60 + minutes);
 	*out = clock_mono_ms(clock) + (wall_s - clock_wall_s(clock)) * 1000;
 	return 0;
 }
