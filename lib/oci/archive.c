@@ -179,13 +179,13 @@ static int write_all(struct archive *archive, enum archive_kind kind, const stru
 
 int archive_write(enum archive_kind kind, const char *file, const struct image *image, const struct ref *name,
 	void (*written)(void *self, int64_t bytes), void *self, struct err *err) {
-	AUTO_FREE char *temporary = mem_format("%s.tmp.XXXXXX", file);
+	AUTO_FREE char *temporary = NULL;
+	AUTO_CLOSE int fd = -1;
 	struct stat there;
 	if (stat(file, &there) == 0 && !S_ISREG(there.st_mode)) /* the rename would put a file where /dev/stdout was */
 		return err_set(err, ERR_USAGE, "%s: is no file, and an archive appears by replacing what is there", file);
-	AUTO_CLOSE int fd = mkostemp(temporary, 0);
-	if (fd < 0)
-		return err_sys(err, "%s", file);
+	if (fs_temporary(file, &temporary, &fd, err) != 0)
+		return -1;
 	struct archive archive = {.fd = fd, .file = file, .written = written, .self = self};
 	int rc = write_all(&archive, kind, image, name, err);
 	texts_clear(&archive.seen);

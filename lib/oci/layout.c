@@ -8,11 +8,9 @@
 #include "data/value.h"
 #include "os/fs.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/file.h>
 
 #define COPY_BYTES ((size_t) 512 * 1024)
 #define INDEX_BYTES_MAX MANIFEST_BYTES_MAX
@@ -41,20 +39,6 @@ static char *blob_path(const struct layout *layout, const struct digest *digest)
 
 /* --- temporaries: named, locked by their writer, swept by others */
 
-static void sweep(const struct layout *layout) {
-	DIR *folder = opendir(layout->folder);
-	if (!folder)
-		return;
-	for (struct dirent *entry; (entry = readdir(folder));) {
-		if (strncmp(entry->d_name, TEMPORARY_PREFIX, strlen(TEMPORARY_PREFIX)) != 0)
-			continue;
-		AUTO_CLOSE int fd = openat(dirfd(folder), entry->d_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
-			best_effort(unlinkat(dirfd(folder), entry->d_name, 0)); /* whoever comes next tries again */
-	}
-	closedir(folder);
-}
-
 static int temporary_open(struct layout *layout, char **path, int *fd, struct err *err) {
 	for (int i = 0; i < TEMPORARY_TRIES_MAX; i++) {
 		AUTO_FREE char *name = mem_format("%s/%s%ld-%u", layout->folder, TEMPORARY_PREFIX, (long) getpid(), layout->temporaries++);
@@ -63,9 +47,7 @@ static int temporary_open(struct layout *layout, char **path, int *fd, struct er
 			continue;
 		if (got < 0)
 			return err_sys(err, "%s", name);
-		/* Between open and flock a sweeper may have had it: then its name is gone, or the sweeper still holds it. */
-		struct stat info;
-		if (flock(got, LOCK_EX | LOCK_NB) != 0 || fstat(got, &info) != 0 || info.st_nlink == 0)
+		if (!fs_claim(got))
 			continue;
 		*path = take(&name);
 		*fd = got;
@@ -123,7 +105,7 @@ static int make(struct layout *layout, struct err *err) {
 		return -1;
 	if (!is_there && fs_replace(version, LAYOUT_TEXT, strlen(LAYOUT_TEXT), 0644, err) != 0)
 		return -1;
-	sweep(layout);
+	fs_sweep(layout->folder, TEMPORARY_PREFIX);
 	layout->is_made = true;
 	return 0;
 }
@@ -289,7 +271,7 @@ static int layout_tag(struct store *store, const struct blob *manifest, const ch
 	bool is_there;
 	if (layout_put_manifest(store, manifest, true, err) != 0 || lock(layout, &held, err) != 0)
 		return -1;
-	fs_sweep(layout->folder);
+	fs_sweep(layout->folder, NULL);
 	if (store_may_tag(store, tag, &manifest->digest, &is_there, err) != 0) /* now nobody can come in between */
 		return -1;
 	if (is_there)
@@ -447,7 +429,7 @@ int layout_open(const char *folder, const struct store_options *options, struct 
 		return -1;
 	}
 	if (is_there && access(folder, W_OK) == 0)
-		sweep(layout);
+		fs_sweep(layout->folder, TEMPORARY_PREFIX);
 	*out = &layout->store;
 	return 0;
 }

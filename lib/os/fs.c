@@ -128,16 +128,18 @@ int fs_sync_dir(const char *path, struct err *err) {
 	return 0;
 }
 
-/* Between open and flock fs_sweep() may have had it: then its name is gone, or the sweeper still holds it. */
-static int temporary_open(const char *path, char **temporary, int *fd, struct err *err) {
+bool fs_claim(int fd) {
+	struct stat info;
+	return (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) && fstat(fd, &info) == 0 && info.st_nlink != 0;
+}
+
+int fs_temporary(const char *path, char **temporary, int *fd, struct err *err) {
 	for (int i = 0; i < TEMPORARY_TRIES_MAX; i++) {
 		AUTO_FREE char *name = mem_format("%s.tmp.XXXXXX", path);
 		AUTO_CLOSE int got = mkostemp(name, O_CLOEXEC);
 		if (got < 0)
 			return err_sys(err, "%s", path);
-		struct stat info;
-		bool is_held = flock(got, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK; /* where nothing can be locked nothing is swept */
-		if (!is_held || fstat(got, &info) != 0 || info.st_nlink == 0) {
+		if (!fs_claim(got)) {
 			best_effort(unlink(name)); /* most likely it is gone */
 			continue;
 		}
@@ -152,7 +154,7 @@ static int temporary_open(const char *path, char **temporary, int *fd, struct er
 static int replace(const char *path, const void *bytes, size_t len, mode_t mode, bool is_lasting, struct err *err) {
 	AUTO_FREE char *temporary = NULL;
 	AUTO_CLOSE int fd = -1;
-	if (temporary_open(path, &temporary, &fd, err) != 0)
+	if (fs_temporary(path, &temporary, &fd, err) != 0)
 		return -1;
 	if (fs_write_all(fd, bytes, len, path, err) != 0 || fchmod(fd, mode) != 0 || (is_lasting && fsync(fd) != 0) ||
 		rename(temporary, path) != 0) {
@@ -164,11 +166,15 @@ static int replace(const char *path, const void *bytes, size_t len, mode_t mode,
 	return 0;
 }
 
-void fs_sweep(const char *folder) {
+static bool is_swept(const char *name, const char *prefix) {
+	const char *end = strstr(name, ".tmp.");
+	return prefix ? strncmp(name, prefix, strlen(prefix)) == 0 : end && strlen(end) == strlen(".tmp.XXXXXX");
+}
+
+void fs_sweep(const char *folder, const char *prefix) {
 	DIR *listing = opendir(folder);
 	for (struct dirent *entry; listing && (entry = readdir(listing));) {
-		const char *end = strstr(entry->d_name, ".tmp.");
-		if (!end || strlen(end) != strlen(".tmp.XXXXXX"))
+		if (!is_swept(entry->d_name, prefix))
 			continue;
 		AUTO_CLOSE int fd = openat(dirfd(listing), entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)

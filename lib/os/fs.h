@@ -18,8 +18,13 @@ int fs_replace(const char *path, const void *bytes, size_t len, mode_t mode, str
 /* As fs_replace, without waiting for the disk: after a power cut it may be the old file, the new one or an empty one. For what can be made
  * again. */
 int fs_replace_quickly(const char *path, const void *bytes, size_t len, mode_t mode, struct err *err);
-/* What killed processes left of the two above in `folder`: "*.tmp.XXXXXX" that nobody holds (a writer flocks its own). */
-void fs_sweep(const char *folder);
+/* A file beside `path`, "PATH.tmp.XXXXXX" (0600), for whoever renames it to that. It is held, so that fs_sweep() leaves it. *temporary is the caller's. */
+int fs_temporary(const char *path, char **temporary, int *fd, struct err *err);
+/* Holds (flock) a temporary that was just made under another name. false: a sweeper had it in between, and its name is gone or about to go. Where nothing can
+ * be locked nothing is swept, and it is true. */
+bool fs_claim(int fd);
+/* Removes from `folder` what killed processes left: files that nobody holds and whose names begin with `prefix`; NULL: are fs_temporary()'s. */
+void fs_sweep(const char *folder, const char *prefix);
 /* Every folder of the path, mode 0700 for the ones it makes. */
 int fs_make_dirs(const char *path, mode_t mode, struct err *err);
 /* Opens beneath `dir` by openat2 RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS. flags as open(2). */

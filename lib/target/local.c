@@ -58,7 +58,7 @@ static void local_close(void *state) {
 	struct local *local = state;
 	for (size_t i = 0; local->lease_fd >= 0 && i < sizeof(rooms) / sizeof(rooms[0]); i++) {
 		AUTO_FREE char *path = fs_join(local->folder, rooms[i]);
-		fs_sweep(path);
+		fs_sweep(path, NULL);
 	}
 	if (local->folder_fd >= 0)
 		close(local->folder_fd);
