@@ -269,15 +269,19 @@ void value_set_str(struct document *document, struct value *value, struct str te
 	value->text = keep(document, text);
 }
 
+void value_set_int(struct document *document, struct value *value, int64_t number) {
+	char text[24];
+	int n = snprintf(text, sizeof(text), "%lld", (long long) number);
+	value_set_str(document, value, (struct str){text, (size_t) n});
+}
+
 struct value *value_add_text(struct document *document, struct value *parent, const char *key, const char *text) {
 	return text ? value_add_str(document, parent, key, str_of(text)) : value_add_null(document, parent, key);
 }
 
 struct value *value_add_int(struct document *document, struct value *parent, const char *key, int64_t number) {
-	char text[24];
-	int n = snprintf(text, sizeof(text), "%lld", (long long) number);
 	struct value *made = add(document, parent, key, VALUE_NUMBER);
-	made->text = keep(document, (struct str){text, (size_t) n});
+	value_set_int(document, made, number);
 	return made;
 }
 

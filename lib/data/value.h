@@ -82,6 +82,7 @@ struct value *value_add_bool(struct document *document, struct value *parent, co
 struct value *value_add_null(struct document *document, struct value *parent, const char *key);
 /* Another text for a string or a number that is there. */
 void value_set_str(struct document *document, struct value *value, struct str text);
+void value_set_int(struct document *document, struct value *value, int64_t number);
 struct value *value_add_copy(struct document *document, struct value *parent, const char *key, const struct value *from);
 /* RFC 7386 merge patch of `patch` over `base` into a new tree of `document` (lists replaced, null removes); places follow the source. */
 struct value *value_merge(struct document *document, const struct value *base, const struct value *patch);

@@ -108,6 +108,10 @@ int64_t deployment_replicas(const struct value *deployment) {
 	return object_int(deployment, "spec.replicas", 1);
 }
 
+int64_t service_port(const struct value *service) {
+	return object_int(value_at(value_find(service, "spec.ports"), 0), "port", 0);
+}
+
 /* https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#complete-deployment */
 bool deployment_is_complete(const struct value *deployment) {
 	int64_t wanted = deployment_replicas(deployment);
@@ -254,7 +258,7 @@ static int front_port(struct kubernetes *k, struct err *err) {
 		return 0;
 	if (kube_get(k->kube, "Service", k->name, &service, err) != 0)
 		return err->code == ERR_NOT_FOUND ? (err_clear(err), not_deployed(k, err)) : -1;
-	k->service_port = (int) object_int(value_at(value_find(service->root, "spec.ports"), 0), "port", 0);
+	k->service_port = (int) service_port(service->root);
 	return k->service_port ? 0 : err_set(err, ERR_INVALID, "Service %s has no port", k->name);
 }
 
@@ -484,7 +488,7 @@ static int kubernetes_address(void *state, char out[256], struct err *err) {
 	struct kubernetes *k = state;
 	struct kube_ask asks[] = {{.selection = {.kind = "Service"}, .name = k->name}, {.selection = {.kind = "Ingress"}, .name = k->name},
 		{.selection = {.kind = "HTTPRoute"}, .name = k->name}};
-	if (!k->address[0] || clock_mono_ms(k->context.clock) - k->address_ms >= MOMENT_MS) {
+	if (!k->address[0] || !is_of_moment(k, k->address_ms)) {
 		if (kube_ask_all(k->kube, asks, 3, err) != 0)
 			return -1;
 		address_note(k, asks, 3);

@@ -103,6 +103,7 @@ void view_asks(const struct kubernetes *k, struct kube_ask asks[VIEW_ASKS]);
 int view_take(struct kubernetes *k, struct view *view, const struct kube_ask asks[VIEW_ASKS], struct err *err);
 /* Asked now. */
 int view_ask(struct kubernetes *k, struct view *view, struct err *err);
+bool is_of_moment(const struct kubernetes *k, int64_t at_ms);
 /* The same, or what was seen less than a moment ago; it is handed out once. */
 int view_of_moment(struct kubernetes *k, struct view *view, struct err *err);
 /* As the mirrors have it. */
@@ -118,6 +119,7 @@ bool deployment_is(const struct value *deployment, const struct revision *revisi
 /* A Deployment whose every replica is of its present template, available, and no other is left. */
 bool deployment_is_complete(const struct value *deployment);
 int64_t deployment_replicas(const struct value *deployment);
+int64_t service_port(const struct value *service); /* where requests go; 0: it has none */
 
 struct pod_port { /* how a pod is asked */
 	int http, control; /* 0: it has none */
@@ -158,9 +160,9 @@ int share_get(struct kubernetes *k, const struct view *view, const struct revisi
 /* Applies a list of objects of a release, the Deployment's number of replicas as its object says. */
 int objects_put(struct kubernetes *k, int64_t fence, int64_t release, const struct value *list, struct err *err);
 /* Asks for each object of a list, side by side: asks[i] as list[i], free() and document_free() are the caller's; words holds what they name. One that is
- * not there has no answer. secret: that one too, behind the list; NULL, "": none. is_looking: what was seen less than a moment ago is not asked, and of the
- * list what the API server has in memory will do. */
-int objects_ask(struct kubernetes *k, const struct value *list, const char *secret, bool is_looking, struct texts *words, struct kube_ask **out, struct err *err);
+ * not there has no answer. secret: that one too, behind the list; NULL, "": none. For whoever only looks, what was seen less than a moment ago is not asked,
+ * and of the list what the API server has in memory will do. */
+int objects_ask(struct kubernetes *k, const struct value *list, const char *secret, struct texts *words, struct kube_ask **out, struct err *err);
 /* May `replicas` be written though a machine has set it: the new version has no autoscaler, and no other than ours minds NAME? *scaler: ours that is still
  * there, a copy, or left alone. */
 #define SCALE_FIELD ".spec.replicas"

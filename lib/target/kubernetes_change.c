@@ -92,10 +92,8 @@ struct value *object_dressed(struct document *document, const struct value *obje
 	struct value *spec = member(document, copy, "spec"), *wanted = (struct value *) value_get(spec, "replicas");
 	if (!wanted)
 		keep_replicas(document, spec, live, least);
-	if (replicas >= 0 && wanted) {
-		AUTO_FREE char *number = mem_format("%" PRId64, replicas);
-		value_set_str(document, wanted, str_of(number));
-	}
+	if (replicas >= 0 && wanted)
+		value_set_int(document, wanted, replicas);
 	add_release_env(document, (struct value *) value_find(copy, "spec.template.spec.containers"), object, live, release);
 	add_key(document, (struct value *) value_find(copy, "spec.template"), live, key);
 	return copy;
@@ -160,9 +158,9 @@ static const struct value *view_find(const struct kubernetes *k, const struct vi
 		: NULL;
 }
 
-int objects_ask(struct kubernetes *k, const struct value *list, const char *secret, bool is_looking, struct texts *words, struct kube_ask **out,
-	struct err *err) {
-	const struct view *seen = is_looking && clock_mono_ms(k->context.clock) - k->looked.at_ms < MOMENT_MS ? &k->looked : NULL;
+int objects_ask(struct kubernetes *k, const struct value *list, const char *secret, struct texts *words, struct kube_ask **out, struct err *err) {
+	bool is_looking = k->context.is_looking;
+	const struct view *seen = is_looking && is_of_moment(k, k->looked.at_ms) ? &k->looked : NULL;
 	size_t count = list ? list->count : 0;
 	if (!count)
 		return err_set(err, ERR_INVALID, "the release holds no objects");
@@ -199,7 +197,7 @@ static int apply_list(struct kubernetes *k, const struct value *list, struct cha
 	struct kube_ask *asks = NULL;
 	AUTO_TEXTS struct texts words = {0};
 	size_t i = 0;
-	if (objects_ask(k, list, NULL, false, &words, &asks, err) != 0)
+	if (objects_ask(k, list, NULL, &words, &asks, err) != 0)
 		return -1;
 	int rc = check_fence(k, change->fence, err);
 	i = 0;

@@ -74,7 +74,7 @@ int kubernetes_diff(void *state, const struct revision *revision, const struct v
 	size_t i = 0;
 	(void) revision;
 	AUTO_TEXTS struct texts words = {0};
-	if (objects_ask(k, list, NULL, false, &words, &asks, err) != 0)
+	if (objects_ask(k, list, NULL, &words, &asks, err) != 0)
 		return -1;
 	bool is_taking_scale = false;
 	AUTO_DOCUMENT struct document *scaler = NULL;

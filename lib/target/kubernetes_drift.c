@@ -30,7 +30,7 @@ int kubernetes_drift(void *state, const struct value *objects, struct texts *out
 	AUTO_TEXTS struct texts words = {0};
 	const struct value *list = value_get(objects, "stable");
 	AUTO_FREE char *secret = str_dup(object_text(objects, "control_secret"));
-	if (objects_ask(k, list, secret, k->context.is_looking, &words, &asks, err) != 0)
+	if (objects_ask(k, list, secret, &words, &asks, err) != 0)
 		return -1;
 	address_note(k, asks, list->count);
 	size_t i = 0;

@@ -64,8 +64,12 @@ int view_ask(struct kubernetes *k, struct view *view, struct err *err) {
 	return kube_ask_all(k->kube, asks, VIEW_ASKS, err) != 0 ? -1 : view_take(k, view, asks, err);
 }
 
+bool is_of_moment(const struct kubernetes *k, int64_t at_ms) {
+	return clock_mono_ms(k->context.clock) - at_ms < MOMENT_MS;
+}
+
 int view_of_moment(struct kubernetes *k, struct view *view, struct err *err) {
-	if (!k->looked.all || clock_mono_ms(k->context.clock) - k->looked.at_ms >= MOMENT_MS)
+	if (!k->looked.all || !is_of_moment(k, k->looked.at_ms))
 		return view_ask(k, view, err);
 	*view = k->looked;
 	k->looked = (struct view) {0};

@@ -74,7 +74,7 @@ static int put_split(struct kubernetes *k, const struct view *view, const struct
 		return 0;
 	}
 	struct str ip = object_text(service->root, "spec.clusterIP");
-	int64_t port = object_int(value_at(value_find(service->root, "spec.ports"), 0), "port", 0);
+	int64_t port = service_port(service->root);
 	bool is_v6 = ip.len && memchr(ip.ptr, ':', ip.len);
 	AUTO_FREE char *body = mem_format("{\"revision\":\"%s\",\"upstream\":\"%s%.*s%s:%lld\",\"weight\":%.6g,\"ttl_s\":%lld}", revision->name,
 		is_v6 ? "[" : "", STR_ARGS(ip), is_v6 ? "]" : "", (long long) port, weight, (long long) (ttl_s > 0 ? ttl_s : 1));
@@ -177,12 +177,10 @@ static int set_weight(struct document *document, struct value *backend, int64_t 
 	struct value *there = (struct value *) value_get(backend, "weight");
 	if (weight > ROUTE_WEIGHT_MAX)
 		return err_set(err, ERR_LIMIT, "HTTPRoute: a weight of %lld beside a canary's would be above %d: write smaller ones", (long long) weight, ROUTE_WEIGHT_MAX);
-	if (!there) {
+	if (there)
+		value_set_int(document, there, weight);
+	else
 		value_add_int(document, backend, "weight", weight);
-		return 0;
-	}
-	AUTO_FREE char *text = mem_format("%lld", (long long) weight);
-	value_set_str(document, there, str_of(text));
 	return 0;
 }
 
@@ -194,11 +192,10 @@ static int divide(struct kubernetes *k, struct document *document, struct value 
 		int64_t weight = object_int(backend, "weight", 1);
 		bool is_main = is_backend(backend, k->name);
 		if (is_main) {
-			struct value *canary = value_add_copy(document, backends, NULL, backend);
-			AUTO_FREE char *number = mem_format("%lld", (long long) port);
+			struct value *canary = value_add_copy(document, backends, NULL, backend), *at = (struct value *) value_get(canary, "port");
 			value_set_str(document, (struct value *) value_get(canary, "name"), str_of(k->canary));
-			if (value_get(canary, "port"))
-				value_set_str(document, (struct value *) value_get(canary, "port"), str_of(number));
+			if (at)
+				value_set_int(document, at, port);
 			if (set_weight(document, canary, weight * parts, err) != 0)
 				return -1;
 		}
@@ -229,7 +226,7 @@ static int put_route(struct kubernetes *k, int64_t fence, const struct view *vie
 	AUTO_DOCUMENT struct document *service = NULL;
 	if (parts > 0 && kube_get(k->kube, "Service", k->canary, &service, err) != 0)
 		return -1;
-	int64_t port = service ? object_int(value_at(value_find(service->root, "spec.ports"), 0), "port", 0) : 0;
+	int64_t port = service ? service_port(service->root) : 0;
 	for (struct value *rule = (struct value *) value_at(value_find(only->first, "spec.rules"), 0); parts > 0 && rule; rule = rule->next)
 		if (divide(k, list, (struct value *) value_get(rule, "backendRefs"), parts, port, err) != 0)
 			return -1;
