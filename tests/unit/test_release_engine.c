@@ -47,6 +47,21 @@ static int tear_down(void **state) {
 	return rc;
 }
 
+/* The same kind of place, and nothing has happened there yet. */
+static struct place_ *set_up_again(void **state) {
+	bool is_rolling = ((struct place_ *) *state)->world.is_rolling;
+	assert_int_equal(tear_down(state), 0);
+	set_up_at(state, is_rolling);
+	return *state;
+}
+
+/* Its call of this number, counted from the first of all, fails so. */
+static void fails_at(struct fake_client *client, enum fake_fault fault, int64_t at) {
+	client->fault = fault;
+	client->fail_at = at;
+	client->fail_times = 1;
+}
+
 static struct deploy_request request_for(struct place_ *p, char letter) {
 	struct deploy_request request = {.objects = p->objects->root,
 		.golden = GOLDEN,
@@ -244,23 +259,18 @@ static struct head head_of(const struct place_ *p) {
 /* Somebody else, who is killed at his call of this number. */
 static void killed_at(struct place_ *p, struct fake_client *other, int64_t at) {
 	fake_client_init(other, &p->world, 1);
-	other->fault = FAULT_KILL_AFTER;
-	other->fail_at = at;
-	other->fail_times = 1;
+	fails_at(other, FAULT_KILL_AFTER, at);
 }
 
 /* A rollback that was killed past its lock and that a deploy finished leads on to what it would have led to itself. */
 static void test_rollback_finished_by_a_deploy(void **state) {
-	struct place_ *p = *state;
 	int finished = 0;
-	bool was_killed = true, is_rolling = p->world.is_rolling;
+	bool was_killed = true;
 	for (int64_t at = 1; was_killed; at++) {
+		struct place_ *p = set_up_again(state);
 		struct release_result result;
 		struct fake_client other;
 		struct err err = {0};
-		tear_down(state);
-		set_up_at(state, is_rolling);
-		p = *state;
 		fake_model_add(&p->world, 'X')->error_rate = 0.2;
 		p->world.rps = 100;
 		deploy(p, 'A');
@@ -284,16 +294,13 @@ static void test_rollback_finished_by_a_deploy(void **state) {
 
 /* A deploy that goes on where another was killed, and that is interrupted before it gets anywhere: nothing was to be rolled back. */
 static void test_resume_interrupted(void **state) {
-	struct place_ *p = *state;
-	bool is_rolling = p->world.is_rolling, was_reached = true;
+	bool was_reached = true;
 	for (int64_t at = 1; was_reached; at++) {
+		struct place_ *p = set_up_again(state);
 		struct release_result result;
 		struct fake_client other;
 		struct err err = {0};
 		struct deploy_request request;
-		tear_down(state);
-		set_up_at(state, is_rolling);
-		p = *state;
 		p->world.has_flock = true; /* nobody waits for a lease */
 		deploy(p, 'A');
 		request = request_for(p, 'B');
@@ -305,9 +312,7 @@ static void test_resume_interrupted(void **state) {
 			fake_advance(&p->world, 60000);
 		}
 		fake_client_init(&p->client, &p->world, 0);
-		p->client.fault = FAULT_SIGNAL_CUT;
-		p->client.fail_at = at;
-		p->client.fail_times = 1;
+		fails_at(&p->client, FAULT_SIGNAL_CUT, at);
 		err_clear(&err);
 		int rc = release_deploy(&p->client.context, &request, &result, &err);
 		was_reached = p->client.happened;
@@ -318,16 +323,13 @@ static void test_resume_interrupted(void **state) {
 
 /* A destroy that stopped half way, and that the next deploy can't finish either: nobody says that nothing is left. */
 static void test_destroy_not_finished(void **state) {
-	struct place_ *p = *state;
-	bool is_rolling = p->world.is_rolling, has_failed = true;
+	bool has_failed = true;
 	int failed = 0;
 	for (int64_t at = 1; has_failed; at++) {
+		struct place_ *p = set_up_again(state);
 		struct release_result result;
 		struct fake_client other;
 		struct err err = {0};
-		tear_down(state);
-		set_up_at(state, is_rolling);
-		p = *state;
 		p->world.has_flock = true; /* nobody waits for a lease */
 		deploy(p, 'A');
 		for (int64_t call = 1; head_of(p).candidate.phase != PHASE_DESTROY; call++) {
@@ -336,9 +338,7 @@ static void test_destroy_not_finished(void **state) {
 			best_effort(release_destroy(&other.context, false, &result, &err)); /* killed */
 			fake_advance(&p->world, 60000);
 		}
-		p->client.fault = FAULT_FULL;
-		p->client.fail_at = p->client.calls + at;
-		p->client.fail_times = 1;
+		fails_at(&p->client, FAULT_FULL, p->client.calls + at);
 		p->client.happened = 0;
 		struct deploy_request request = request_for(p, 'B');
 		err_clear(&err);
@@ -474,9 +474,7 @@ static void test_credential_gone(void **state) {
 static void test_credential_renewed(void **state) {
 	struct place_ *p = *state;
 	deploy(p, 'A');
-	p->client.fault = FAULT_AUTH;
-	p->client.fail_at = p->client.calls + 20;
-	p->client.fail_times = 1;
+	fails_at(&p->client, FAULT_AUTH, p->client.calls + 20);
 	check(p, deploy(p, 'B'), OUTCOME_DONE, 2, 'B');
 }
 
