@@ -54,7 +54,7 @@ mkdir man && exits "man pages" 0 "$MLCTL" help --man-to man
 [ -s man/mlctl.1 ] && [ -s man/mlctl-deploy.1 ] && pass "mlctl.1 and one per command" || flunk "mlctl.1 and one per command"
 equals "everybody may read them" "$(stat -c %a man/mlctl.1 man/mlctl-deploy.1 | sort -u)" 644
 if command -v man >/dev/null; then
-	warnings=$(for p in man/*.1; do MANWIDTH=100 man --warnings -l "$p" 2>&1 >/dev/null; done)
+	warnings=$(for p in man/*.1; do LC_ALL=C.UTF-8 MANWIDTH=100 man --warnings -l "$p" 2>&1 >/dev/null; done)
 	equals "man reads them without a warning" "$warnings" ""
 else skip "man reads them without a warning" "no man"; fi
 script=$(command -v script)
