@@ -40,9 +40,11 @@ static const struct flag flags[] = {
 		HTTP_WORKERS_MAX},
 	{"--timeout", "MLCTL_TIMEOUT", "TIME", "longest wait of a request (default 2s)", KIND_DURATION, FOR_SERVE | FOR_HEALTH, AT(limits.timeout_ms), 1,
 		3600000},
-	{"--drain", "MLCTL_DRAIN", "TIME", "longest drain after SIGTERM (default 10s)", KIND_DURATION, FOR_SERVE, AT(drain_ms), 0, 3600000},
+	{"--drain", "MLCTL_DRAIN", "TIME", "longest drain after SIGTERM (default 10s)", KIND_DURATION, FOR_SERVE, AT(drain.longest_ms), 0, 3600000},
 	{"--drain-delay", "MLCTL_DRAIN_DELAY", "TIME", "of these, how long it stays although nobody is connected (default 0s)", KIND_DURATION, FOR_SERVE,
-		AT(drain_delay_ms), 0, 3600000},
+		AT(drain.delay_ms), 0, 3600000},
+	{"--drain-patience", "MLCTL_DRAIN_PATIENCE", "TIME", "both begin anew with each request that still comes, so long at most (default 0s)", KIND_DURATION,
+		FOR_SERVE, AT(drain.patience_ms), 0, 3600000},
 	{"--body-max", "MLCTL_BODY_MAX", "BYTES", "largest body (default 16Mi)", KIND_BYTES, FOR_SERVE, AT(limits.body_bytes_max), 1024, 1 << 30},
 	{"--connections", "MLCTL_CONNECTIONS", "N", "most connections (default 4096)", KIND_COUNT, FOR_SERVE, AT(limits.connections_max), 1, 1 << 20},
 	{"--connections-per-client", "MLCTL_CONNECTIONS_PER_CLIENT", "N", "most connections of one address (default 2048)", KIND_COUNT, FOR_SERVE,
@@ -119,7 +121,7 @@ static int unknown(const char *argument, int verb, struct err *err) {
 }
 
 int options_read(struct options *options, int verb, char *const *argv, const struct env *env, struct err *err) {
-	*options = (struct options) {.listen_fd = -1, .drain_ms = 10000, .count = 5, .limits = HTTP_LIMITS_DEFAULT, .service = "", .environment = "", .release = "", .revision = "", .image = ""};
+	*options = (struct options) {.listen_fd = -1, .drain = {.longest_ms = 10000}, .count = 5, .limits = HTTP_LIMITS_DEFAULT, .service = "", .environment = "", .release = "", .revision = "", .image = ""};
 	options->limits.threads = 0;
 	for (size_t i = 0; i < FLAGS; i++) {
 		const char *value = (flags[i].verbs & verb) && flags[i].variable ? env_get(env, flags[i].variable) : NULL;

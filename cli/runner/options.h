@@ -10,7 +10,7 @@
 struct options {
 	const char *model, *name, *listen, *admin, *admin_key_file, *service, *environment, *release, *revision, *image, *model_created, *golden, *url, *upstream, *upstream_ready;
 	int64_t listen_fd; /* -1: none */
-	int64_t drain_ms, drain_delay_ms;
+	struct http_drain drain;
 	int64_t count; /* of examples */
 	struct http_limits limits; /* threads 0: as many as the container's CPUs */
 	bool has_access_log, is_json, is_help;

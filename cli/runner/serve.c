@@ -237,7 +237,7 @@ static void live(struct process *p, const struct options *options) {
 			return; /* the second one: no more patience */
 		if (signal == SIGTERM || signal == SIGINT) {
 			atomic_store(&p->service.is_ready, false);
-			http_server_drain(p->server, options->drain_delay_ms, options->drain_ms);
+			http_server_drain(p->server, &options->drain);
 			char fields[128];
 			snprintf(fields, sizeof(fields), "\"signal\":\"%s\",\"in_flight\":%lld,\"connections\":%lld", signal == SIGTERM ? "TERM" : "INT",
 				(long long) http_server_in_flight(p->server), (long long) http_server_connections(p->server));
@@ -260,13 +260,13 @@ static int check_times(const struct options *options, int64_t *created_s, struct
 	const char *text = options->model_created;
 	if (text && num_int(str_of(text), 1, SECONDS_MAX, created_s) != 0 && (clock_parse(text, created_s) != 0 || *created_s < 1 || *created_s > SECONDS_MAX))
 		return err_set(err, ERR_USAGE, "--model-created %.64s: want a time, as in 2026-11-21T10:02:11Z, or seconds since 1970", text);
-	if (options->drain_delay_ms > options->drain_ms) {
-		err_set(err, ERR_USAGE, "--drain-delay %lldms is longer than --drain %lldms, which begins at the same moment", (long long) options->drain_delay_ms,
-			(long long) options->drain_ms);
-		return err_fix(err, "--drain %lldms, or more", (long long) options->drain_delay_ms + options->drain_ms);
+	if (options->drain.delay_ms > options->drain.longest_ms) {
+		err_set(err, ERR_USAGE, "--drain-delay %lldms is longer than --drain %lldms, which begins at the same moment", (long long) options->drain.delay_ms,
+			(long long) options->drain.longest_ms);
+		return err_fix(err, "--drain %lldms, or more", (long long) options->drain.delay_ms + options->drain.longest_ms);
 	}
-	if (options->drain_delay_ms > 0 && options->listen_fd >= 0)
-		return err_set(err, ERR_USAGE, "--drain-delay: not with --listen-fd, where other processes go on accepting");
+	if ((options->drain.delay_ms > 0 || options->drain.patience_ms > 0) && options->listen_fd >= 0)
+		return err_set(err, ERR_USAGE, "--drain-%s: not with --listen-fd, where other processes go on accepting", options->drain.delay_ms > 0 ? "delay" : "patience");
 	return 0;
 }
 

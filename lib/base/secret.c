@@ -121,3 +121,20 @@ void redactor_apply(const struct redactor *redact, struct str text, struct buf *
 		}
 	}
 }
+
+void redactor_quote(const struct redactor *redact, struct str text, size_t bytes_max, struct buf *out) {
+	if (text.len > bytes_max + FORM_BYTES_MAX) /* those that begin in what is shown are whole in it */
+		text.len = bytes_max + FORM_BYTES_MAX;
+	AUTO_BUF struct buf safe = BUF(text.len + 1); /* "***" is shorter than what it stands for */
+	redactor_apply(redact, text, &safe);
+	size_t len = safe.len < bytes_max ? safe.len : bytes_max;
+	while (len && len < safe.len && ((unsigned char) safe.ptr[len] & 0xc0) == 0x80)
+		len--;
+	bool is_cut = len < safe.len;
+	while (len && (unsigned char) safe.ptr[len - 1] <= ' ')
+		len--;
+	for (size_t i = 0; i < len; i++)
+		buf_char(out, safe.ptr[i] == '\n' || safe.ptr[i] == '\r' || safe.ptr[i] == '\t' ? ' ' : safe.ptr[i]);
+	if (is_cut)
+		buf_text(out, " ...");
+}

@@ -21,3 +21,6 @@ void redactor_free(struct redactor *redact);
 void redactor_add(struct redactor *redact, struct str value);
 /* Appends text to out with every secret replaced. redact NULL: as it is. */
 void redactor_apply(const struct redactor *redact, struct str text, struct buf *out);
+/* Appends somebody else's words for a message of ours: without secrets, on one line, cut after bytes_max ("..." says so). Cut before, half a secret
+ * would not be known as one. */
+void redactor_quote(const struct redactor *redact, struct str text, size_t bytes_max, struct buf *out);

@@ -7,6 +7,7 @@
 #define WATCH_SECONDS "240" /* the server ends it, and it is opened again: a connection that hangs is not for ever */
 #define SILENCE_MS 90000    /* bookmarks come every minute: after so long without a byte the connection is not trusted */
 #define PAGE_TIMEOUT_MS 30000
+#define WORDS_BYTES_MAX ((size_t) 300)
 #define EXPIRED_MAX 2 /* at once; then it waits in between */
 #define SHORT_WATCH_MS 1000    /* one that ends so soon is no success */
 #define FAILURES_BEFORE_LIST 3 /* a resourceVersion that the server does not like is not asked for for ever */
@@ -133,8 +134,9 @@ static int on_error_event(struct mirror *mirror, const struct value *status, str
 	if (value_opt_str(status, "reason", none, &reason, &scratch) != 0)
 		reason = none;
 	mirror->is_expired = code == 410 || str_is(reason, "Expired") || str_is(reason, "Gone");
-	return err_set(err, ERR_NETWORK, "the watch ended: %lld %.*s: %.*s", (long long) code, STR_ARGS(reason),
-		(int) (message.len < 300 ? message.len : 300), message.ptr);
+	AUTO_BUF struct buf words = BUF(2 * WORDS_BYTES_MAX);
+	redactor_quote(mirror->kube->options.redact, message, WORDS_BYTES_MAX, &words);
+	return err_set(err, ERR_NETWORK, "the watch ended: %lld %.*s: %s", (long long) code, STR_ARGS(reason), words.ptr ? words.ptr : "");
 }
 
 static int on_line(struct mirror *mirror, struct str line, struct err *err) {

@@ -1,6 +1,7 @@
 #include "kube/wire.h"
 
 #define PROXY_ANSWER_BYTES_MAX ((size_t) 8 * 1024 * 1024)
+#define WORDS_BYTES_MAX ((size_t) 500)
 #define LOG_LINES_BYTES_MAX ((size_t) 64 * 1024 * 1024) /* of a log that is read to its end */
 
 /* --- a pod's or a service's own port */
@@ -68,19 +69,20 @@ static int judge(struct kube *kube, const struct kube_proxy *proxy, const char *
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
 		if (!message.len || !memmem(message.ptr, message.len, ways[i], strlen(ways[i])))
 			continue;
-		AUTO_BUF struct buf words = BUF((size_t) 64 * 1024);
-		redactor_apply(kube->options.redact, message, &words);
-		return err_set(err, ERR_NETWORK, "%s %s, port %d: nothing answers there: %.500s", proxy->kind, proxy->name, proxy->port,
-			words.ptr);
+		AUTO_BUF struct buf words = BUF(2 * WORDS_BYTES_MAX);
+		redactor_quote(kube->options.redact, message, WORDS_BYTES_MAX, &words);
+		return err_set(err, ERR_NETWORK, "%s %s, port %d: nothing answers there: %s", proxy->kind, proxy->name, proxy->port, words.ptr);
 	}
 	return 0;
 }
 
 static int finish(struct kube *kube, const struct kube_proxy *proxy, const char *url, struct http_answer *answer, struct err *err) {
 	int rc = 0;
-	if (err->code)
+	if (err->code) {
 		rc = kube_explain(kube, &(struct kube_doing){.verb = "ask", .url = url}, err);
-	else
+		if (err->code == ERR_NETWORK)
+			err->code = ERR_UNCLEAR;
+	} else
 		rc = judge(kube, proxy, url, answer, err);
 	if (rc != 0)
 		http_answer_clear(answer);
@@ -201,9 +203,9 @@ int kube_logs(struct kube *kube, const struct kube_logs *logs, char **out, struc
 		rc = kube_explain(kube, &doing, err);
 	else if (answer.status == 400) { /* no such container, not started yet, or never ran before */
 		AUTO_DOCUMENT struct document *status = kube_status_of(&answer);
-		AUTO_BUF struct buf words = BUF((size_t) 64 * 1024);
-		redactor_apply(kube->options.redact, status ? text_of(status->root, "message") : STR("no log"), &words);
-		rc = err_set(err, ERR_NOT_FOUND, "log of pod %s: %.500s", logs->pod, words.ptr ? words.ptr : "");
+		AUTO_BUF struct buf words = BUF(2 * WORDS_BYTES_MAX);
+		redactor_quote(kube->options.redact, status ? text_of(status->root, "message") : STR("no log"), WORDS_BYTES_MAX, &words);
+		rc = err_set(err, ERR_NOT_FOUND, "log of pod %s: %s", logs->pod, words.ptr ? words.ptr : "");
 	} else if (!kube_is_good(&answer))
 		rc = kube_failure(kube, &doing, &answer, err);
 	else

@@ -65,19 +65,6 @@ static struct str quoted_after(struct str text, const char *part) {
 	return end.ptr ? inside : (struct str){"", 0};
 }
 
-/* The server's words: without secrets, at most so long. */
-static void say(const struct kube *kube, struct str text, struct buf *out) {
-	AUTO_BUF struct buf safe = BUF((size_t) 1024 * 1024);
-	redactor_apply(kube->options.redact, text, &safe);
-	size_t len = safe.len < WORDS_BYTES_MAX ? safe.len : WORDS_BYTES_MAX;
-	while (len && len < safe.len && ((unsigned char) safe.ptr[len] & 0xc0) == 0x80)
-		len--;
-	for (size_t i = 0; i < len; i++)
-		buf_char(out, strchr("\n\r\t", safe.ptr[i]) ? ' ' : safe.ptr[i]);
-	if (len < safe.len)
-		buf_text(out, " ...");
-}
-
 /* "Deployment ml/web", "Namespace ml", "Pods of ml". */
 static void thing(const struct kube *kube, const struct kube_doing *doing, struct buf *out) {
 	const struct kube_kind *row = doing->kind ? kube_kind_find(doing->kind) : NULL;
@@ -164,7 +151,7 @@ static void fix_of_refusal(struct kube *kube, const struct kube_doing *doing, st
 static int refused(struct kube *kube, const struct said *said, const struct kube_doing *doing, const char *what, struct err *err) {
 	AUTO_BUF struct buf words = BUF((size_t) 8 * 1024);
 	struct str why = after(said->message, "\" is forbidden: ");
-	say(kube, why.len ? why : said->message, &words);
+	redactor_quote(kube->options.redact, why.len ? why : said->message, WORDS_BYTES_MAX, &words);
 	err_set(err, ERR_INVALID, "%s %s: refused by the cluster: %s", doing->verb, what, words.len ? words.ptr : "no reason given");
 	fix_of_refusal(kube, doing, said->message, err);
 	return -1;
@@ -221,7 +208,7 @@ static int invalid(struct kube *kube, const struct said *said, const struct kube
 	}
 	if (count > shown)
 		buf_format(&words, "; and %zu more", count - shown);
-	say(kube, shown ? buf_view(&words) : said->message, &text);
+	redactor_quote(kube->options.redact, shown ? buf_view(&words) : said->message, WORDS_BYTES_MAX, &text);
 	const char *by = holds(said->message, "denied") ? "refused by the cluster" : "not valid";
 	err_set(err, ERR_INVALID, "%s %s: %s: %s", doing->verb, what, by, text.len ? text.ptr : "no reason given");
 	fix_of_refusal(kube, doing, said->message.len ? said->message : buf_view(&words), err);
@@ -260,7 +247,7 @@ int kube_failure(struct kube *kube, const struct kube_doing *doing, const struct
 		return invalid(kube, &said, doing, what.ptr, err);
 	if (said.status == 500 && holds(said.message, "field not declared in schema"))
 		return unknown_field(&said, doing, what.ptr, err);
-	say(kube, said.message, &words);
+	redactor_quote(kube->options.redact, said.message, WORDS_BYTES_MAX, &words);
 	if (said.status == 409)
 		return err_set(err, ERR_CONFLICT, "%s %s: %s", doing->verb, what.ptr,
 			str_is(said.reason, "AlreadyExists") ? "it is there already"

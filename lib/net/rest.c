@@ -306,16 +306,9 @@ static void words_of(const struct work *work, struct buf *out) {
 			decode_json(document->root, &words);
 	}
 	if (!words.len && body.len && body.ptr[0] != '<' && body.ptr[0] != '{' && utf8_is_valid(body.ptr, body.len))
-		buf_str(&words, (struct str){body.ptr, body.len < WORDS_BYTES_MAX ? body.len : WORDS_BYTES_MAX});
-	AUTO_BUF struct buf safe = BUF((size_t) 256 * 1024);
-	redactor_apply(work->rest->redact, buf_view(&words), &safe);
-	size_t len = safe.len < WORDS_BYTES_MAX ? safe.len : WORDS_BYTES_MAX;
-	while (len && len < safe.len && ((unsigned char) safe.ptr[len] & 0xc0) == 0x80)
-		len--;
-	while (len && ((unsigned char) safe.ptr[len - 1] <= ' '))
-		len--;
-	for (size_t i = 0; i < len; i++)
-		buf_char(out, safe.ptr[i] == '\n' || safe.ptr[i] == '\r' || safe.ptr[i] == '\t' ? ' ' : safe.ptr[i]);
+		redactor_quote(work->rest->redact, body, WORDS_BYTES_MAX, out);
+	else
+		redactor_quote(work->rest->redact, buf_view(&words), WORDS_BYTES_MAX, out);
 }
 
 static const char *phrase(int status) {

@@ -136,7 +136,7 @@ static int read_helper(const struct search *search, const char *path, const stru
 		if (memmem(text.ptr, text.len, "credentials not found", 21))
 			return 0;
 		AUTO_BUF struct buf said = BUF((size_t) 4096);
-		redactor_apply(search->redact, (struct str){text.ptr, text.len < 200 ? text.len : 200}, &said);
+		redactor_quote(search->redact, text, 200, &said);
 		return err_set(err, ERR_AUTH, "%s get: exit %d: %s", path, result->status, said.ptr ? said.ptr : "");
 	}
 	AUTO_DOCUMENT struct document *document = NULL;

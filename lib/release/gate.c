@@ -120,18 +120,13 @@ static bool has_fallen(const struct gate_replica *old, const struct sample *samp
 	return false;
 }
 
-/* Of the hand-overs that newly failed those that count now; see GATE_WAY_MS. */
+/* Of the hand-overs that newly failed those that count; see GATE_WAY_MS. */
 static double failures_of(struct gate_replica *replica, double handed_on, double failed) {
 	if (replica->is_way_known)
 		return failed;
-	bool is_late = replica->seen_ms - replica->first_ms >= GATE_WAY_MS;
-	replica->held_back += failed;
-	if (!is_late && !(handed_on > 0))
-		return 0;
-	replica->is_way_known = true;
-	double counted = is_late ? replica->held_back : 0;
-	replica->held_back = 0;
-	return counted;
+	replica->is_way_known = handed_on > 0;
+	replica->held_back = handed_on > 0 ? 0 : replica->held_back + failed;
+	return 0;
 }
 
 static void add_one(struct gate_side *side, struct gate_replica *replica, const struct sample *sample, int64_t now_ms) {
@@ -242,11 +237,13 @@ static bool is_heard(const struct gate *gate, int64_t now_ms) {
 	return false;
 }
 
-static bool is_way_open(const struct gate *gate) {
+/* Hand-overs that are held back, of replicas that were first seen `age_ms` ago or before. */
+static double held_back(const struct gate *gate, int64_t age_ms, int64_t now_ms) {
+	double sum = 0;
 	for (size_t i = 0; i < gate->canary.count; i++)
-		if (gate->canary.replicas[i].held_back > 0)
-			return false;
-	return true;
+		if (now_ms - gate->canary.replicas[i].first_ms >= age_ms)
+			sum += gate->canary.replicas[i].held_back;
+	return sum;
 }
 
 static void judge(const struct gate *gate, const struct canary_settings *settings, int64_t now_ms, struct verdict *v) {
@@ -265,16 +262,16 @@ static void judge(const struct gate *gate, const struct canary_settings *setting
 	else if (settings->latency_p99_ms > 0 && v->slow >= GATE_ERRORS_MIN && v->slow_low > GATE_SLOW_SHARE)
 		v->kind = VERDICT_FAIL;
 	else if (elapsed_ms >= settings->for_ms && is_enough && v->high < settings->error_rate_max && is_heard(gate, now_ms) &&
-		 is_alive(gate, settings, now_ms) && is_way_open(gate))
+		 is_alive(gate, settings, now_ms) && !(held_back(gate, 0, now_ms) > 0))
 		v->kind = VERDICT_PASS;
-	else if (settings->max_ms > 0 && elapsed_ms >= settings->max_ms)
+	else if (held_back(gate, GATE_WAY_MS, now_ms) > 0 || (settings->max_ms > 0 && elapsed_ms >= settings->max_ms))
 		v->kind = VERDICT_UNDECIDED;
 	double by_time = settings->for_ms > 0 ? (double) elapsed_ms / (double) settings->for_ms : 1;
 	double by_count = settings->requests_min > 0 ? v->requests / (double) settings->requests_min : 1;
 	v->progress = fmin(1, fmin(by_time, by_count));
 }
 
-static void describe(const struct gate *gate, const struct canary_settings *settings, struct verdict *v) {
+static void describe(const struct gate *gate, const struct canary_settings *settings, int64_t now_ms, struct verdict *v) {
 	const char *sign = v->low > settings->error_rate_max ? ">" : v->high < settings->error_rate_max ? "<" : "?";
 	char golden[48] = "";
 	if (gate->golden_sent > 0)
@@ -282,10 +279,13 @@ static void describe(const struct gate *gate, const struct canary_settings *sett
 	char latency[64] = "";
 	if (v->slow >= GATE_ERRORS_MIN && v->slow_low > GATE_SLOW_SHARE)
 		snprintf(latency, sizeof(latency), "  %.0f slower than %lld ms", v->slow, (long long) settings->latency_p99_ms);
+	char way[64] = "";
+	if (held_back(gate, 0, now_ms) > 0)
+		snprintf(way, sizeof(way), "  none of %.0f handed on has arrived", held_back(gate, 0, now_ms));
 	snprintf(v->text, sizeof(v->text),
-		"n=%.0f%s  errors %.0f = %.2f %% [%.2f..%.2f] %s %g %% (stable %.2f %%)  p99 %.3g ms (%.3g)%s  health %lld/%lld",
+		"n=%.0f%s  errors %.0f = %.2f %% [%.2f..%.2f] %s %g %% (stable %.2f %%)  p99 %.3g ms (%.3g)%s%s  health %lld/%lld",
 		v->requests, golden, v->errors, v->rate * 100, v->low * 100, v->high * 100, sign, settings->error_rate_max * 100,
-		v->stable_rate * 100, v->p99_ms, v->stable_p99_ms, latency, (long long) (gate->health_failures + gate->canary.restarts),
+		v->stable_rate * 100, v->p99_ms, v->stable_p99_ms, latency, way, (long long) (gate->health_failures + gate->canary.restarts),
 		(long long) settings->health_failures_max);
 }
 
@@ -305,5 +305,5 @@ void gate_verdict(const struct gate *gate, const struct canary_settings *setting
 	out->p99_ms = p99_ms(canary);
 	out->stable_p99_ms = p99_ms(stable);
 	judge(gate, settings, now_ms, out);
-	describe(gate, settings, out);
+	describe(gate, settings, now_ms, out);
 }

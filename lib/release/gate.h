@@ -6,8 +6,8 @@
  * somebody else add nothing, so they never pass.
  *
  * What a stable replica failed to hand on before it handed on anything speaks of the way and not of the version: a Service's endpoints reach a node
- * seconds after its pods are ready, and later when the API server was away. It is held back, PASS with it, until the first success, which
- * forgives it, or until GATE_WAY_MS after the replica was first seen, when all of it counts. */
+ * seconds after its pods are ready, and half a minute later when the API server was away. It is held back, PASS with it, until the first success,
+ * which forgives it. A way that has not opened by GATE_WAY_MS after the replica was first seen is UNDECIDED. */
 #pragma once
 
 #include "release/release.h"
@@ -16,7 +16,7 @@
 #define GATE_SLOW_SHARE 0.01
 #define GATE_4XX_POINTS 0.05
 #define GATE_TEXTS_MAX 10
-#define GATE_WAY_MS 15000
+#define GATE_WAY_MS 60000
 
 struct gate_replica {
 	char name[64];
@@ -56,7 +56,7 @@ struct verdict {
 	double slow, slow_low;			  /* answers over the latency limit, of those measured */
 	double p99_ms, stable_rate, stable_p99_ms;
 	double progress;
-	char text[320]; /* "n=88  errors 11 = 12.5 % [7.1..21.0] > 5 %   (stable 0.1 %)" */
+	char text[400]; /* "n=88  errors 11 = 12.5 % [7.1..21.0] > 5 %   (stable 0.1 %)" */
 };
 void gate_verdict(const struct gate *gate, const struct canary_settings *settings, int64_t now_ms, struct verdict *out);
 /* The interval to sample at: as set, else a twentieth of the bake, 200 ms to 15 s. */

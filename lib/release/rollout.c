@@ -12,7 +12,9 @@
 #define GOLDEN_MORE 10
 #define LOW_TRAFFIC_RPS 1.0
 #define SMOKE_TRIES_MAX 5
-#define SMOKE_PAUSE_MS 200
+#define SMOKE_PAUSE_MS 200 /* more with each try */
+#define SMOKE_PAUSE_MS_MAX 2000
+#define SMOKE_WAY_MS 60000
 
 /* The good version that keeps the rest of the traffic; NULL when there is none beside the subject itself. */
 static const struct revision *stable_of(const struct run *run, struct revision *memory) {
@@ -89,18 +91,23 @@ static int add_samples(struct run *run, struct bake *bake, const struct revision
 	return 0;
 }
 
-static void replay_one(struct run *run, struct bake *bake) {
+/* false: it was lost. Where the way to it was away it says nothing. */
+static bool replay_one(struct run *run, struct bake *bake) {
 	const struct release_context *context = run->context;
 	const struct golden_example *example = &bake->golden->examples[bake->golden_next++ % bake->golden->count];
 	struct target_request request = {.method = "POST", .path = example->path, .body = example->body, .timeout_ms = GOLDEN_TIMEOUT_MS};
 	struct target_answer answer __attribute__((cleanup(target_answer_clear))) = {0};
 	struct err err = {0};
+	if (context->target->call(context->target_state, &run->subject.revision, &request, &answer, &err) != 0) {
+		bool is_its = err.code != ERR_UNCLEAR && err.code != ERR_AUTH;
+		run->gate.golden_sent += is_its;
+		run->gate.golden_lost += is_its;
+		return false;
+	}
 	run->gate.golden_sent++;
-	if (context->target->call(context->target_state, &run->subject.revision, &request, &answer, &err) != 0)
-		run->gate.golden_lost++;
-	else if (answer.status >= 200 && answer.status < 300 &&
-		 golden_compare(example, (struct str){answer.body, answer.body_len}, &err) != 0)
+	if (answer.status >= 200 && answer.status < 300 && golden_compare(example, (struct str){answer.body, answer.body_len}, &err) != 0)
 		run->gate.golden_wrong++;
+	return true;
 }
 
 /* Below one request a second the golden examples make up what is missing, at the canary itself; its own counters count them. */
@@ -117,7 +124,8 @@ static void replay_golden(struct run *run, struct bake *bake, const struct verdi
 	if (have >= wanted) /* a sign of life each round; past its time, more evidence than the minimum decides it one way or the other */
 		wanted = have + (share > 1 ? GOLDEN_MORE : 1);
 	for (int burst = 0; burst < GOLDEN_BURST_MAX && have < wanted && !run_signal(run); burst++, have++)
-		replay_one(run, bake);
+		if (!replay_one(run, bake))
+			return; /* each of the others would take as long; the share is to be held, and the next round asks again */
 }
 
 static int bake_round(struct run *run, struct bake *bake, struct err *err) {
@@ -151,7 +159,7 @@ static int bake_round(struct run *run, struct bake *bake, struct err *err) {
 static void tell_verdict(struct run *run, const struct verdict *v) {
 	static const char *const words[] = {
 		[VERDICT_WAIT] = "", [VERDICT_PASS] = "PASS  ", [VERDICT_FAIL] = "FAIL  ", [VERDICT_UNDECIDED] = "UNDECIDED  "};
-	char text[400];
+	char text[420];
 	snprintf(text, sizeof(text), "%s%s", words[v->kind], v->text);
 	struct release_event event = {.kind = v->kind == VERDICT_WAIT ? "bake" : "gate",
 		.text = text,
@@ -242,22 +250,42 @@ enum event effect_promote(struct run *run) {
 	return EVENT_DONE;
 }
 
-/* One example through the front door. A lost answer or a 503 of a switch just done is tried again; a wrong one is not. */
-static int smoke_one(struct run *run, const struct golden_example *example, struct err *err) {
+static int ask_golden(struct run *run, const struct revision *revision, const struct golden_example *example, struct err *err) {
 	const struct release_context *context = run->context;
 	struct target_request request = {.method = "POST", .path = example->path, .body = example->body, .timeout_ms = GOLDEN_TIMEOUT_MS};
+	struct target_answer answer __attribute__((cleanup(target_answer_clear))) = {0};
+	if (context->target->call(context->target_state, revision, &request, &answer, err) != 0)
+		return -1;
+	if (answer.status >= 200 && answer.status < 300)
+		return golden_compare(example, (struct str){answer.body, answer.body_len}, err);
+	return err_set(err, answer.status >= 500 ? ERR_NETWORK : ERR_INVALID, "HTTP %d: %.*s", answer.status,
+		(int) (answer.body_len > 200 ? 200 : answer.body_len), answer.body ? answer.body : "");
+}
+
+/* Asked directly the version answers as it should, or nobody can tell. */
+static bool is_only_the_way(struct run *run, const struct golden_example *example) {
+	struct err err = {0};
+	return ask_golden(run, &run->subject.revision, example, &err) == 0 || err.code == ERR_UNCLEAR;
+}
+
+/* One example through the front door. A lost answer or a 503 of a switch just done is tried again; a wrong one is not. *is_its: it is the version that
+ * failed. Else it is the way, which gets its time: endpoints follow their pods late where the API server was away. */
+static int smoke_one(struct run *run, const struct golden_example *example, bool *is_its, struct err *err) {
+	int64_t until_ms = run_now(run) + SMOKE_WAY_MS, pause_ms = 0;
 	for (int tries = 1;; tries++) {
-		struct target_answer answer __attribute__((cleanup(target_answer_clear))) = {0};
-		int rc = context->target->call(context->target_state, NULL, &request, &answer, err);
-		if (rc == 0 && answer.status >= 200 && answer.status < 300)
-			return golden_compare(example, (struct str){answer.body, answer.body_len}, err);
-		if (rc == 0)
-			err_set(err, answer.status >= 500 ? ERR_NETWORK : ERR_INVALID, "HTTP %d: %.*s", answer.status,
-				(int) (answer.body_len > 200 ? 200 : answer.body_len), answer.body ? answer.body : "");
-		if (tries == SMOKE_TRIES_MAX || err->code == ERR_INVALID || err->code == ERR_LOCKED || run_signal(run))
-			return -1;
+		int rc = ask_golden(run, NULL, example, err);
+		*is_its = rc != 0 && err->code == ERR_INVALID;
+		if (rc == 0 || *is_its || err->code == ERR_LOCKED || run_signal(run))
+			return rc;
+		if (tries >= SMOKE_TRIES_MAX) {
+			bool is_way = err->code != ERR_AUTH && is_only_the_way(run, example);
+			*is_its = !is_way && err->code == ERR_NETWORK;
+			if (!is_way || run_now(run) >= until_ms)
+				return -1;
+		}
 		err_clear(err);
-		if (run_wait(run, SMOKE_PAUSE_MS * tries, err) != 0)
+		pause_ms = pause_ms + SMOKE_PAUSE_MS > SMOKE_PAUSE_MS_MAX ? SMOKE_PAUSE_MS_MAX : pause_ms + SMOKE_PAUSE_MS;
+		if (run_wait(run, pause_ms, err) != 0)
 			return -1;
 	}
 }
@@ -269,8 +297,7 @@ enum event effect_smoke(struct run *run) {
 		return engine_event_of(run, &err);
 	size_t count = golden ? golden->count : 0;
 	for (size_t i = 0; i < count; i++) {
-		if (smoke_one(run, &golden->examples[i], &err) != 0) {
-			run->head.candidate.is_judged_bad = err.code == ERR_INVALID || err.code == ERR_NETWORK;
+		if (smoke_one(run, &golden->examples[i], &run->head.candidate.is_judged_bad, &err) != 0) {
 			err_wrap(&err, "smoke test, golden example %zu of %zu", i + 1, count);
 			return engine_event_of(run, &err);
 		}

@@ -14,6 +14,7 @@
 #define CONTROL_PORT 8081
 #define PROGRESS_S_MIN 600 /* an image is pulled, too */
 #define DRAIN_DELAY_S 5    /* endpoints have forgotten a pod by then */
+#define DRAIN_PATIENCE_S 40 /* but later where the API server was away: a kube-proxy asks it again after up to half a minute */
 #define DRAIN_ROOM_S 5
 #define GUARD_AHEAD_S 2 /* what a guard took at its last moment is answered by then, or finished by the server's own drain */
 #define GUARD_PORT 8080
@@ -99,6 +100,7 @@ static const struct {
 	{"startupSeconds", "probes.startup", "until it answers at latest"},
 	{"progressSeconds", "probes.startup", "until a rollout has moved on at latest"},
 	{"drainDelaySeconds", NULL, "how long a pod that ends still takes requests"},
+	{"drainPatienceSeconds", NULL, "how much longer while requests still come; only of the runner"},
 	{"serverDelaySeconds", NULL, "the same of another server, which outlives its guard's"},
 	{"drainSeconds", "serve.timeout", "how long it finishes those that it has"},
 	{"graceSeconds", "serve.timeout", "until it is killed"},
@@ -268,7 +270,9 @@ static void add_times(const struct maker *m) {
 	add_number(m, "drainDelaySeconds", DRAIN_DELAY_S);
 	add_number(m, "serverDelaySeconds", DRAIN_DELAY_S + (m->out->is_guarded ? GUARD_AHEAD_S : 0));
 	add_number(m, "drainSeconds", drain);
-	add_number(m, "graceSeconds", drain + GRACE_ROOM_S);
+	if (m->out->is_native)
+		add_number(m, "drainPatienceSeconds", DRAIN_PATIENCE_S);
+	add_number(m, "graceSeconds", drain + (m->out->is_native ? DRAIN_PATIENCE_S : 0) + GRACE_ROOM_S);
 }
 
 static void add_scale(const struct maker *m) {

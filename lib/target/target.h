@@ -167,7 +167,8 @@ struct target {
 
 	/* Counters of every replica of the revision; those that did not answer are missing. At most TARGET_REPLICAS_MAX. */
 	int (*sample)(void *state, const struct revision *revision, struct sample *samples, size_t *count, struct err *err);
-	/* One request straight at that revision, never through the split; NULL revision: through the front door. */
+	/* One request straight at that revision, never through the split; NULL revision: through the front door. ERR_UNCLEAR: the way there was away,
+	 * which says nothing of the revision. */
 	int (*call)(void *state, const struct revision *revision, const struct target_request *request, struct target_answer *answer, struct err *err);
 	/* The last `lines` log lines of each replica ("replica: line"); follow: from `cursor`, which is moved. */
 	int (*logs)(void *state, const struct revision *revision, int lines, struct texts *out, char cursor[64], struct err *err);

@@ -843,13 +843,17 @@ static int fake_call(
 		return -1;
 	if (fault == FAULT_LOST || fault == FAULT_LATE || fault == FAULT_KILL_AFTER)
 		return leave(client, fault, 0, err);
+	if (world->mono_ms < world->away_until_ms)
+		return err_set(err, ERR_UNCLEAR, "the way there is away");
+	if (!revision && world->mono_ms < world->door_shut_until_ms)
+		return err_set(err, ERR_NETWORK, "nobody is behind the front door");
 	int i = revision ? fake_index_of(world, revision) : world->is_rolling ? any_pod(world) : world->front;
 	if (i < 0 || !is_listening(world, i))
 		return err_set(err, ERR_NETWORK, "nobody listens");
 	const struct fake_model *model = model_of(world, &world->revisions[i].revision.image);
 	double errors = world->revisions[i].errors;
 	serve(world, &world->revisions[i], 1);
-	answer->status = revision && world->revisions[i].errors > errors ? 500 : 200;
+	answer->status = world->revisions[i].errors > errors ? 500 : 200;
 	answer->body = mem_format("{\"predictions\":[{\"label\":%d}]}", model->is_wrong ? 9 : 1);
 	answer->body_len = strlen(answer->body);
 	return 0;

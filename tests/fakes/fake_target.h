@@ -65,6 +65,7 @@ struct fake_world {
 	bool is_retire_greedy;		   /* a broken twin of the target: retire() takes NAME along */
 	double weight, rps;
 	int64_t weight_until_ms, traffic_ms;
+	int64_t door_shut_until_ms, away_until_ms; /* nobody answers at the front door; nobody leads to a version, or to the door */
 	double exposed; /* requests that reached a canary */
 	char head[TARGET_HEAD_BYTES_MAX];
 	size_t head_len;

@@ -125,5 +125,25 @@ begin=$(date +%s%N)
 stop "$PID_brief"
 took=$((($(date +%s%N) - begin) / 1000000))
 same "ends with 0 when the delay is over, not at the end of the drain" "$STOPPED $([ $took -ge 1400 ] && [ $took -lt 30000 ] && echo then || echo "after $took ms")" "0 then"
-same "the sanitizers are silent" "$(cat "$WORK"/{both,four,quick,late,brief}.err)" ""
+
+# --- with patience it goes on while somebody still comes; a probe is nobody
+pod patient :0 :0 MLCTL_DRAIN=2s MLCTL_DRAIN_DELAY=1s MLCTL_DRAIN_PATIENCE=60s
+kill -TERM "$PID_patient"
+until_true 5 grep -q '"event":"drain"' "$WORK/patient.log"
+"$ROOT/tests/runner/load.pl" "$PORT_patient" 4 4 "$TRAFFIC" >"$WORK/load"
+same "requests for twice as long as the drain: nothing failed" "$(grep -c failed "$WORK/load")" 0
+like "and all were answered" "$(grep '^status' "$WORK/load")" '^status 200: [1-9][0-9]*$'
+begin=$(date +%s%N)
+until_true 20 sh -c "curl -s -o /dev/null http://127.0.0.1:$PORT_patient/v2/health/ready; grep -q '\"event\":\"exit\"' $WORK/patient.log"
+wait "$PID_patient"
+took=$((($(date +%s%N) - begin) / 1000000))
+same "ends with 0 once only probes come" "$? $([ $took -ge 500 ] && [ $took -lt 15000 ] && echo then || echo "after $took ms")" "0 then"
+pod worn :0 :0 MLCTL_DRAIN=2s MLCTL_DRAIN_DELAY=1s MLCTL_DRAIN_PATIENCE=2s
+kill -TERM "$PID_worn"
+begin=$(date +%s%N)
+until_true 20 sh -c "curl -s -o /dev/null -d '$ROW' http://127.0.0.1:$PORT_worn/predict; grep -q '\"event\":\"exit\"' $WORK/worn.log"
+wait "$PID_worn"
+took=$((($(date +%s%N) - begin) / 1000000))
+same "patience ends too: with 0" "$? $([ $took -ge 2900 ] && [ $took -lt 15000 ] && echo then || echo "after $took ms")" "0 then"
+same "the sanitizers are silent" "$(cat "$WORK"/{both,four,quick,late,brief,patient,worn}.err)" ""
 finish

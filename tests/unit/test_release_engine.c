@@ -205,6 +205,42 @@ static void test_smoke_fails(void **state) {
 	assert_non_null(strstr(result.cause, "golden example"));
 }
 
+/* Endpoints that follow their pods late, or never, are not the version's. */
+static void test_smoke_meets_a_shut_door(void **state) {
+	struct place_ *p = *state;
+	deploy(p, 'A');
+	p->world.door_shut_until_ms = p->world.mono_ms + 40000;
+	check(p, deploy(p, 'B'), OUTCOME_DONE, 2, 'B');
+	assert_true(p->world.mono_ms >= p->world.door_shut_until_ms);
+	p->world.door_shut_until_ms = INT64_MAX;
+	int64_t began = p->world.mono_ms;
+	struct release_result result = deploy(p, 'C');
+	check(p, result, OUTCOME_ROLLED_BACK, 2, 'B');
+	assert_non_null(strstr(result.cause, "nobody is behind the front door"));
+	assert_true(p->world.mono_ms - began < 120000);
+	p->world.door_shut_until_ms = 0;
+	check(p, deploy(p, 'C'), OUTCOME_DONE, 4, 'C'); /* not refused */
+	/* One that answers nobody is, and soon. */
+	struct deploy_request request = request_for(p, 'X');
+	struct err err = {0};
+	fake_model_add(&p->world, 'X')->error_rate = 1;
+	request.canary.is_none = true;
+	began = p->world.mono_ms;
+	assert_int_equal(release_deploy(&p->client.context, &request, &result, &err), 0);
+	check(p, result, OUTCOME_ROLLED_BACK, 4, 'C');
+	assert_true(p->world.mono_ms - began < 20000);
+	check(p, deploy(p, 'X'), OUTCOME_REFUSED, 4, 'C');
+}
+
+/* Golden examples that never got there are no errors of the canary's. */
+static void test_way_is_away(void **state) {
+	struct place_ *p = *state;
+	p->world.rps = 0;
+	deploy(p, 'A');
+	p->world.away_until_ms = p->world.mono_ms + 5000;
+	check(p, deploy(p, 'B'), OUTCOME_DONE, 2, 'B');
+}
+
 static void test_low_traffic(void **state) {
 	struct place_ *p = *state;
 	p->world.rps = 0;
@@ -491,6 +527,8 @@ int main(void) {
 		CASE(test_first_fails),
 		CASE(test_cannot_start),
 		CASE(test_smoke_fails),
+		CASE(test_smoke_meets_a_shut_door),
+		CASE(test_way_is_away),
 		CASE(test_low_traffic),
 		CASE(test_undecided),
 		CASE(test_rollback),

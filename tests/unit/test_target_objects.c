@@ -185,13 +185,14 @@ static void test_container(void **state) {
 	check_text(variable(runner, "MLCTL_NAME"), "value", "model");
 	check_text(variable(runner, "MLCTL_TIMEOUT"), "value", "3s");
 	check_text(variable(runner, "MLCTL_DRAIN"), "value", "13s");
+	check_text(variable(runner, "MLCTL_DRAIN_PATIENCE"), "value", "40s");
 	check_text(variable(runner, "MLCTL_THREADS"), "value", "4");
 	assert_null(variable(runner, "MLCTL_RELEASE"));
 	assert_null(variable(runner, "MLCTL_MODEL_CREATED"));
 	check_same(variable(runner, "TOKEN"), "{\"name\":\"TOKEN\",\"valueFrom\":{\"secretKeyRef\":{\"name\":\"keys\",\"key\":\"token\"}}}");
 	check_text(runner, "startupProbe.failureThreshold", "900");
 	check_text(object(&w, "stable", "Deployment"), "spec.progressDeadlineSeconds", "1020");
-	check_text(pod, "terminationGracePeriodSeconds", "23");
+	check_text(pod, "terminationGracePeriodSeconds", "63");
 	check_text(pod, "serviceAccountName", "ml");
 	assert_null(object(&w, "stable", "ServiceAccount"));
 	check_same(value_get(pod, "imagePullSecrets"), "[{\"name\":\"one\"},{\"name\":\"two\"}]");

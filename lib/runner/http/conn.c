@@ -218,6 +218,8 @@ static void refresh_head(struct conn *conn) {
 static void answer(struct conn *conn) {
 	struct worker *worker = conn->worker;
 	struct http_server *server = worker->server;
+	if (server->is_draining && conn->kind == HTTP_KIND_HEAVY)
+		atomic_store(&server->worked_at_ms, worker->now_ms);
 	refresh_head(conn);
 	start_answer(worker);
 	struct http_exchange x = {.worker = worker->index,

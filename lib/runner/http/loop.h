@@ -13,6 +13,7 @@
 #define RELAY_IDLE_MAX 64
 #define RELAY_IDLE_MS 30000
 #define RELAY_CONNECT_MS 500
+#define RELAY_SHUT_MS 1000 /* so long nobody else waits for a connection that did not come */
 #define ANSWER_BYTES_MAX ((size_t) 256 << 20)
 
 enum source_kind { SOURCE_LISTEN, SOURCE_WAKE, SOURCE_CONN, SOURCE_RELAY };
@@ -103,6 +104,8 @@ struct worker {
 	struct conn *dead_conns;
 	struct relay *relays, *dead_relays;
 	size_t idle_relays;
+	struct net_address shut; /* did not connect in time */
+	int64_t shut_until_ms;
 	struct buf body, headers, head;
 	char date[40];
 	int64_t date_s;
@@ -120,7 +123,9 @@ struct http_server {
 	int listen_fd;
 	bool is_shared;
 	_Atomic bool is_draining;
-	_Atomic int64_t drain_from_ms, drain_until_ms, buffered_bytes, connections; /* drain_from_ms: from then on it may end early */
+	_Atomic int64_t drain_at_ms, worked_at_ms; /* when it began to drain; when it was last asked for work meanwhile */
+	_Atomic int64_t delay_ms, longest_ms, patience_ms; /* of the drain */
+	_Atomic int64_t buffered_bytes, connections;
 	pthread_mutex_t clients_mutex;
 	struct client_count *clients;
 	size_t client_slots; /* a power of two, at least twice the connections */

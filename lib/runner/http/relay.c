@@ -61,6 +61,11 @@ static struct relay *relay_open(struct worker *worker, const struct http_upstrea
 	return relay;
 }
 
+/* The server behind has nobody who would answer for it: whoever waits for that one loses nothing. */
+static bool is_shut(const struct worker *worker, const struct http_upstream *upstream) {
+	return !upstream->is_own && worker->now_ms < worker->shut_until_ms && net_equal(&worker->shut, &upstream->address);
+}
+
 static struct relay *relay_idle(struct worker *worker, const struct http_upstream *upstream) {
 	for (struct relay *relay = worker->relays; relay; relay = relay->next)
 		if (relay->state == RELAY_IDLE && net_equal(&relay->upstream.address, &upstream->address)) {
@@ -117,7 +122,7 @@ int relay_start(struct conn *conn, const struct http_upstream *upstream) {
 	struct worker *worker = conn->worker;
 	struct relay *relay = relay_idle(worker, upstream);
 	bool is_kept = relay != NULL;
-	if (!relay)
+	if (!relay && !is_shut(worker, upstream))
 		relay = relay_open(worker, upstream);
 	if (!relay)
 		return -1;
@@ -303,8 +308,10 @@ void relay_sweep(struct relay *relay) {
 	int64_t now_ms = relay->worker->now_ms;
 	if (relay->state == RELAY_IDLE && now_ms >= relay->deadline_ms)
 		relay_drop(relay);
-	else if (relay->state == RELAY_CONNECTING && now_ms >= relay->connect_by_ms)
+	else if (relay->state == RELAY_CONNECTING && now_ms >= relay->connect_by_ms) {
+		relay->worker->shut = relay->upstream.address;
+		relay->worker->shut_until_ms = now_ms + RELAY_SHUT_MS;
 		give_up(relay, "connect");
-	else if (relay->state != RELAY_IDLE && relay->state != RELAY_DEAD && now_ms >= relay->deadline_ms)
+	} else if (relay->state != RELAY_IDLE && relay->state != RELAY_DEAD && now_ms >= relay->deadline_ms)
 		give_up(relay, "timeout");
 }

@@ -262,6 +262,12 @@ static void dispatch(struct worker *worker, const struct epoll_event *event) {
 	}
 }
 
+/* By so much both ends of the drain are later: requests still come, so whoever sends them has not heard. */
+static int64_t put_off_ms(struct http_server *server) {
+	int64_t later_ms = atomic_load(&server->worked_at_ms) - atomic_load(&server->drain_at_ms), most_ms = atomic_load(&server->patience_ms);
+	return later_ms < 0 ? 0 : later_ms > most_ms ? most_ms : later_ms;
+}
+
 /* Ends a worker of a draining server: when its last connection is gone, or (with those left cut) at the deadline. */
 static bool may_end(struct worker *worker) {
 	struct http_server *server = worker->server;
@@ -271,8 +277,9 @@ static bool may_end(struct worker *worker) {
 		while (accept_some(worker))
 			;
 	}
-	bool is_late = worker->now_ms >= atomic_load(&server->drain_until_ms);
-	if (!is_late && !server->is_shared && worker->now_ms < atomic_load(&server->drain_from_ms))
+	int64_t since_ms = worker->now_ms - atomic_load(&server->drain_at_ms) - put_off_ms(server);
+	bool is_late = since_ms >= atomic_load(&server->longest_ms);
+	if (!is_late && !server->is_shared && since_ms < atomic_load(&server->delay_ms))
 		return false;
 	/* Who came since the last look is served; who comes later is told that nobody listens, instead of waiting for a process that ends. */
 	if (!is_late && !server->is_shared && atomic_load(&server->connections) == 0)
@@ -386,10 +393,11 @@ int http_server_start(int listen_fd, bool is_shared, const struct http_limits *l
 	return 0;
 }
 
-void http_server_drain(struct http_server *server, int64_t delay_ms, int64_t drain_ms) {
-	int64_t now_ms = clock_mono_ms(server->clock);
-	atomic_store(&server->drain_from_ms, now_ms + delay_ms);
-	atomic_store(&server->drain_until_ms, now_ms + drain_ms);
+void http_server_drain(struct http_server *server, const struct http_drain *drain) {
+	atomic_store(&server->delay_ms, drain->delay_ms);
+	atomic_store(&server->longest_ms, drain->longest_ms);
+	atomic_store(&server->patience_ms, drain->patience_ms);
+	atomic_store(&server->drain_at_ms, clock_mono_ms(server->clock));
 	atomic_store(&server->is_draining, true);
 	for (unsigned i = 0; i < server->worker_count; i++)
 		wake(&server->workers[i]);
@@ -409,7 +417,7 @@ bool http_server_is_done(const struct http_server *server) {
 void http_server_free(struct http_server *server) {
 	if (!server)
 		return;
-	http_server_drain(server, 0, 0);
+	http_server_drain(server, &(struct http_drain) {0});
 	for (unsigned i = 0; i < server->worker_count; i++) {
 		struct worker *worker = &server->workers[i];
 		if (worker->is_started)

@@ -88,8 +88,12 @@ struct http_server;
 int http_server_start(int listen_fd, bool is_shared, const struct http_limits *limits, const struct http_app *app, const struct clock *clock,
 	struct http_server **out, struct err *err);
 /* From now on every answer says Connection: close; workers end when their last connection is gone, or at the deadline. Before delay_ms is over a
- * server that does not share its socket stays also without one: a load balancer that has not heard yet may still send somebody. */
-void http_server_drain(struct http_server *server, int64_t delay_ms, int64_t drain_ms);
+ * server that does not share its socket stays also without one: a load balancer that has not heard yet may still send somebody. Each request for
+ * work (health and metrics are none) shows that it has not: the delay begins anew, and the deadline moves with it, by patience_ms at most. */
+struct http_drain {
+	int64_t delay_ms, longest_ms, patience_ms; /* longest_ms: with the delay in it */
+};
+void http_server_drain(struct http_server *server, const struct http_drain *drain);
 bool http_server_is_draining(const struct http_server *server);
 bool http_server_is_done(const struct http_server *server); /* after a drain: every worker has ended */
 void http_server_free(struct http_server *server);          /* drains with no patience, joins, frees */
