@@ -43,7 +43,7 @@ static const struct flag flags[] = {
 	{"--drain", "MLCTL_DRAIN", "TIME", "longest drain after SIGTERM (default 10s)", KIND_DURATION, FOR_SERVE, AT(drain.longest_ms), 0, 3600000},
 	{"--drain-delay", "MLCTL_DRAIN_DELAY", "TIME", "of these, how long it stays although nobody is connected (default 0s)", KIND_DURATION, FOR_SERVE,
 		AT(drain.delay_ms), 0, 3600000},
-	{"--drain-patience", "MLCTL_DRAIN_PATIENCE", "TIME", "both begin anew with each request that still comes, so long at most (default 0s)", KIND_DURATION,
+	{"--drain-patience", "MLCTL_DRAIN_PATIENCE", "TIME", "how much later it ends, while requests still come (default 0s)", KIND_DURATION,
 		FOR_SERVE, AT(drain.patience_ms), 0, 3600000},
 	{"--body-max", "MLCTL_BODY_MAX", "BYTES", "largest body (default 16Mi)", KIND_BYTES, FOR_SERVE, AT(limits.body_bytes_max), 1024, 1 << 30},
 	{"--connections", "MLCTL_CONNECTIONS", "N", "most connections (default 4096)", KIND_COUNT, FOR_SERVE, AT(limits.connections_max), 1, 1 << 20},

@@ -22,7 +22,7 @@ enum err_code {
 	ERR_LIMIT,       /* a named maximum was passed                              exit 1 */
 	ERR_NETWORK,     /* connection refused, reset, cut, name not resolved       exit 1, 6 when a registry */
 	ERR_TIMEOUT,     /* a deadline passed                                       exit 11 in a rollout, else 1 */
-	ERR_UNCLEAR,     /* a write's reply was lost: read before trying again      exit 1 */
+	ERR_UNCLEAR,     /* what was asked for may have happened: read, try again   exit 1 */
 	ERR_INTERRUPTED, /* SIGINT or SIGTERM                                       exit 130, 143 */
 	ERR_NOSPACE,     /* disk full, or no inode                                  exit 1 */
 };
@@ -34,7 +34,7 @@ enum err_code {
 struct err {
 	enum err_code code;
 	int sys;                       /* errno where err_sys() set it; of ERR_AUTH EKEYEXPIRED: a new credential may mend it; of ERR_CONFLICT EPERM: it is another's, and no
-					repeat mends it; of ERR_NOT_FOUND EOPNOTSUPP: there can be none of its kind here; else 0 */
+					repeat mends it; of ERR_NOT_FOUND EOPNOTSUPP: there can be none of its kind here; of ERR_UNCLEAR ETIMEDOUT: no reply in time; else 0 */
 	char message[ERR_MESSAGE_MAX]; /* what, which value, what would be right */
 	char fix[ERR_FIX_MAX];         /* the line to type or to write; empty when there is none */
 	char at[ERR_AT_MAX];           /* file:line:column, URL or object; empty when there is none */

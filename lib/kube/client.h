@@ -107,7 +107,8 @@ int kube_read(struct kube *kube, const char *path, char **out, struct err *err);
 
 /* One request to a port of a pod or a service through the API server's proxy. Whatever status comes back is an answer; an error is a server that
  * could not be reached or would not pass it on (its own 404, 403, and 503 when nothing listens there are told apart by the Status body).
- * ERR_NETWORK: nothing listens there; ERR_UNCLEAR: the API server itself was lost, which says nothing of what is behind it. A key is sent as the header Mlctl-Key. */
+ * ERR_NETWORK: nothing listens there; ERR_TIMEOUT: it took the request and did not answer in time; ERR_UNCLEAR: the API server itself could not be
+ * reached, was lost or could not ask, which says nothing of what is behind it. A key is sent as the header Mlctl-Key. */
 struct kube_proxy {
 	const char *kind;        /* "Pod" or "Service" */
 	const char *name;

@@ -1,5 +1,7 @@
 #include "kube/wire.h"
 
+#include <errno.h>
+
 #define PROXY_ANSWER_BYTES_MAX ((size_t) 8 * 1024 * 1024)
 #define WORDS_BYTES_MAX ((size_t) 500)
 #define LOG_LINES_BYTES_MAX ((size_t) 64 * 1024 * 1024) /* of a log that is read to its end */
@@ -54,7 +56,7 @@ static struct str text_of(const struct value *root, const char *path) {
  */
 static int judge(struct kube *kube, const struct kube_proxy *proxy, const char *url, struct http_answer *answer, struct err *err) {
 	static const char *const ways[] = {"error trying to reach service", "no endpoints available", "address not allowed",
-		"no service port", "dial tcp", "the server is currently unable"};
+		"no service port", "dial tcp"};
 	if (answer->status < 400)
 		return 0;
 	AUTO_DOCUMENT struct document *status = kube_status_of(answer);
@@ -73,14 +75,22 @@ static int judge(struct kube *kube, const struct kube_proxy *proxy, const char *
 		redactor_quote(kube->options.redact, message, WORDS_BYTES_MAX, &words);
 		return err_set(err, ERR_NETWORK, "%s %s, port %d: nothing answers there: %s", proxy->kind, proxy->name, proxy->port, words.ptr);
 	}
+	if (answer->status >= 500 && str_is(text_of(status->root, "status"), "Failure")) { /* it could not ask: "etcdserver: request timed out", or it starts, or ends */
+		best_effort(kube_failure(kube, &doing, answer, err));
+		err->code = ERR_UNCLEAR;
+		return -1;
+	}
 	return 0;
 }
 
 static int finish(struct kube *kube, const struct kube_proxy *proxy, const char *url, struct http_answer *answer, struct err *err) {
 	int rc = 0;
 	if (err->code) {
+		bool is_unanswered = err->code == ERR_UNCLEAR && err->sys == ETIMEDOUT;
 		rc = kube_explain(kube, &(struct kube_doing){.verb = "ask", .url = url}, err);
-		if (err->code == ERR_NETWORK)
+		if (is_unanswered)
+			err->code = ERR_TIMEOUT;
+		else if (err->code == ERR_NETWORK || err->code == ERR_TIMEOUT)
 			err->code = ERR_UNCLEAR;
 	} else
 		rc = judge(kube, proxy, url, answer, err);

@@ -1,5 +1,6 @@
 #include "net/rest.h"
 
+#include <errno.h>
 #include <signal.h>
 
 #define TRIES_MAX 5
@@ -366,6 +367,8 @@ static int explain(const struct work *work, int tries, struct err *err) {
 		redactor_apply(work->rest->redact, str_of(answer->failure.message), &reason);
 		err_set(err, code, "%s %s: %s%s%s", work->method, url.ptr, reason.ptr ? reason.ptr : "", again,
 			code == ERR_UNCLEAR ? ": the request was sent, but its reply was lost" : "");
+		if (code == ERR_UNCLEAR && answer->failure.code == ERR_TIMEOUT)
+			err->sys = ETIMEDOUT;
 		if (answer->failure.fix[0])
 			err_fix(err, "%s", answer->failure.fix);
 		return -1;

@@ -57,7 +57,7 @@ static bool is_sound(const struct gate *gate, const struct sample *sample, int64
 	if (sample->is_constant_clock || sample->at_ms > now_ms || now_ms - sample->at_ms > 2 * gate->interval_ms)
 		return false;
 	if (!is_count(sample->requests) || !is_count(sample->errors_5xx) || !is_count(sample->errors_4xx) ||
-		!is_count(sample->handed_on) || !is_count(sample->failed_handovers))
+		!is_count(sample->handed_on) || !is_count(sample->failed_handovers) || !is_count(sample->unreached))
 		return false;
 	if (is_handover(sample->replica))
 		return true; /* a counter, without a time */
@@ -106,13 +106,15 @@ static void remember(struct gate_replica *replica, const struct sample *sample, 
 	replica->errors_4xx = sample->errors_4xx;
 	replica->handed_on = sample->handed_on;
 	replica->failed_handovers = sample->failed_handovers;
+	replica->unreached = sample->unreached;
 	memcpy(replica->buckets, sample->bucket_total, sizeof(replica->buckets));
 	replica->is_fresh = true;
 }
 
 static bool has_fallen(const struct gate_replica *old, const struct sample *sample) {
 	if (sample->requests < old->requests || sample->errors_5xx < old->errors_5xx || sample->errors_4xx < old->errors_4xx ||
-		sample->handed_on < old->handed_on || sample->failed_handovers < old->failed_handovers)
+		sample->handed_on < old->handed_on || sample->failed_handovers < old->failed_handovers ||
+		sample->unreached < old->unreached)
 		return true;
 	for (size_t i = 0; i < sample->bucket_count; i++)
 		if (sample->bucket_total[i] < old->buckets[i])
@@ -120,12 +122,14 @@ static bool has_fallen(const struct gate_replica *old, const struct sample *samp
 	return false;
 }
 
-/* Of the hand-overs that newly failed those that count; see GATE_WAY_MS. */
-static double failures_of(struct gate_replica *replica, double handed_on, double failed) {
+/* Of those that were newly unreached how many are errors; see GATE_WAY_MS. */
+static double unreached_of(struct gate_replica *replica, double handed_on, double unreached, int64_t now_ms) {
 	if (replica->is_way_known)
-		return failed;
+		return unreached;
 	replica->is_way_known = handed_on > 0;
-	replica->held_back = handed_on > 0 ? 0 : replica->held_back + failed;
+	if (!(replica->held_back > 0))
+		replica->held_since_ms = now_ms;
+	replica->held_back = handed_on > 0 ? 0 : replica->held_back + unreached;
 	return 0;
 }
 
@@ -133,7 +137,7 @@ static void add_one(struct gate_side *side, struct gate_replica *replica, const 
 	bool is_own = !is_handover(sample->replica); /* else the stable version's restarts are none of this one */
 	if (replica->start_s != sample->start_s) { /* a new process: its counters began at zero */
 		side->restarts += is_own;
-		*replica = (struct gate_replica){.start_s = sample->start_s, .first_ms = now_ms, .seen_ms = now_ms};
+		*replica = (struct gate_replica){.start_s = sample->start_s, .seen_ms = now_ms};
 		memcpy(replica->name, sample->replica, sizeof(replica->name));
 	} else if (has_fallen(replica, sample)) { /* a restart that hid its start, or nonsense: begin again from here, take nothing */
 		side->restarts += is_own;
@@ -146,7 +150,8 @@ static void add_one(struct gate_side *side, struct gate_replica *replica, const 
 	side->errors_5xx += sample->errors_5xx - replica->errors_5xx;
 	side->errors_4xx += sample->errors_4xx - replica->errors_4xx;
 	double failed = sample->failed_handovers - replica->failed_handovers;
-	side->failed_handovers += is_own ? failed : failures_of(replica, sample->handed_on - replica->handed_on, failed);
+	double unreached = sample->unreached - replica->unreached;
+	side->failed_handovers += failed + unreached_of(replica, sample->handed_on - replica->handed_on, unreached, now_ms);
 	for (size_t i = 0; i < sample->bucket_count; i++)
 		side->buckets[i] += sample->bucket_total[i] - replica->buckets[i];
 	remember(replica, sample, now_ms);
@@ -187,7 +192,6 @@ void gate_add(struct gate *gate, struct gate_side *side, const struct observed *
 			/* What it counted before the bake is its baseline. */
 			replica = &side->replicas[side->count++];
 			memcpy(replica->name, sample->replica, sizeof(replica->name));
-			replica->first_ms = now_ms;
 			remember(replica, sample, now_ms);
 		}
 		if (side == &gate->canary)
@@ -237,18 +241,25 @@ static bool is_heard(const struct gate *gate, int64_t now_ms) {
 	return false;
 }
 
-/* Hand-overs that are held back, of replicas that were first seen `age_ms` ago or before. */
-static double held_back(const struct gate *gate, int64_t age_ms, int64_t now_ms) {
+/* So many found no way, by the replicas that can still be asked. *is_over: some of them have waited long enough, and were enough. */
+static double held_back(const struct gate *gate, int64_t now_ms, bool *is_over) {
 	double sum = 0;
-	for (size_t i = 0; i < gate->canary.count; i++)
-		if (now_ms - gate->canary.replicas[i].first_ms >= age_ms)
-			sum += gate->canary.replicas[i].held_back;
+	*is_over = false;
+	for (size_t i = 0; i < gate->canary.count; i++) {
+		const struct gate_replica *replica = &gate->canary.replicas[i];
+		bool has_waited = now_ms - replica->held_since_ms >= GATE_WAY_MS, is_few = replica->held_back < GATE_ERRORS_MIN;
+		if (!(replica->held_back > 0) || now_ms - replica->seen_ms > 2 * gate->interval_ms || (has_waited && is_few))
+			continue;
+		*is_over |= has_waited;
+		sum += replica->held_back;
+	}
 	return sum;
 }
 
 static void judge(const struct gate *gate, const struct canary_settings *settings, int64_t now_ms, struct verdict *v) {
 	int64_t elapsed_ms = now_ms - gate->started_ms;
 	const struct gate_side *canary = &gate->canary;
+	bool is_way_over, is_way_open = !(held_back(gate, now_ms, &is_way_over) > 0);
 	double measured = canary->bucket_count ? canary->buckets[canary->bucket_count - 1] : 0;
 	double slow_high;
 	v->slow = slower_than(canary, settings->latency_p99_ms);
@@ -262,9 +273,9 @@ static void judge(const struct gate *gate, const struct canary_settings *setting
 	else if (settings->latency_p99_ms > 0 && v->slow >= GATE_ERRORS_MIN && v->slow_low > GATE_SLOW_SHARE)
 		v->kind = VERDICT_FAIL;
 	else if (elapsed_ms >= settings->for_ms && is_enough && v->high < settings->error_rate_max && is_heard(gate, now_ms) &&
-		 is_alive(gate, settings, now_ms) && !(held_back(gate, 0, now_ms) > 0))
+		 is_alive(gate, settings, now_ms) && is_way_open)
 		v->kind = VERDICT_PASS;
-	else if (held_back(gate, GATE_WAY_MS, now_ms) > 0 || (settings->max_ms > 0 && elapsed_ms >= settings->max_ms))
+	else if (is_way_over || (settings->max_ms > 0 && elapsed_ms >= settings->max_ms))
 		v->kind = VERDICT_UNDECIDED;
 	double by_time = settings->for_ms > 0 ? (double) elapsed_ms / (double) settings->for_ms : 1;
 	double by_count = settings->requests_min > 0 ? v->requests / (double) settings->requests_min : 1;
@@ -280,8 +291,10 @@ static void describe(const struct gate *gate, const struct canary_settings *sett
 	if (v->slow >= GATE_ERRORS_MIN && v->slow_low > GATE_SLOW_SHARE)
 		snprintf(latency, sizeof(latency), "  %.0f slower than %lld ms", v->slow, (long long) settings->latency_p99_ms);
 	char way[64] = "";
-	if (held_back(gate, 0, now_ms) > 0)
-		snprintf(way, sizeof(way), "  none of %.0f handed on has arrived", held_back(gate, 0, now_ms));
+	bool is_way_over;
+	double unreached = held_back(gate, now_ms, &is_way_over);
+	if (unreached > 0)
+		snprintf(way, sizeof(way), "  %.0f handed on found no way there", unreached);
 	snprintf(v->text, sizeof(v->text),
 		"n=%.0f%s  errors %.0f = %.2f %% [%.2f..%.2f] %s %g %% (stable %.2f %%)  p99 %.3g ms (%.3g)%s%s  health %lld/%lld",
 		v->requests, golden, v->errors, v->rate * 100, v->low * 100, v->high * 100, sign, settings->error_rate_max * 100,

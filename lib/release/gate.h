@@ -5,9 +5,9 @@
  * under it, and that the canary was still answering of late. Numbers that are missing, not finite, stale, constant, falling or from
  * somebody else add nothing, so they never pass.
  *
- * What a stable replica failed to hand on before it handed on anything speaks of the way and not of the version: a Service's endpoints reach a node
- * seconds after its pods are ready, and half a minute later when the API server was away. It is held back, PASS with it, until the first success,
- * which forgives it. A way that has not opened by GATE_WAY_MS after the replica was first seen is UNDECIDED. */
+ * Where a stable replica had no connection to the canary before it handed on anything, that speaks of the way and not of the version: a Service's
+ * endpoints reach a node seconds after its pods are ready, and half a minute later when the API server was away. Such are held back, PASS with them,
+ * until the first success, which forgives them. GATE_WAY_MS after the first of them fewer than GATE_ERRORS_MIN are forgotten; more are UNDECIDED. */
 #pragma once
 
 #include "release/release.h"
@@ -20,9 +20,10 @@
 
 struct gate_replica {
 	char name[64];
-	int64_t start_s, first_ms, seen_ms;
-	double requests, errors_5xx, errors_4xx, handed_on, failed_handovers, buckets[BUCKETS_MAX];
-	double held_back; /* hand-overs that failed before the first that did not */
+	int64_t start_s, seen_ms;
+	double requests, errors_5xx, errors_4xx, handed_on, failed_handovers, unreached, buckets[BUCKETS_MAX];
+	double held_back; /* unreached before the first success */
+	int64_t held_since_ms;
 	bool is_way_known, is_fresh; /* is_fresh: its last sample was usable */
 };
 

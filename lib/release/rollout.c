@@ -262,10 +262,18 @@ static int ask_golden(struct run *run, const struct revision *revision, const st
 		(int) (answer.body_len > 200 ? 200 : answer.body_len), answer.body ? answer.body : "");
 }
 
-/* Asked directly the version answers as it should, or nobody can tell. */
-static bool is_only_the_way(struct run *run, const struct golden_example *example) {
-	struct err err = {0};
-	return ask_golden(run, &run->subject.revision, example, &err) == 0 || err.code == ERR_UNCLEAR;
+/* How it ends for the version when it is asked directly. 0: it answers as it should, or nobody can tell: what failed before was the way. 1: it does
+ * not. -1: *err is to be told. */
+static int ask_itself(struct run *run, const struct golden_example *example, struct err *err) {
+	struct err its = {0};
+	if (lock_keep(run, err) != 0)
+		return -1;
+	if (ask_golden(run, &run->subject.revision, example, &its) == 0 || its.code == ERR_UNCLEAR || its.code == ERR_AUTH)
+		return 0;
+	if (its.code != ERR_LOCKED && its.code != ERR_INTERRUPTED)
+		return 1;
+	*err = its;
+	return -1;
 }
 
 /* One example through the front door. A lost answer or a 503 of a switch just done is tried again; a wrong one is not. *is_its: it is the version that
@@ -275,12 +283,12 @@ static int smoke_one(struct run *run, const struct golden_example *example, bool
 	for (int tries = 1;; tries++) {
 		int rc = ask_golden(run, NULL, example, err);
 		*is_its = rc != 0 && err->code == ERR_INVALID;
-		if (rc == 0 || *is_its || err->code == ERR_LOCKED || run_signal(run))
+		if (rc == 0 || *is_its || err->code == ERR_LOCKED || err->code == ERR_INTERRUPTED || run_signal(run))
 			return rc;
 		if (tries >= SMOKE_TRIES_MAX) {
-			bool is_way = err->code != ERR_AUTH && is_only_the_way(run, example);
-			*is_its = !is_way && err->code == ERR_NETWORK;
-			if (!is_way || run_now(run) >= until_ms)
+			int itself = err->code == ERR_AUTH || run_now(run) >= until_ms ? -1 : ask_itself(run, example, err);
+			*is_its = itself > 0 && (err->code == ERR_NETWORK || err->code == ERR_TIMEOUT);
+			if (itself != 0)
 				return -1;
 		}
 		err_clear(err);

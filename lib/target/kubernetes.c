@@ -252,12 +252,19 @@ static int not_deployed(const struct kubernetes *k, struct err *err) {
 	return err_fix(err, "mlctl deploy --env %s", k->context.env);
 }
 
+/* What went wrong before anything was asked of the pods. */
+static int of_the_way(struct err *err) {
+	if (err->code == ERR_NETWORK || err->code == ERR_TIMEOUT)
+		err->code = ERR_UNCLEAR;
+	return -1;
+}
+
 static int front_port(struct kubernetes *k, struct err *err) {
 	AUTO_DOCUMENT struct document *service = NULL;
 	if (k->service_port)
 		return 0;
 	if (kube_get(k->kube, "Service", k->name, &service, err) != 0)
-		return err->code == ERR_NOT_FOUND ? (err_clear(err), not_deployed(k, err)) : -1;
+		return err->code == ERR_NOT_FOUND ? (err_clear(err), not_deployed(k, err)) : of_the_way(err);
 	k->service_port = (int) service_port(service->root);
 	return k->service_port ? 0 : err_set(err, ERR_INVALID, "Service %s has no port", k->name);
 }
@@ -269,7 +276,7 @@ static int check_answerer(struct kubernetes *k, const struct http_answer *answer
 		return 0; /* not the native runner, or it refused before it knew */
 	AUTO_DOCUMENT struct document *main = NULL;
 	if (kube_get(k->kube, "Deployment", k->name, &main, err) != 0)
-		return -1;
+		return of_the_way(err);
 	if (str_equal(name, object_label(main->root, LABEL_REVISION)))
 		return 0;
 	AUTO_DOCUMENT struct document *canary = NULL;
@@ -298,7 +305,7 @@ static int call_pod(struct kubernetes *k, const struct revision *revision, const
 	const struct value *ready[PODS_MAX];
 	size_t count = 0;
 	if ((k->pods ? view_mirrored(k, &view, err) : view_ask(k, &view, err)) != 0)
-		return -1;
+		return of_the_way(err);
 	for (size_t i = 0; i < view.pod_count; i++)
 		if (pod_is(view.pods[i], NULL, revision->name) && !pod_is_leaving(view.pods[i]) && pod_is_ready(view.pods[i]))
 			ready[count++] = view.pods[i];

@@ -25,7 +25,7 @@ static void add_sample(struct kubernetes *k, const struct value *pod, const stru
 	sample.at_ms = clock_mono_ms(k->context.clock);
 	snprintf(sample.replica, sizeof(sample.replica), "%.*s", STR_ARGS(name));
 	if (is_own && pod_is(pod, NULL, revision->name)) {
-		sample.handed_on = sample.failed_handovers = 0; /* of its own canaries; not its errors */
+		sample_drop_handovers(&sample);
 		samples[(*count)++] = sample;
 		return;
 	}
@@ -139,7 +139,7 @@ static void take_vector(struct kubernetes *k, const struct prometheus_pod *pod, 
 		return;
 	sample.at_ms = clock_mono_ms(k->context.clock) - (age_s > 0 ? (int64_t) (age_s * 1000) : 0);
 	if (pod_is(of, NULL, revision->name)) {
-		sample.handed_on = sample.failed_handovers = 0; /* of its own canaries; not its errors */
+		sample_drop_handovers(&sample);
 		samples[(*count)++] = sample;
 		return;
 	}

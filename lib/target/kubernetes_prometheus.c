@@ -76,7 +76,7 @@ static bool add_series(struct prometheus_pod *pod, const struct value *metric, d
 		sample->errors_5xx += code.len && code.ptr[0] == '5' ? number : 0;
 		sample->errors_4xx += code.len && code.ptr[0] == '4' ? number : 0;
 	} else if (str_is(name, "mlctl_handover_total")) {
-		*(str_is(label(metric, "result"), "failed") ? &sample->failed_handovers : &sample->handed_on) += number;
+		*sample_handovers(sample, label(metric, "result")) += number;
 	} else if (str_is(name, "mlctl_request_duration_seconds_bucket")) {
 		return add_bucket(sample, label(metric, "le"), number);
 	}

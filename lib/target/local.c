@@ -630,7 +630,7 @@ static int local_sample(void *state, const struct revision *revision, struct sam
 		if (replica_call(local, name, "GET", "/metrics", NULL, ADMIN_TIMEOUT_MS, &answer, &asking) == 0 && answer.status == 200 &&
 			prometheus_sample((struct str) {answer.body, answer.body_len}, out, claimed, &asking) == 0) {
 			if (strcmp(claimed, revision->name) == 0) {
-				out->handed_on = out->failed_handovers = 0; /* of its own canaries; not its errors */
+				sample_drop_handovers(out);
 				out->at_ms = clock_mono_ms(local->context.clock);
 				snprintf(out->replica, sizeof(out->replica), "%.*s", STR_ARGS(name));
 				(*count)++;
@@ -695,9 +695,11 @@ static int local_call(void *state, const struct revision *revision, const struct
 		rc = socket_call(local, file, request->method, request->path, request->body, request->timeout_ms, &answer, err);
 	} else {
 		rc = call_front(local, info, revision != NULL, request, &answer, err);
-		if (rc == 0)
-			rc = check_answerer(info, &answer, err);
 	}
+	if (rc == 0)
+		rc = check_answerer(info, &answer, err);
+	else if (err->code == ERR_UNCLEAR) /* nobody stands between us and a replica: what it took and did not answer is its own */
+		err->code = err->sys == ETIMEDOUT ? ERR_TIMEOUT : ERR_NETWORK;
 	if (rc == 0)
 		*out = (struct target_answer) {.status = answer.status, .body = take(&answer.body), .body_len = answer.body_len, .us = answer.ms * 1000};
 	http_answer_clear(&answer);

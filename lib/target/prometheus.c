@@ -91,7 +91,7 @@ int prometheus_sample(struct str text, struct sample *out, char build_revision[R
 			add_error(&line, &sample);
 		} else if (str_is(line.name, "mlctl_handover_total")) {
 			is_good = is_number;
-			*(str_is(label(line.labels, "result"), "failed") ? &sample.failed_handovers : &sample.handed_on) = line.value;
+			*sample_handovers(&sample, label(line.labels, "result")) = line.value;
 		} else if (str_is(line.name, "process_start_time_seconds")) {
 			is_good = is_number;
 			has_start = true;

@@ -39,10 +39,18 @@ void sample_clear(struct sample *sample) {
 	*sample = (struct sample){0};
 }
 
+double *sample_handovers(struct sample *sample, struct str result) {
+	return str_is(result, "failed") ? &sample->failed_handovers : str_is(result, "unreached") ? &sample->unreached : &sample->handed_on;
+}
+
+void sample_drop_handovers(struct sample *sample) {
+	sample->handed_on = sample->failed_handovers = sample->unreached = 0;
+}
+
 void sample_add_handovers(const struct sample *from, struct sample *samples, size_t *count) {
 	size_t len = strlen(from->replica), most = sizeof(from->replica) - sizeof(SAMPLE_HANDOVER);
 	struct sample *out = &samples[(*count)++];
-	*out = (struct sample){.start_s = from->start_s, .at_ms = from->at_ms, .handed_on = from->handed_on, .failed_handovers = from->failed_handovers};
+	*out = (struct sample){.start_s = from->start_s, .at_ms = from->at_ms, .handed_on = from->handed_on, .failed_handovers = from->failed_handovers, .unreached = from->unreached};
 	/* Names of pods differ in their ends. */
 	snprintf(out->replica, sizeof(out->replica), SAMPLE_HANDOVER "%s", from->replica + (len > most ? len - most : 0));
 }

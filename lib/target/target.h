@@ -56,13 +56,16 @@ struct sample {
 	int64_t start_s;                /* process start, wall: a new one means the counters began again */
 	int64_t at_ms;                  /* mono, when it was read */
 	bool is_constant_clock;         /* the replica's own clock did not move since the last read: stale */
-	double requests, errors_5xx, errors_4xx, handed_on, failed_handovers;
+	double requests, errors_5xx, errors_4xx;
+	double handed_on, failed_handovers, unreached; /* unreached: there was no connection, as long as a Service has no endpoints */
 	size_t bucket_count;
 	double bucket_le_s[BUCKETS_MAX]; /* the last is +Inf */
 	double bucket_total[BUCKETS_MAX]; /* cumulative */
 	struct texts errors;            /* distinct 5xx texts, "10x HTTP 500 output is NaN", at most 10 */
 };
 void sample_clear(struct sample *sample);
+double *sample_handovers(struct sample *sample, struct str result); /* of the label of mlctl_handover_total */
+void sample_drop_handovers(struct sample *sample);                  /* of its own canaries; not its errors */
 /* What a stable replica handed on, or failed to, belongs to the canary: a sample of its own, so that a restart of either shows. There must be room. */
 void sample_add_handovers(const struct sample *from, struct sample *samples, size_t *count);
 

@@ -125,7 +125,7 @@ split 50
 kill -9 "$PID_newer"
 RESULT=$(load 4 x200)
 same "the canary is gone: none failed" "$(of 'status 200') $(of 'revision old')" "200 200"
-same "and it is counted" "$(metric "$PORT_plain" 'mlctl_handover_total{result="failed"}')" 100
+same "and it is counted" "$(metric "$PORT_plain" 'mlctl_handover_total{result="unreached"}')" 100
 
 # --- the end
 RESULT=

@@ -58,7 +58,7 @@ RESULT=$(cat "$WORK/load")
 same "killed canary: no request failed" "$(grep -c failed <<<"$RESULT")" 0
 same "killed canary: every answer was 200" "$(grep -c '^status' <<<"$RESULT") $([ "$(of 'status 200')" -gt 0 ] && echo some)" "1 some"
 same "killed canary: both had answered" "$([ "$(of 'revision new')" -gt 0 ] && [ "$(of 'revision old')" -gt 0 ] && echo yes)" yes
-like "killed canary: counted" "$(metric "$PORT_stable" 'mlctl_handover_total{result="failed"}')" '^[1-9]'
+like "killed canary: counted" "$(metric "$PORT_stable" 'mlctl_handover_total{result="unreached"}')" '^[1-9]'
 like "killed canary: logged" "$(grep '"event":"handover_failed"' "$WORK/stable.log" | tail -1)" '"reason":"(connect|reset)"'
 
 # --- a canary that takes the request and never answers, one that talks nonsense, one that closes half-way

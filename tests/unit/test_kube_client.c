@@ -941,6 +941,41 @@ static void ways_that_end(void **state) {
 	}
 }
 
+/* What is said of the pod, and what only of the way to it. */
+static void whose_fault_it_is(void **state) {
+	(void) state;
+	static const struct {
+		struct fake_turn turn;
+		enum err_code code;
+	} cases[] = {
+		{{.failure = ERR_NETWORK}, ERR_UNCLEAR},
+		{{.failure = ERR_NETWORK, .was_sent = true}, ERR_UNCLEAR},
+		{{.failure = ERR_TIMEOUT}, ERR_UNCLEAR},
+		{{.failure = ERR_TIMEOUT, .was_sent = true}, ERR_TIMEOUT},
+		{{.status = 500, .answer = "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"status\":\"Failure\",\"message\":\"etcdserver: request timed out\",\"code\":500}"},
+			ERR_UNCLEAR},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct fake_turn turns[6];
+		for (size_t k = 0; k < 6; k++) {
+			turns[k] = cases[i].turn;
+			turns[k].method = "POST";
+			turns[k].url = CORE "pods/p:1/proxy/predict";
+		}
+		struct scene s;
+		struct err err = {0};
+		struct http_answer answer = {0};
+		begin_as(&s, "token: t", turns, cases[i].turn.was_sent || cases[i].turn.status ? 1 : 5);
+		assert_int_equal(
+			kube_proxy(s.kube, &(struct kube_proxy){.kind = "Pod", .name = "p", .port = 1, .method = "POST", .path = "/predict", .body = "{}"},
+				&answer, &err),
+			-1);
+		if (err.code != cases[i].code)
+			fail_msg("case %zu: %s: %s", i, err_kind(err.code), err.message);
+		end(&s);
+	}
+}
+
 static void asks_many_pods(void **state) {
 	(void) state;
 	static const struct fake_turn turns[] = {
@@ -1050,6 +1085,7 @@ int main(void) {
 		cmocka_unit_test(a_server_that_is_away),
 		cmocka_unit_test(asks_a_pod),
 		cmocka_unit_test(ways_that_end),
+		cmocka_unit_test(whose_fault_it_is),
 		cmocka_unit_test(asks_many_pods),
 		cmocka_unit_test(logs),
 	};

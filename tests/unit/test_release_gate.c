@@ -111,7 +111,7 @@ static void test_rules(void **state) {
 
 struct handed {
 	int64_t at_ms, start_s;
-	double handed_on, failed;
+	double handed_on, failed, unreached;
 };
 
 /* The verdict after a canary that answers 40 requests a second without an error, and one stable replica that tells of its hand-overs. */
@@ -123,7 +123,7 @@ static enum verdict_kind judge_handovers(struct gate *gate, const struct handed 
 		int64_t at_ms = handed[i].at_ms;
 		/* As the targets tell of them: a sample of its own for each stable replica. */
 		struct sample both[2] = {sample_of((double) at_ms / 25, 0, at_ms),
-			{.replica = SAMPLE_HANDOVER "s-1", .start_s = handed[i].start_s, .at_ms = at_ms, .handed_on = handed[i].handed_on, .failed_handovers = handed[i].failed}};
+			{.replica = SAMPLE_HANDOVER "s-1", .start_s = handed[i].start_s, .at_ms = at_ms, .handed_on = handed[i].handed_on, .failed_handovers = handed[i].failed, .unreached = handed[i].unreached}};
 		gate_add(gate, &gate->canary, &seen, both, 2, at_ms);
 	}
 	gate_verdict(gate, &defaults, handed[count - 1].at_ms, v);
@@ -135,15 +135,15 @@ static void test_handovers(void **state) {
 	struct verdict v;
 	struct gate gate = {0};
 	/* A failed one is an error that the canary itself never counted; what was there before the bake is not the bake's. */
-	const struct handed flaky[] = {{0, 5, 0, 7}, {2000, 5, 10, 7}, {4000, 5, 20, 9}};
+	const struct handed flaky[] = {{0, 5, 0, 7, 0}, {2000, 5, 10, 7, 0}, {4000, 5, 20, 9, 0}};
 	assert_int_equal(judge_handovers(&gate, flaky, 3, &v), VERDICT_WAIT);
 	assert_true(fabs(v.requests - 162) < 1e-9 && fabs(v.errors - 2) < 1e-9);
-	const struct handed bad[] = {{0, 5, 0, 7}, {2000, 5, 10, 7}, {4000, 5, 20, 67}};
+	const struct handed bad[] = {{0, 5, 0, 7, 0}, {2000, 5, 10, 7, 0}, {4000, 5, 20, 67, 0}};
 	assert_int_equal(judge_handovers(&gate, bad, 3, &v), VERDICT_FAIL);
 	/* A new process of the stable replica counts from zero, and its restart is not the canary's. */
-	const struct handed anew[] = {{0, 5, 0, 7}, {2000, 5, 10, 9}, {4000, 5, 20, 9}, {6000, 6, 4, 0}, {8000, 6, 9, 3}};
+	const struct handed anew[] = {{0, 5, 0, 7, 0}, {2000, 5, 10, 9, 0}, {4000, 5, 20, 9, 0}, {6000, 6, 4, 0, 0}, {8000, 6, 9, 3, 0}};
 	judge_handovers(&gate, anew, 5, &v);
-	assert_true(fabs(v.errors - 3) < 1e-9);
+	assert_true(fabs(v.errors - 5) < 1e-9);
 	assert_int_equal(gate.canary.restarts, 0);
 	/* Many are enough also when the canary itself says nothing. */
 	struct observed seen = one_replica();
@@ -168,19 +168,32 @@ static void test_way_not_yet_open(void **state) {
 	(void) state;
 	struct verdict v;
 	struct gate gate = {0};
-	const struct handed closed[] = {{0, 5, 0, 0}, {6000, 5, 0, 300}, {12000, 5, 0, 600}};
+	const struct handed closed[] = {{0, 5, 0, 0, 0}, {6000, 5, 0, 0, 300}, {12000, 5, 0, 0, 600}};
 	assert_int_equal(judge_handovers(&gate, closed, 3, &v), VERDICT_WAIT);
 	assert_true(v.errors < 1e-9);
 	/* It opened: forgiven, and from then on each counts. */
-	const struct handed opened[] = {{0, 5, 0, 0}, {6000, 5, 0, 300}, {12000, 5, 1, 400}, {18000, 5, 300, 402}};
+	const struct handed opened[] = {{0, 5, 0, 0, 0}, {6000, 5, 0, 0, 300}, {12000, 5, 1, 0, 400}, {18000, 5, 300, 0, 402}};
 	judge_handovers(&gate, opened, 4, &v);
 	assert_true(fabs(v.errors - 2) < 1e-9);
 	/* It never did: that is not the version's, and nobody knows more. */
-	const struct handed never[] = {{0, 5, 0, 0}, {6000, 5, 0, 300}, {GATE_WAY_MS - 1, 5, 0, 600}, {GATE_WAY_MS, 5, 0, 601}};
+	const struct handed never[] = {{0, 5, 0, 0, 0}, {6000, 5, 0, 0, 300}, {6000 + GATE_WAY_MS - 1, 5, 0, 0, 600}, {6000 + GATE_WAY_MS, 5, 0, 0, 601}};
 	assert_int_equal(judge_handovers(&gate, never, 3, &v), VERDICT_WAIT);
 	assert_int_equal(judge_handovers(&gate, never, 4, &v), VERDICT_UNDECIDED);
 	assert_true(v.errors < 1e-9);
-	assert_non_null(strstr(v.text, "none of 601 handed on has arrived"));
+	assert_non_null(strstr(v.text, "601 handed on found no way there"));
+	/* However long nobody came before; and one or two say nothing, nor do those of a replica that is gone. */
+	const struct handed quiet[] = {{0, 5, 0, 0, 0}, {100000, 5, 0, 0, 0}, {102000, 5, 0, 0, 2}, {300000, 5, 0, 0, 2}};
+	assert_int_equal(judge_handovers(&gate, quiet, 3, &v), VERDICT_WAIT);
+	assert_int_equal(judge_handovers(&gate, quiet, 4, &v), VERDICT_PASS);
+	const struct handed gone[] = {{0, 5, 0, 0, 0}, {6000, 5, 0, 0, 300}};
+	struct observed seen = one_replica();
+	judge_handovers(&gate, gone, 2, &v);
+	gate_add(&gate, &gate.canary, &seen, (struct sample[]){sample_of(10000, 0, 300000)}, 1, 300000);
+	gate_verdict(&gate, &defaults, 300000, &v);
+	assert_int_equal(v.kind, VERDICT_PASS);
+	/* A canary that took it and did not answer is none of that. */
+	const struct handed hung[] = {{0, 5, 0, 0, 0}, {6000, 5, 0, 300, 0}};
+	assert_int_equal(judge_handovers(&gate, hung, 2, &v), VERDICT_FAIL);
 	/* Nothing passes meanwhile, also where a bake is shorter than that. */
 	struct canary_settings brief = defaults;
 	brief.for_ms = 6000;

@@ -111,8 +111,9 @@ static void test_metrics(void **state) {
 	metrics_refused(metrics, 1, 400);
 	metrics_refused(metrics, 2, 418);
 	metrics_failed(metrics, 0, METRICS_OUTPUT_NOT_FINITE);
-	metrics_handover(metrics, 0, true);
-	metrics_handover(metrics, 2, false);
+	metrics_handover(metrics, 0, METRICS_HANDED_ON);
+	metrics_handover(metrics, 2, METRICS_HANDOVER_FAILED);
+	metrics_handover(metrics, 1, METRICS_UNREACHED);
 	struct metrics_facts facts = {.version = "1", .service = "a\"b\\c\nd", .model = "m", .model_sha256 = "00", .release = "", .revision = NULL, .image = "sha256:77",
 		.model_created_s = 1763719331, .cpu_limit_cores = 0.5, .memory_limit_bytes = 1 << 28, .canary_weight = 12.5, .is_ready = true};
 	AUTO_BUF struct buf out = BUF(1 << 20);
@@ -123,7 +124,7 @@ static void test_metrics(void **state) {
 		"mlctl_requests_total{code=\"503\"," SERVICE "} 0\n", "mlctl_requests_total{code=\"400\"," SERVICE "} 1\n", "mlctl_requests_total{code=\"4xx\"," SERVICE "} 1\n",
 		"_bucket{le=\"0.001\"," SERVICE "} 2\n", "_bucket{le=\"0.25\"," SERVICE "} 251\n", "_bucket{le=\"+Inf\"," SERVICE "} 300\n", "_count{" SERVICE "} 300\n",
 		"_sum{" SERVICE "} 44.850000\n", "mlctl_errors_total{reason=\"output_not_finite\"," SERVICE "} 1\n", "mlctl_handover_total{result=\"ok\"," SERVICE "} 1\n",
-		"mlctl_handover_total{result=\"failed\"," SERVICE "} 1\n", "mlctl_cpu_limit_cores{" SERVICE "} 0.5\n", "mlctl_memory_limit_bytes{" SERVICE "} 268435456\n",
+		"mlctl_handover_total{result=\"failed\"," SERVICE "} 1\n", "mlctl_handover_total{result=\"unreached\"," SERVICE "} 1\n", "mlctl_cpu_limit_cores{" SERVICE "} 0.5\n", "mlctl_memory_limit_bytes{" SERVICE "} 268435456\n",
 		"mlctl_canary_weight{" SERVICE "} 12.5\n", "mlctl_ready{" SERVICE "} 1\n", "mlctl_model_created_timestamp_seconds{" SERVICE "} 1763719331\n",
 		"\nmlctl_build_info{version=\"1\"," SERVICE ",model=\"m\",model_sha256=\"00\",image=\"sha256:77\"} 1\n", NULL});
 	/* A machine may be slow, but the time is no more than what this process has used. */

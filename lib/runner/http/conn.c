@@ -215,11 +215,16 @@ static void refresh_head(struct conn *conn) {
 	conn->parsed_at = conn->in.ptr;
 }
 
+/* It was not handed on after all. */
+static void answer_here(struct conn *conn) {
+	conn->has_failed_over = true;
+	conn_queue(conn);
+	conn_want(conn, EPOLLIN);
+}
+
 static void answer(struct conn *conn) {
 	struct worker *worker = conn->worker;
 	struct http_server *server = worker->server;
-	if (server->is_draining && conn->kind == HTTP_KIND_HEAVY)
-		atomic_store(&server->worked_at_ms, worker->now_ms);
 	refresh_head(conn);
 	start_answer(worker);
 	struct http_exchange x = {.worker = worker->index,
@@ -235,8 +240,11 @@ static void answer(struct conn *conn) {
 	server->app.answer(server->app.self, &x);
 	if (x.upstream) {
 		conn->state = CONN_RELAYING;
-		if (relay_start(conn, x.upstream) != 0)
-			conn_relay_failed(conn, x.upstream, "connect");
+		int rc = relay_start(conn, x.upstream);
+		if (rc < 0)
+			conn_relay_failed(conn, x.upstream, HTTP_UNREACHED);
+		else if (rc > 0)
+			answer_here(conn);
 		else if (conn->state == CONN_RELAYING)
 			conn_want(conn, 0);
 		return;
@@ -272,6 +280,8 @@ static int check_head(struct conn *conn) {
 	conn->is_closing = conn->head.is_closing;
 	conn->raw_at = conn->head_len;
 	conn->kind = server->app.kind(server->app.self, &conn->head);
+	if (server->is_draining && conn->kind == HTTP_KIND_HEAVY)
+		atomic_store(&server->worked_at_ms, worker->now_ms);
 	conn->deadline_ms = worker->now_ms + server->limits.body_ms;
 	if (conn->head.length > server->limits.body_bytes_max) {
 		refuse(conn, 413, "the body is too large");
@@ -461,9 +471,7 @@ void conn_relay_failed(struct conn *conn, const struct http_upstream *upstream, 
 	const struct http_handover handover = {.upstream = upstream, .why = why, .received_us = conn->received_us};
 	conn->relay = NULL;
 	server->app.relayed(server->app.self, conn->worker->index, &handover);
-	conn->has_failed_over = true;
 	if (upstream->is_own)
 		conn->own_failed = why;
-	conn_queue(conn);
-	conn_want(conn, EPOLLIN);
+	answer_here(conn);
 }

@@ -61,9 +61,8 @@ static struct relay *relay_open(struct worker *worker, const struct http_upstrea
 	return relay;
 }
 
-/* The server behind has nobody who would answer for it: whoever waits for that one loses nothing. */
 static bool is_shut(const struct worker *worker, const struct http_upstream *upstream) {
-	return !upstream->is_own && worker->now_ms < worker->shut_until_ms && net_equal(&worker->shut, &upstream->address);
+	return worker->now_ms < worker->shut_until_ms && net_equal(&worker->shut, &upstream->address);
 }
 
 static struct relay *relay_idle(struct worker *worker, const struct http_upstream *upstream) {
@@ -122,7 +121,9 @@ int relay_start(struct conn *conn, const struct http_upstream *upstream) {
 	struct worker *worker = conn->worker;
 	struct relay *relay = relay_idle(worker, upstream);
 	bool is_kept = relay != NULL;
-	if (!relay && !is_shut(worker, upstream))
+	if (!relay && is_shut(worker, upstream))
+		return 1;
+	if (!relay)
 		relay = relay_open(worker, upstream);
 	if (!relay)
 		return -1;
@@ -288,7 +289,7 @@ void relay_event(struct relay *relay, uint32_t events) {
 		int failure = 0;
 		socklen_t len = sizeof(failure);
 		if (getsockopt(relay->source.fd, SOL_SOCKET, SO_ERROR, &failure, &len) != 0 || failure != 0 || (events & (EPOLLERR | EPOLLHUP))) {
-			give_up(relay, "connect");
+			give_up(relay, HTTP_UNREACHED);
 			return;
 		}
 		relay->state = RELAY_SENDING;
@@ -309,9 +310,11 @@ void relay_sweep(struct relay *relay) {
 	if (relay->state == RELAY_IDLE && now_ms >= relay->deadline_ms)
 		relay_drop(relay);
 	else if (relay->state == RELAY_CONNECTING && now_ms >= relay->connect_by_ms) {
-		relay->worker->shut = relay->upstream.address;
-		relay->worker->shut_until_ms = now_ms + RELAY_SHUT_MS;
-		give_up(relay, "connect");
+		if (!relay->upstream.is_own) { /* the server behind has nobody who would answer for it: whoever waits for that one loses nothing */
+			relay->worker->shut = relay->upstream.address;
+			relay->worker->shut_until_ms = now_ms + RELAY_SHUT_MS;
+		}
+		give_up(relay, HTTP_UNREACHED);
 	} else if (relay->state != RELAY_IDLE && relay->state != RELAY_DEAD && now_ms >= relay->deadline_ms)
 		give_up(relay, "timeout");
 }

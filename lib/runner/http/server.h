@@ -27,11 +27,12 @@ struct http_upstream {
 	bool is_own;			  /* the server behind: its answers are this one's own, and nobody else has another */
 };
 
+#define HTTP_UNREACHED "connect" /* there was no connection: of what would have been at its end that says little */
 /* How a hand-over ended. */
 struct http_handover {
 	const struct http_upstream *upstream;
 	bool is_ok;
-	const char *why; /* it failed: "connect", "reset", "timeout", "malformed", "too large" */
+	const char *why; /* it failed: HTTP_UNREACHED, "reset", "timeout", "malformed", "too large" */
 	int status;
 	int64_t received_us; /* of the request */
 	size_t bytes;	     /* of the answer's body */

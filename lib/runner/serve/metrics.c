@@ -28,7 +28,7 @@ struct counters { /* one worker's */
 	_Atomic uint64_t sum_us;
 	_Atomic uint64_t codes[CODES + CLASSES];
 	_Atomic uint64_t errors[METRICS_ERRORS];
-	_Atomic uint64_t handed_on, handover_failed;
+	_Atomic uint64_t handed_on, handover_failed, unreached;
 } __attribute__((aligned(64)));
 
 struct metrics {
@@ -89,9 +89,9 @@ void metrics_failed(struct metrics *metrics, unsigned worker, enum metrics_error
 	add(&metrics->counters[worker].errors[error], 1);
 }
 
-void metrics_handover(struct metrics *metrics, unsigned worker, bool is_ok) {
+void metrics_handover(struct metrics *metrics, unsigned worker, enum metrics_handed how) {
 	struct counters *c = &metrics->counters[worker];
-	add(is_ok ? &c->handed_on : &c->handover_failed, 1);
+	add(how == METRICS_HANDED_ON ? &c->handed_on : how == METRICS_UNREACHED ? &c->unreached : &c->handover_failed, 1);
 }
 
 /* The sum over the workers of the counter that lies at this offset. */
@@ -181,9 +181,10 @@ static void render_requests(const struct metrics *metrics, const struct buf *ide
 	head(out, "mlctl_errors_total", "counter", "Answers of 500 and above, by cause.");
 	for (size_t i = 0; i < METRICS_ERRORS; i++)
 		count(out, "mlctl_errors_total", "reason", metrics_error_name((enum metrics_error) i), identity, TOTAL_AT(errors, i));
-	head(out, "mlctl_handover_total", "counter", "Requests handed on to the canary; failed: it did not answer, and the request was answered here.");
+	head(out, "mlctl_handover_total", "counter", "Requests handed on to the canary; failed: it did not answer, unreached: there was no way to it, and the request was answered here.");
 	count(out, "mlctl_handover_total", "result", "ok", identity, TOTAL(handed_on));
 	count(out, "mlctl_handover_total", "result", "failed", identity, TOTAL(handover_failed));
+	count(out, "mlctl_handover_total", "result", "unreached", identity, TOTAL(unreached));
 }
 
 static int64_t resident_bytes(void) {

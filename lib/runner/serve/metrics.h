@@ -21,7 +21,8 @@ void metrics_free(struct metrics *metrics);
 void metrics_request(struct metrics *metrics, unsigned worker, int status, int64_t duration_us);
 void metrics_refused(struct metrics *metrics, unsigned worker, int status); /* counted, without a duration: nothing was served */
 void metrics_failed(struct metrics *metrics, unsigned worker, enum metrics_error error);
-void metrics_handover(struct metrics *metrics, unsigned worker, bool is_ok);
+enum metrics_handed { METRICS_HANDED_ON, METRICS_HANDOVER_FAILED, METRICS_UNREACHED };
+void metrics_handover(struct metrics *metrics, unsigned worker, enum metrics_handed how);
 
 /* What the process knows of itself; texts are lent. */
 struct metrics_facts {

@@ -378,7 +378,8 @@ static void relayed(void *self, unsigned worker, const struct http_handover *han
 		}
 		return;
 	}
-	metrics_handover(service->metrics, worker, handover->is_ok);
+	bool is_unreached = !handover->is_ok && strcmp(handover->why, HTTP_UNREACHED) == 0;
+	metrics_handover(service->metrics, worker, handover->is_ok ? METRICS_HANDED_ON : is_unreached ? METRICS_UNREACHED : METRICS_HANDOVER_FAILED);
 	if (handover->is_ok)
 		return;
 	char fields[256];
