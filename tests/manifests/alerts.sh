@@ -91,7 +91,7 @@ broken "replicas are not added up" "s/$service/${service%)}, instance)/" "1.15 %
 broken "namespaces are" "s/$service/${service/namespace, /}/" "1.15 % of what"
 broken "and environments" "s/$service/${service/mlctl_env, /}/" "1.15 % of what"
 broken "a canary is another service" "s/$service/${service%)}, revision)/" "a canary that fails every fifth"
-broken "a hand-over that failed is not looked at" 's/result="failed"/result="lost"/' "does not answer what"
+broken "a hand-over that failed is not looked at" 's/result!="ok"/result="lost"/' "does not answer what"
 broken "any target that is down is a runner" 's/(last_over_time(mlctl_ready\[1d\]))$/(last_over_time(up[1d]))/' "stops to answer"
 broken "two starts are many" 's/\[30m\]) > 2$/[30m]) > 1/' "starts three times"
 broken "what was is forgotten" 's/\[1d\]/[1m]/' "stops to answer"
