@@ -27,7 +27,7 @@ static const char exit_codes[] =
 	"   8  rollout failed, nothing to go back to\n"
 	"   9  rollout failed and rolled back; the old version is verified serving\n"
 	"  10  rollback failed: act now\n"
-	"  11  undecided (timed out, or not enough evidence)\n"
+	"  11  undecided (timed out, not enough evidence, or no way from the old version's replicas to the new one's)\n"
 	"  12  conflict, stale plan or refused image\n"
 	" 130  interrupted by SIGINT (143: SIGTERM); the record is consistent\n";
 

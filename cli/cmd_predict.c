@@ -63,8 +63,11 @@ static int predict_run(struct cli *cli, const void *raw, const char *const *args
 		return -1;
 	struct target_request request = {.method = "POST", .path = opts->path ? opts->path : path ? path : "/predict", .body = body, .timeout_ms = TIMEOUT_MS};
 	struct target_answer answer = {0};
-	if (s.target->call(s.target_state, NULL, &request, &answer, err) != 0)
+	if (s.target->call(s.target_state, NULL, &request, &answer, err) != 0) {
+		if (err->code == ERR_TIMEOUT) /* nothing was rolled out: no exit 11 */
+			err->code = ERR_NETWORK;
 		return -1;
+	}
 	int rc = 0;
 	AUTO_DOCUMENT struct document *parsed = NULL;
 	struct err reading = {0};

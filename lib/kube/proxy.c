@@ -66,8 +66,12 @@ static int judge(struct kube *kube, const struct kube_proxy *proxy, const char *
 	struct str message = text_of(status->root, "message"), kind = text_of(status->root, "details.kind");
 	const struct kube_kind *row = kube_kind_find(proxy->kind);
 	bool is_about_it = str_is(kind, row->plural) || str_is(kind, "namespaces");
-	if (answer->status == 401 || (answer->status == 403 && is_about_it) || (answer->status == 404 && is_about_it))
-		return kube_failure(kube, &doing, answer, err);
+	if (answer->status == 401 || (answer->status == 403 && is_about_it) || (answer->status == 404 && is_about_it)) {
+		best_effort(kube_failure(kube, &doing, answer, err));
+		if (err->code == ERR_INVALID) /* a policy of the cluster forbids the question */
+			err->code = ERR_UNCLEAR;
+		return -1;
+	}
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
 		if (!message.len || !memmem(message.ptr, message.len, ways[i], strlen(ways[i])))
 			continue;

@@ -122,14 +122,25 @@ static bool has_fallen(const struct gate_replica *old, const struct sample *samp
 	return false;
 }
 
+static bool has_waited(const struct gate_replica *replica, int64_t now_ms) {
+	return now_ms - replica->held_since_ms >= GATE_WAY_MS;
+}
+
+static bool is_forgotten(const struct gate_replica *replica, int64_t now_ms) {
+	return has_waited(replica, now_ms) && replica->held_back < GATE_ERRORS_MIN;
+}
+
 /* Of those that were newly unreached how many are errors; see GATE_WAY_MS. */
 static double unreached_of(struct gate_replica *replica, double handed_on, double unreached, int64_t now_ms) {
 	if (replica->is_way_known)
 		return unreached;
 	replica->is_way_known = handed_on > 0;
+	if (replica->is_way_known || is_forgotten(replica, now_ms))
+		replica->held_back = 0;
 	if (!(replica->held_back > 0))
 		replica->held_since_ms = now_ms;
-	replica->held_back = handed_on > 0 ? 0 : replica->held_back + unreached;
+	if (!replica->is_way_known)
+		replica->held_back += unreached;
 	return 0;
 }
 
@@ -247,10 +258,9 @@ static double held_back(const struct gate *gate, int64_t now_ms, bool *is_over) 
 	*is_over = false;
 	for (size_t i = 0; i < gate->canary.count; i++) {
 		const struct gate_replica *replica = &gate->canary.replicas[i];
-		bool has_waited = now_ms - replica->held_since_ms >= GATE_WAY_MS, is_few = replica->held_back < GATE_ERRORS_MIN;
-		if (!(replica->held_back > 0) || now_ms - replica->seen_ms > 2 * gate->interval_ms || (has_waited && is_few))
+		if (!(replica->held_back > 0) || now_ms - replica->seen_ms > 2 * gate->interval_ms || is_forgotten(replica, now_ms))
 			continue;
-		*is_over |= has_waited;
+		*is_over |= has_waited(replica, now_ms);
 		sum += replica->held_back;
 	}
 	return sum;

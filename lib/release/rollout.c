@@ -48,7 +48,7 @@ struct bake { /* one bake's memory between its rounds */
 	struct golden *golden;
 	size_t golden_next;
 	int64_t restarts_before;
-	bool is_first, was_seen;
+	bool is_first, was_seen, was_ready;
 	struct observed canary_seen, stable_seen;
 	struct sample samples[TARGET_REPLICAS_MAX];
 };
@@ -68,6 +68,17 @@ static void look_at_health(struct run *run, struct bake *bake) {
 		run->gate.health_failures += restarts - bake->restarts_before;
 	bake->restarts_before = restarts;
 	bake->is_first = false;
+	bake->was_ready |= ready > 0;
+}
+
+/* It was ready, and then it ended by itself again and again: what it was asked for broke it. */
+static bool has_crashed(const struct bake *bake) {
+	for (size_t i = 0; i < bake->canary_seen.count; i++) {
+		const struct replica *replica = &bake->canary_seen.replicas[i];
+		if (bake->was_ready && replica->state == REPLICA_STUCK && strcmp(replica->cause, CAUSE_CRASH) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* Samples of one side; a call that fails is a round without numbers, which never passes. */
@@ -91,7 +102,12 @@ static int add_samples(struct run *run, struct bake *bake, const struct revision
 	return 0;
 }
 
-/* false: it was lost. Where the way to it was away it says nothing. */
+/* What a call ended with that says nothing of the version: nobody asked it. */
+static bool is_of_the_way(enum err_code code) {
+	return code == ERR_UNCLEAR || code == ERR_AUTH || code == ERR_NOT_FOUND;
+}
+
+/* false: it was lost. */
 static bool replay_one(struct run *run, struct bake *bake) {
 	const struct release_context *context = run->context;
 	const struct golden_example *example = &bake->golden->examples[bake->golden_next++ % bake->golden->count];
@@ -99,7 +115,7 @@ static bool replay_one(struct run *run, struct bake *bake) {
 	struct target_answer answer __attribute__((cleanup(target_answer_clear))) = {0};
 	struct err err = {0};
 	if (context->target->call(context->target_state, &run->subject.revision, &request, &answer, &err) != 0) {
-		bool is_its = err.code != ERR_UNCLEAR && err.code != ERR_AUTH;
+		bool is_its = !is_of_the_way(err.code);
 		run->gate.golden_sent += is_its;
 		run->gate.golden_lost += is_its;
 		return false;
@@ -146,8 +162,10 @@ static int bake_round(struct run *run, struct bake *bake, struct err *err) {
 			return err_set(err, ERR_FAILED, "the canary of r%" PRId64 " is gone: somebody deleted it", run->subject.entry.n);
 		bake->was_seen = bake->canary_seen.exists;
 		look_at_health(run, bake);
-		if (engine_stuck(run, &bake->canary_seen, "the canary", err) != 0)
+		if (engine_stuck(run, &bake->canary_seen, "the canary", err) != 0) {
+			run->head.candidate.is_judged_bad = has_crashed(bake);
 			return -1;
+		}
 	}
 	best_effort(
 		context->target->poll(context->target_state, bake->stable, &bake->stable_seen, &(struct err){0})); /* compared with only */
@@ -268,7 +286,7 @@ static int ask_itself(struct run *run, const struct golden_example *example, str
 	struct err its = {0};
 	if (lock_keep(run, err) != 0)
 		return -1;
-	if (ask_golden(run, &run->subject.revision, example, &its) == 0 || its.code == ERR_UNCLEAR || its.code == ERR_AUTH)
+	if (ask_golden(run, &run->subject.revision, example, &its) == 0 || is_of_the_way(its.code))
 		return 0;
 	if (its.code != ERR_LOCKED && its.code != ERR_INTERRUPTED)
 		return 1;

@@ -266,7 +266,7 @@ static int front_port(struct kubernetes *k, struct err *err) {
 	if (kube_get(k->kube, "Service", k->name, &service, err) != 0)
 		return err->code == ERR_NOT_FOUND ? (err_clear(err), not_deployed(k, err)) : of_the_way(err);
 	k->service_port = (int) service_port(service->root);
-	return k->service_port ? 0 : err_set(err, ERR_INVALID, "Service %s has no port", k->name);
+	return k->service_port ? 0 : err_set(err, ERR_NOT_FOUND, "Service %s has no port", k->name);
 }
 
 /* The service's endpoints may lag behind: an answer of a revision that NAME has no more speaks for the past. */

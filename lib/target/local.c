@@ -106,30 +106,38 @@ static const struct value *info_revision(const struct document *info, const char
 	return NULL;
 }
 
-/* One HTTP call to a socket in run/: NAME.sock is a replica's control listener, REVISION.front what its side replicas accept on. The path goes
- * through our own descriptor: a socket's path is at most 108 bytes long. */
-static int socket_call(struct local *local, const char *file, const char *method, const char *path, const char *body, int64_t timeout_ms,
-	struct http_answer *answer, struct err *err) {
-	if (local->folder_fd < 0 && fs_open(local->folder, O_RDONLY | O_DIRECTORY, 0, &local->folder_fd, err) != 0)
-		return -1;
-	AUTO_FREE char *socket = mem_format("/proc/self/fd/%d/run/%s", local->folder_fd, file);
-	AUTO_FREE char *url = mem_format("http://localhost%s", path);
+/* socket NULL: by TCP. is_hop: the replica that takes it answers it itself. */
+static int http_call(struct local *local, const char *socket, const char *url, bool is_hop, const struct target_request *request, struct http_answer *answer,
+	struct err *err) {
+	const struct http_header hop = {.name = "Mlctl-Hop", .value = "1"};
 	struct rest rest = {.http = local->context.http, .redact = local->context.redact, .tries_max = 1};
-	struct rest_call call = {.method = method,
+	struct rest_call call = {.method = request->method,
 		.url = url,
-		.body = str_of(body ? body : ""),
-		.content_type = body ? "application/json" : NULL,
+		.headers = &hop,
+		.header_count = is_hop,
+		.body = str_of(request->body ? request->body : ""),
+		.content_type = request->body ? "application/json" : NULL,
 		.unix_socket = socket,
 		.answer_bytes_max = TEXT_BYTES_MAX,
 		.expect = any_status,
-		.timeout_ms = timeout_ms};
+		.timeout_ms = request->timeout_ms};
 	return rest_call(&rest, &call, answer, err);
+}
+
+/* To a socket in run/: NAME.sock is a replica's control listener, REVISION.front what its side replicas accept on. The path goes through our own
+ * descriptor: a socket's path is at most 108 bytes long. */
+static int socket_call(struct local *local, const char *file, const struct target_request *request, struct http_answer *answer, struct err *err) {
+	if (local->folder_fd < 0 && fs_open(local->folder, O_RDONLY | O_DIRECTORY, 0, &local->folder_fd, err) != 0)
+		return -1;
+	AUTO_FREE char *socket = mem_format("/proc/self/fd/%d/run/%s", local->folder_fd, file);
+	AUTO_FREE char *url = mem_format("http://localhost%s", request->path);
+	return http_call(local, socket, url, false, request, answer, err);
 }
 
 static int replica_call(struct local *local, struct str name, const char *method, const char *path, const char *body, int64_t timeout_ms,
 	struct http_answer *answer, struct err *err) {
 	AUTO_FREE char *file = mem_format("%.*s.sock", STR_ARGS(name));
-	return socket_call(local, file, method, path, body, timeout_ms, answer, err);
+	return socket_call(local, file, &(struct target_request) {.method = method, .path = path, .body = body, .timeout_ms = timeout_ms}, answer, err);
 }
 
 static int check_port(struct local *local, struct texts *facts, struct err *err) {
@@ -226,8 +234,10 @@ static void read_replica(struct local *local, const struct revision *revision, c
 		ask_replica(local, revision, out);
 	if (out->state != REPLICA_READY && out->restarts > 0)
 		out->state = out->restarts >= STUCK_RESTARTS || str_starts(reason, "exit 4:") ? REPLICA_STUCK : REPLICA_FAILING;
-	if (out->state == REPLICA_STUCK)
-		snprintf(out->fix, sizeof(out->fix), "mlctl logs shows what it said; mlctl build tests the model before it leaves this machine");
+	if (out->state != REPLICA_STUCK)
+		return;
+	snprintf(out->cause, sizeof(out->cause), CAUSE_CRASH);
+	snprintf(out->fix, sizeof(out->fix), "mlctl logs shows what it said; mlctl build tests the model before it leaves this machine");
 }
 
 /* The weight that the stable's replicas hand on to `revision`: the least of them. */
@@ -659,25 +669,13 @@ static int not_deployed(const struct local *local, struct err *err) {
 	return err_fix(err, "mlctl deploy --env %s", local->context.env);
 }
 
-/* Through the front door; is_hop: the replica that takes it answers it itself. */
 static int call_front(struct local *local, const struct document *info, bool is_hop, const struct target_request *request, struct http_answer *answer,
 	struct err *err) {
 	int64_t port = info ? number_of(info->root, "port") : 0;
 	if (!port)
 		return not_deployed(local, err);
 	AUTO_FREE char *url = mem_format("http://%s:%lld%s", FRONT_ADDRESS, (long long) port, request->path);
-	const struct http_header hop = {.name = "Mlctl-Hop", .value = "1"};
-	struct rest rest = {.http = local->context.http, .redact = local->context.redact, .tries_max = 1};
-	struct rest_call call = {.method = request->method,
-		.url = url,
-		.headers = &hop,
-		.header_count = is_hop,
-		.body = str_of(request->body ? request->body : ""),
-		.content_type = request->body ? "application/json" : NULL,
-		.answer_bytes_max = TEXT_BYTES_MAX,
-		.expect = any_status,
-		.timeout_ms = request->timeout_ms};
-	return rest_call(&rest, &call, answer, err);
+	return http_call(local, NULL, url, is_hop, request, answer, err);
 }
 
 static int local_call(void *state, const struct revision *revision, const struct target_request *request, struct target_answer *out, struct err *err) {
@@ -692,7 +690,7 @@ static int local_call(void *state, const struct revision *revision, const struct
 		err_set(err, ERR_NOT_FOUND, "no replica of %s runs", revision->name);
 	} else if (spec && number_of(spec, "front") == 0) {
 		AUTO_FREE char *file = mem_format("%s.front", revision->name);
-		rc = socket_call(local, file, request->method, request->path, request->body, request->timeout_ms, &answer, err);
+		rc = socket_call(local, file, request, &answer, err);
 	} else {
 		rc = call_front(local, info, revision != NULL, request, &answer, err);
 	}

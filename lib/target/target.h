@@ -29,13 +29,14 @@ struct revision { /* one version of the service as the target knows it */
 void revision_name(const struct digest *image, const struct digest *settings, char out[REVISION_NAME_MAX]);
 
 enum replica_state { REPLICA_STARTING, REPLICA_READY, REPLICA_FAILING, REPLICA_STUCK, REPLICA_GONE };
+#define CAUSE_CRASH "crash_loop" /* its program ends by itself again and again */
 struct replica {
 	char name[64];
 	enum replica_state state;
 	struct digest serving;  /* the image digest that the replica itself answered with; empty: has not answered */
 	char reason[400];       /* FAILING, STUCK: the cause in the platform's and our words: "exits with 4: model.onnx: ..." */
 	char fix[200];
-	char cause[40];         /* the cause in one word for programs: "out_of_memory"; empty: none */
+	char cause[40];         /* the cause in one word for programs: "out_of_memory", CAUSE_CRASH; empty: none */
 	int restarts;
 	int64_t since_s;        /* wall */
 };

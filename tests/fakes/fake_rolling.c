@@ -140,6 +140,8 @@ void rolling_observe(struct fake_world *world, int revision, struct observed *ou
 			replica->serving = model->is_lying ? fake_digest('!') : world->revisions[revision].revision.image;
 		if (model->is_stuck)
 			snprintf(replica->reason, sizeof(replica->reason), "exits with 4: the model can't be loaded");
+		if (model->is_breaking && world->revisions[revision].requests > 3)
+			fake_break(replica);
 	}
 }
 

@@ -482,6 +482,8 @@ static int fake_observe(void *state, const struct revision *revision, struct obs
 			replica->serving = model->is_lying ? fake_digest('!') : revision->image;
 		if (model->is_stuck)
 			snprintf(replica->reason, sizeof(replica->reason), "exits with 4: the model can't be loaded");
+		if (model->is_breaking && found->requests > 3)
+			fake_break(replica);
 	}
 	return leave(client, fault, 0, err);
 }

@@ -19,6 +19,7 @@ struct fake_model { /* how an image behaves */
 	int64_t ready_ms;
 	double error_rate, slow_share;
 	bool is_stuck, is_failing, is_wrong; /* can't start; never ready; golden answers differ */
+	bool is_breaking;		     /* ends again and again once it was asked for something */
 	bool is_lying;			     /* answers with another digest */
 	size_t ready_max;		     /* where it rolls: so many pods of it get ready and no more; 0: all */
 	enum fake_metrics metrics;
@@ -108,6 +109,11 @@ enum fake_fault {
 	FAULT_SIGNAL_CUT, /* SIGINT arrives, and from here on nobody can be reached */
 	FAULT_COUNT,
 };
+static inline void fake_break(struct replica *replica) {
+	replica->state = REPLICA_STUCK;
+	snprintf(replica->cause, sizeof(replica->cause), CAUSE_CRASH);
+	snprintf(replica->reason, sizeof(replica->reason), "has ended 3 times");
+}
 extern const char *const fake_fault_names[FAULT_COUNT];
 
 struct fake_client { /* one engine's way into the world */

@@ -192,6 +192,18 @@ static void test_cannot_start(void **state) {
 	check(p, deploy(p, 'Z'), OUTCOME_ROLLED_BACK, 1, 'A');
 }
 
+/* Not to start does not refuse an image: the remedy is often in mlctl.yaml. To break once it is asked does. */
+static void test_canary_breaks(void **state) {
+	struct place_ *p = *state;
+	deploy(p, 'A');
+	fake_model_add(&p->world, 'X')->is_stuck = true;
+	check(p, deploy(p, 'X'), OUTCOME_ROLLED_BACK, 1, 'A');
+	check(p, deploy(p, 'X'), OUTCOME_ROLLED_BACK, 1, 'A');
+	fake_model_add(&p->world, 'Y')->is_breaking = true;
+	check(p, deploy(p, 'Y'), OUTCOME_ROLLED_BACK, 1, 'A');
+	check(p, deploy(p, 'Y'), OUTCOME_REFUSED, 1, 'A');
+}
+
 static void test_smoke_fails(void **state) {
 	struct place_ *p = *state;
 	fake_model_add(&p->world, 'X')->is_wrong = true;
@@ -526,6 +538,7 @@ int main(void) {
 		CASE(test_bad_canary_of_another_server),
 		CASE(test_first_fails),
 		CASE(test_cannot_start),
+		CASE(test_canary_breaks),
 		CASE(test_smoke_fails),
 		CASE(test_smoke_meets_a_shut_door),
 		CASE(test_way_is_away),

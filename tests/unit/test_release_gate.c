@@ -185,6 +185,8 @@ static void test_way_not_yet_open(void **state) {
 	const struct handed quiet[] = {{0, 5, 0, 0, 0}, {100000, 5, 0, 0, 0}, {102000, 5, 0, 0, 2}, {300000, 5, 0, 0, 2}};
 	assert_int_equal(judge_handovers(&gate, quiet, 3, &v), VERDICT_WAIT);
 	assert_int_equal(judge_handovers(&gate, quiet, 4, &v), VERDICT_PASS);
+	const struct handed again[] = {{0, 5, 0, 0, 0}, {15000, 5, 0, 0, 2}, {200000, 5, 0, 0, 2}, {202000, 5, 0, 0, 5}};
+	assert_int_equal(judge_handovers(&gate, again, 4, &v), VERDICT_WAIT);
 	const struct handed gone[] = {{0, 5, 0, 0, 0}, {6000, 5, 0, 0, 300}};
 	struct observed seen = one_replica();
 	judge_handovers(&gate, gone, 2, &v);

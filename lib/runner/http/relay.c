@@ -161,11 +161,11 @@ static void broken(struct relay *relay, const char *why) {
 	struct worker *worker = relay->worker;
 	int64_t deadline_ms = relay->deadline_ms;
 	relay_drop(relay);
-	struct relay *again = relay_open(worker, &upstream);
+	struct relay *again = is_shut(worker, &upstream) ? NULL : relay_open(worker, &upstream);
 	if (!again || write_request(again, conn) != 0) {
 		if (again)
 			relay_drop(again);
-		conn_relay_failed(conn, &upstream, why);
+		conn_relay_failed(conn, &upstream, again ? why : HTTP_UNREACHED);
 		return;
 	}
 	again->conn = conn;
@@ -305,16 +305,22 @@ void relay_event(struct relay *relay, uint32_t events) {
 	}
 }
 
+/* Why it failed. The server behind has nobody who would answer for it: whoever waits for that one loses nothing. */
+static const char *no_connection(struct relay *relay) {
+	struct worker *worker = relay->worker;
+	if (relay->upstream.is_own)
+		return worker->now_ms >= relay->deadline_ms ? "timeout" : HTTP_UNREACHED;
+	worker->shut = relay->upstream.address;
+	worker->shut_until_ms = worker->now_ms + RELAY_SHUT_MS;
+	return HTTP_UNREACHED;
+}
+
 void relay_sweep(struct relay *relay) {
 	int64_t now_ms = relay->worker->now_ms;
 	if (relay->state == RELAY_IDLE && now_ms >= relay->deadline_ms)
 		relay_drop(relay);
-	else if (relay->state == RELAY_CONNECTING && now_ms >= relay->connect_by_ms) {
-		if (!relay->upstream.is_own) { /* the server behind has nobody who would answer for it: whoever waits for that one loses nothing */
-			relay->worker->shut = relay->upstream.address;
-			relay->worker->shut_until_ms = now_ms + RELAY_SHUT_MS;
-		}
-		give_up(relay, HTTP_UNREACHED);
-	} else if (relay->state != RELAY_IDLE && relay->state != RELAY_DEAD && now_ms >= relay->deadline_ms)
+	else if (relay->state == RELAY_CONNECTING && (now_ms >= relay->connect_by_ms || now_ms >= relay->deadline_ms))
+		give_up(relay, no_connection(relay));
+	else if (relay->state != RELAY_IDLE && relay->state != RELAY_DEAD && now_ms >= relay->deadline_ms)
 		give_up(relay, "timeout");
 }
