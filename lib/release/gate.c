@@ -269,7 +269,8 @@ static double held_back(const struct gate *gate, int64_t now_ms, bool *is_over) 
 static void judge(const struct gate *gate, const struct canary_settings *settings, int64_t now_ms, struct verdict *v) {
 	int64_t elapsed_ms = now_ms - gate->started_ms;
 	const struct gate_side *canary = &gate->canary;
-	bool is_way_over, is_way_open = !(held_back(gate, now_ms, &is_way_over) > 0);
+	bool is_way_over;
+	v->unreached = held_back(gate, now_ms, &is_way_over);
 	double measured = canary->bucket_count ? canary->buckets[canary->bucket_count - 1] : 0;
 	double slow_high;
 	v->slow = slower_than(canary, settings->latency_p99_ms);
@@ -283,7 +284,7 @@ static void judge(const struct gate *gate, const struct canary_settings *setting
 	else if (settings->latency_p99_ms > 0 && v->slow >= GATE_ERRORS_MIN && v->slow_low > GATE_SLOW_SHARE)
 		v->kind = VERDICT_FAIL;
 	else if (elapsed_ms >= settings->for_ms && is_enough && v->high < settings->error_rate_max && is_heard(gate, now_ms) &&
-		 is_alive(gate, settings, now_ms) && is_way_open)
+		 is_alive(gate, settings, now_ms) && !(v->unreached > 0))
 		v->kind = VERDICT_PASS;
 	else if (is_way_over || (settings->max_ms > 0 && elapsed_ms >= settings->max_ms))
 		v->kind = VERDICT_UNDECIDED;
@@ -292,7 +293,7 @@ static void judge(const struct gate *gate, const struct canary_settings *setting
 	v->progress = fmin(1, fmin(by_time, by_count));
 }
 
-static void describe(const struct gate *gate, const struct canary_settings *settings, int64_t now_ms, struct verdict *v) {
+static void describe(const struct gate *gate, const struct canary_settings *settings, struct verdict *v) {
 	const char *sign = v->low > settings->error_rate_max ? ">" : v->high < settings->error_rate_max ? "<" : "?";
 	char golden[48] = "";
 	if (gate->golden_sent > 0)
@@ -301,10 +302,8 @@ static void describe(const struct gate *gate, const struct canary_settings *sett
 	if (v->slow >= GATE_ERRORS_MIN && v->slow_low > GATE_SLOW_SHARE)
 		snprintf(latency, sizeof(latency), "  %.0f slower than %lld ms", v->slow, (long long) settings->latency_p99_ms);
 	char way[64] = "";
-	bool is_way_over;
-	double unreached = held_back(gate, now_ms, &is_way_over);
-	if (unreached > 0)
-		snprintf(way, sizeof(way), "  %.0f handed on found no way there", unreached);
+	if (v->unreached > 0)
+		snprintf(way, sizeof(way), "  %.0f handed on found no way there", v->unreached);
 	snprintf(v->text, sizeof(v->text),
 		"n=%.0f%s  errors %.0f = %.2f %% [%.2f..%.2f] %s %g %% (stable %.2f %%)  p99 %.3g ms (%.3g)%s%s  health %lld/%lld",
 		v->requests, golden, v->errors, v->rate * 100, v->low * 100, v->high * 100, sign, settings->error_rate_max * 100,
@@ -328,5 +327,5 @@ void gate_verdict(const struct gate *gate, const struct canary_settings *setting
 	out->p99_ms = p99_ms(canary);
 	out->stable_p99_ms = p99_ms(stable);
 	judge(gate, settings, now_ms, out);
-	describe(gate, settings, now_ms, out);
+	describe(gate, settings, out);
 }

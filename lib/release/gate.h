@@ -56,6 +56,7 @@ struct verdict {
 	double requests, errors, rate, low, high; /* the error rate with its Wilson bounds */
 	double slow, slow_low;			  /* answers over the latency limit, of those measured */
 	double p99_ms, stable_rate, stable_p99_ms;
+	double unreached;			  /* hand-overs that are held back */
 	double progress;
 	char text[400]; /* "n=88  errors 11 = 12.5 % [7.1..21.0] > 5 %   (stable 0.1 %)" */
 };

@@ -107,14 +107,19 @@ static bool is_of_the_way(enum err_code code) {
 	return code == ERR_UNCLEAR || code == ERR_AUTH || code == ERR_NOT_FOUND;
 }
 
+/* revision NULL: through the front door. */
+static int call_golden(struct run *run, const struct revision *revision, const struct golden_example *example, struct target_answer *answer, struct err *err) {
+	const struct release_context *context = run->context;
+	struct target_request request = {.method = "POST", .path = example->path, .body = example->body, .timeout_ms = GOLDEN_TIMEOUT_MS};
+	return context->target->call(context->target_state, revision, &request, answer, err);
+}
+
 /* false: it was lost. */
 static bool replay_one(struct run *run, struct bake *bake) {
-	const struct release_context *context = run->context;
 	const struct golden_example *example = &bake->golden->examples[bake->golden_next++ % bake->golden->count];
-	struct target_request request = {.method = "POST", .path = example->path, .body = example->body, .timeout_ms = GOLDEN_TIMEOUT_MS};
 	struct target_answer answer __attribute__((cleanup(target_answer_clear))) = {0};
 	struct err err = {0};
-	if (context->target->call(context->target_state, &run->subject.revision, &request, &answer, &err) != 0) {
+	if (call_golden(run, &run->subject.revision, example, &answer, &err) != 0) {
 		bool is_its = !is_of_the_way(err.code);
 		run->gate.golden_sent += is_its;
 		run->gate.golden_lost += is_its;
@@ -269,10 +274,8 @@ enum event effect_promote(struct run *run) {
 }
 
 static int ask_golden(struct run *run, const struct revision *revision, const struct golden_example *example, struct err *err) {
-	const struct release_context *context = run->context;
-	struct target_request request = {.method = "POST", .path = example->path, .body = example->body, .timeout_ms = GOLDEN_TIMEOUT_MS};
 	struct target_answer answer __attribute__((cleanup(target_answer_clear))) = {0};
-	if (context->target->call(context->target_state, revision, &request, &answer, err) != 0)
+	if (call_golden(run, revision, example, &answer, err) != 0)
 		return -1;
 	if (answer.status >= 200 && answer.status < 300)
 		return golden_compare(example, (struct str){answer.body, answer.body_len}, err);
